@@ -1,0 +1,265 @@
+"""A real greenpool, started as a user starts it, on a port and a configuration of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import yaml
+from psycopg.rows import dict_row
+
+from greenpool.demo.pooler import answers
+from tests.integration.harness import sanitizer
+from tests.integration.harness.ports import PortLock
+from tests.integration.harness.postgres import PASSWORD, PostgreSQL
+from tests.integration.harness.waiting import wait_for
+
+START_DEADLINE_S = 20.0
+STOP_DEADLINE_S = 20.0
+ADMIN_DATABASE = "greenpool"
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def user(username: str = "app", **settings: object) -> dict[str, object]:
+    """Compose one entry of a pool's `users`; the password is the one that PostgreSQL knows."""
+    return {"username": username, "password": PASSWORD, "pool_size": 10, **settings}
+
+
+class Pooler:
+    """Own one greenpool in front of `pg`.
+
+    `pools` maps a database name to its settings; the server's address, and a user `app` with ten
+    servers, are added where they are not given. None means the databases `app` and `bench`.
+    `general` are further settings of the section of that name.
+    """
+
+    def __init__(
+        self,
+        pg: PostgreSQL,
+        workers: int = 2,
+        pools: Mapping[str, Mapping[str, object]] | None = None,
+        **general: object,
+    ) -> None:
+        self.pg = pg
+        self.workers = workers
+        self.directory = Path(tempfile.mkdtemp(prefix="greenpool-test-"))
+        self._port_lock = PortLock()
+        self.host, self.port = "127.0.0.1", self._port_lock.port
+        self.config_path = self.directory / "greenpool.yaml"
+        self.log_path = self.directory / "greenpool.log"
+        self._general = general
+        self._pools = {
+            name: dict(pool) for name, pool in (pools or {"app": {}, "bench": {}}).items()
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    # -- its life ---------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start it in the foreground and wait until a worker answers; fail with its log."""
+        self.write_config()
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command("start", "-c", str(self.config_path)),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                env=self._environment(),
+                start_new_session=True,
+            )
+        wait_for(self._answers, f"greenpool answers on port {self.port}", START_DEADLINE_S)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int | None:
+        """Ask it to end and return its exit code; None when it was not running."""
+        if self._process is None:
+            return None
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        try:
+            return self._process.wait(STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(
+                f"greenpool did not end within {STOP_DEADLINE_S:g} s of {number.name}\n{self.log()}"
+            ) from None
+        finally:
+            self._process = None
+
+    def kill(self) -> None:
+        """Kill the master and everything below it, without a word."""
+        for process in reversed([self._master(), *self._master().children(recursive=True)]):
+            process.kill()
+        assert self._process is not None
+        self._process.wait()
+
+    def release(self) -> None:
+        """Give the port back and remove the files; the log is gone after this."""
+        self._port_lock.release()
+        shutil.rmtree(self.directory)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def master_pid(self) -> int:
+        return self._master().pid
+
+    def worker_pids(self) -> list[int]:
+        """List the workers, the oldest first."""
+        children = self._master().children()
+        return [each.pid for each in sorted(children, key=lambda each: each.create_time())]
+
+    # -- its configuration ------------------------------------------------------------------
+
+    def write_config(self) -> None:
+        self.config_path.touch(mode=0o600)
+        self.config_path.write_text(yaml.safe_dump(self._config(), sort_keys=False))
+
+    def reload(
+        self, pools: Mapping[str, Mapping[str, object]] | None = None, **general: object
+    ) -> subprocess.CompletedProcess[str]:
+        """Change the configuration (`pools` replaces all pools), then `greenpool reload`."""
+        self._general.update(general)
+        if pools is not None:
+            self._pools = {name: dict(pool) for name, pool in pools.items()}
+        self.write_config()
+        return self.command("reload", "-c", str(self.config_path))
+
+    # -- its clients ------------------------------------------------------------------------
+
+    def dsn(self, user: str = "app", database: str = "app", **options: str) -> str:
+        query = "&".join(f"{name}={value}" for name, value in options.items())
+        return f"postgresql://{user}:{PASSWORD}@{self.host}:{self.port}/{database}" + (
+            f"?{query}" if query else ""
+        )
+
+    def connect(self, user: str = "app", database: str = "app", **options: Any) -> Connection:
+        """Open a psycopg connection, autocommit unless told otherwise."""
+        options = {"autocommit": True, "connect_timeout": 10, **options}
+        return psycopg.connect(self.dsn(user, database), **options)
+
+    def psql(
+        self, script: str, *arguments: str, user: str = "app", database: str = "app"
+    ) -> subprocess.CompletedProcess[str]:
+        """Feed a script to psql's standard input; unaligned output, stops at the first error."""
+        command = [self.pg.program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", *arguments]
+        return self._client([*command, self.dsn(user, database)], script)
+
+    def pgbench(
+        self, *arguments: str, user: str = "app", database: str = "bench", timeout_s: float = 50
+    ) -> str:
+        """Run pgbench through the pool and return its summary; fail when it does."""
+        where = ["-h", self.host, "-p", str(self.port), "-U", user]
+        done = self._client(
+            [self.pg.program("pgbench"), *where, *arguments, database], "", timeout_s
+        )
+        assert done.returncode == 0, f"pgbench: {done.stdout}\n{done.stderr}\n{self.log()}"
+        return done.stdout
+
+    def admin(self, command: str) -> list[dict[str, Any]]:
+        """Run one command of the admin console and return its rows as dictionaries."""
+        general = self._config()["general"]
+        with psycopg.connect(
+            host=self.host,
+            port=self.port,
+            dbname=ADMIN_DATABASE,
+            user=general["admin_username"],
+            password=general["admin_password"],
+            autocommit=True,
+            connect_timeout=10,
+        ) as connection:
+            cursor = connection.cursor(row_factory=dict_row).execute(command.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `greenpool <arguments>` to its end."""
+        return subprocess.run(
+            self._command(*arguments),
+            cwd=self.directory,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=STOP_DEADLINE_S,
+        )
+
+    # -- its log ----------------------------------------------------------------------------
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    @contextmanager
+    def log_contains(self, pattern: str, deadline_s: float = 5.0) -> Iterator[None]:
+        """Expect a line that matches `pattern` to be logged by what the block does."""
+        before = len(self.log())
+        yield
+        wait_for(
+            lambda: re.search(pattern, self.log()[before:]), f"log line {pattern!r}", deadline_s
+        )
+
+    def sanitizer_reports(self) -> str:
+        return sanitizer.reports(self.directory)
+
+    def sleep(self, seconds: float) -> None:
+        """Let that much time pass, where the passing of time is what is tested."""
+        time.sleep(seconds)
+
+    def _master(self) -> psutil.Process:
+        assert self._process is not None, "greenpool is not running"
+        return psutil.Process(self._process.pid)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        code = self._process.poll()
+        assert code is None, f"greenpool ended with code {code}\n{self.log()}"
+        return answers((self.host, self.port))
+
+    def _config(self) -> dict[str, Any]:
+        general = {
+            "host": self.host,
+            "port": self.port,
+            "workers": self.workers,
+            "pid_file": str(self.directory / "greenpool.pid"),
+            "admin_username": "admin",
+            "admin_password": "admin-secret",
+            **self._general,
+        }
+        server = {"server_host": self.pg.host, "server_port": self.pg.port, "users": [user()]}
+        return {
+            "general": general,
+            "pools": deepcopy({name: {**server, **pool} for name, pool in self._pools.items()}),
+        }
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "greenpool", *arguments]
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONUNBUFFERED": "1", **sanitizer.environment(self.directory)}
+
+    def _client(
+        self, command: list[str], standard_input: str, timeout_s: float = 30
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            env={**os.environ, "PGPASSWORD": PASSWORD, "PGCONNECT_TIMEOUT": "10"},
+            input=standard_input,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+        )
