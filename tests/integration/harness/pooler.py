@@ -24,7 +24,8 @@ from psycopg.rows import dict_row
 from greenpool.demo.pooler import answers
 from tests.integration.harness import sanitizer
 from tests.integration.harness.ports import PortLock
-from tests.integration.harness.postgres import PASSWORD, PostgreSQL
+from tests.integration.harness.postgres import PostgreSQL
+from tests.integration.harness.programs import PASSWORD, Done, run_pgbench, run_psql
 from tests.integration.harness.waiting import wait_for
 
 START_DEADLINE_S = 20.0
@@ -133,7 +134,7 @@ class Pooler:
 
     def reload(
         self, pools: Mapping[str, Mapping[str, object]] | None = None, **general: object
-    ) -> subprocess.CompletedProcess[str]:
+    ) -> Done:
         """Change the configuration (`pools` replaces all pools), then `greenpool reload`."""
         self._general.update(general)
         if pools is not None:
@@ -154,23 +155,14 @@ class Pooler:
         options = {"autocommit": True, "connect_timeout": 10, **options}
         return psycopg.connect(self.dsn(user, database), **options)
 
-    def psql(
-        self, script: str, *arguments: str, user: str = "app", database: str = "app"
-    ) -> subprocess.CompletedProcess[str]:
-        """Feed a script to psql's standard input; unaligned output, stops at the first error."""
-        command = [self.pg.program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", *arguments]
-        return self._client([*command, self.dsn(user, database)], script)
+    def psql(self, script: str, *arguments: str, user: str = "app", database: str = "app") -> Done:
+        """Feed a script to psql's standard input, through the pool."""
+        return run_psql(self.pg.program("psql"), self.dsn(user, database), script, *arguments)
 
-    def pgbench(
-        self, *arguments: str, user: str = "app", database: str = "bench", timeout_s: float = 50
-    ) -> str:
+    def pgbench(self, *arguments: str, user: str = "app", database: str = "bench") -> str:
         """Run pgbench through the pool and return its summary; fail when it does."""
-        where = ["-h", self.host, "-p", str(self.port), "-U", user]
-        done = self._client(
-            [self.pg.program("pgbench"), *where, *arguments, database], "", timeout_s
-        )
-        assert done.returncode == 0, f"pgbench: {done.stdout}\n{done.stderr}\n{self.log()}"
-        return done.stdout
+        address = (self.host, self.port)
+        return run_pgbench(self.pg.program("pgbench"), address, user, database, *arguments)
 
     def admin(self, command: str) -> list[dict[str, Any]]:
         """Run one command of the admin console and return its rows as dictionaries."""
@@ -187,7 +179,7 @@ class Pooler:
             cursor = connection.cursor(row_factory=dict_row).execute(command.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str) -> Done:
         """Run `greenpool <arguments>` to its end."""
         return subprocess.run(
             self._command(*arguments),
@@ -251,15 +243,3 @@ class Pooler:
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "PYTHONUNBUFFERED": "1", **sanitizer.environment(self.directory)}
-
-    def _client(
-        self, command: list[str], standard_input: str, timeout_s: float = 30
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            env={**os.environ, "PGPASSWORD": PASSWORD, "PGCONNECT_TIMEOUT": "10"},
-            input=standard_input,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-        )

@@ -15,9 +15,7 @@ and two databases: `app`, owned by app, and `bench`, with pgbench's tables at sc
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,8 +29,8 @@ from psycopg.rows import class_row
 from greenpool.demo.cluster import Cluster
 from greenpool.demo.installation import find_installations
 from tests.integration.harness.ports import PortLock
+from tests.integration.harness.programs import PASSWORD, Done, run_pgbench, run_psql
 
-PASSWORD = "secret"
 ROLES = ("app", "app_trust", "app_password", "app_md5")
 MAJORS = (15, 18)
 
@@ -183,17 +181,14 @@ class PostgreSQL:
     def program(self, name: str) -> str:
         return self._cluster.installation.program(name)
 
+    def psql(self, script: str, *arguments: str, user: str = "app", database: str = "app") -> Done:
+        """Feed a script to a psql that is connected to the server itself."""
+        return run_psql(self.program("psql"), self.dsn(user, database), script, *arguments)
+
     def pgbench(self, *arguments: str, user: str = "app", database: str = "bench") -> str:
         """Run pgbench against the server itself and return what it printed."""
-        command = [self.program("pgbench"), "-h", self.host, "-p", str(self.port), "-U", user]
-        done = subprocess.run(
-            [*command, *arguments, database],
-            env={**os.environ, "PGPASSWORD": PASSWORD},
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout
+        address = (self.host, self.port)
+        return run_pgbench(self.program("pgbench"), address, user, database, *arguments)
 
     def log_tail(self) -> str:
         return self._cluster.log_tail()

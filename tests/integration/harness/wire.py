@@ -18,7 +18,7 @@ from typing import Self
 
 from tests.integration.harness import messages
 from tests.integration.harness.login import answers
-from tests.integration.harness.postgres import PASSWORD
+from tests.integration.harness.programs import PASSWORD
 
 DEADLINE_S = 10.0
 _CHUNK = 65536
