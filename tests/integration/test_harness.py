@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.integration.harness import messages, processes
+from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.ports import PortLock
 from tests.integration.harness.postgres import ROLES, PostgreSQL
+from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import ClosedByPeer, Wire
 
 
@@ -61,6 +65,7 @@ def test_wire_copies_calls_functions_and_cancels(pg: PostgreSQL) -> None:
         wire.send(messages.function_call(oid, [b"four"]))
         assert wire.read_until(b"Z")[0].body.endswith(b"4")
         wire.send(messages.query("select pg_sleep(20)"))
+        wait_for(lambda: [each.state for each in pg.backends("app")] == ["active"], "it sleeps")
         with Wire.connect(pg.host, pg.port) as other:
             other.send(messages.cancel_request(wire.backend_key))
             assert other.read_to_end() == []
@@ -93,6 +98,14 @@ def test_database_is_empty_and_belongs_to_app(pg: PostgreSQL, database: str) -> 
     with pg.connect("app", database) as connection:
         connection.execute("create table t (a int)")
     assert pg.sql("select count(*) from t", database=database) == [(0,)]
+
+
+@pytest.mark.skipif("GREENPOOL_SANITIZED" not in os.environ, reason="only for scripts/test --san")
+def test_pooler_runs_the_sanitizer_build(pooler: Pooler) -> None:
+    for pid in [pooler.master_pid, *pooler.worker_pids()]:
+        libraries = Path(f"/proc/{pid}/maps").read_text()
+        assert "libasan" in libraries
+        assert f"{os.environ['GREENPOOL_SANITIZED']}/greenpool/_engine" in libraries
 
 
 def test_ports_are_never_given_twice() -> None:
