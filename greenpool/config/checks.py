@@ -1,0 +1,125 @@
+"""What no key can check alone: settings against each other, against the machine, and warnings.
+
+Law: a check blames a setting that stands in a file wherever one does; defaults fit together.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from greenpool.config.model import AuthQuery, Config, General, Parameters, Pool, User
+from greenpool.config.named_kinds import NAME_BYTES
+from greenpool.config.section import Settings
+from greenpool.config.tree import Mark, Problems
+
+ADMIN_DATABASES = frozenset(("greenpool", "pgbouncer", "pgdoorman"))
+DEFAULT_ADMIN_PASSWORD = "admin"
+_SOCKET_PATH_BYTES = 107  # struct sockaddr_un's sun_path, without its final zero
+# PostgreSQL refuses startup packets above 10000 bytes; names and our own parameters need some.
+_PARAMETERS_BYTES = 9000
+
+
+def check_general(general: General, settings: Settings, start: Mark, problems: Problems) -> None:
+    """Check what greenpool listens on."""
+    if general.unix_socket_dir is None:
+        if not general.host:
+            mark = settings["host"].mark if "host" in settings else start
+            what = "nothing to listen on: the list is empty and unix_socket_dir is not set"
+            problems.add(mark, "general.host", what)
+    elif "unix_socket_dir" in settings:
+        mark, path = settings["unix_socket_dir"].mark, settings["unix_socket_dir"].path
+        socket = general.unix_socket_dir / f".s.PGSQL.{general.port}"
+        if not os.path.isdir(general.unix_socket_dir):
+            problems.add(mark, path, f'there is no directory "{general.unix_socket_dir}"')
+        elif len(bytes(socket)) > _SOCKET_PATH_BYTES:
+            what = f'"{socket}" is longer than the {_SOCKET_PATH_BYTES} bytes of a socket name'
+            problems.add(mark, path, what)
+    _check_parameters(general.startup_parameters, settings, problems)
+
+
+def check_pool_name(name: str, mark: Mark, path: str, problems: Problems) -> None:
+    """Check that clients can ask for a database of this name and get this pool."""
+    size = len(name.encode())
+    if not name:
+        problems.add(mark, path, "the name of a pool is empty")
+    elif size > NAME_BYTES:
+        what = f"the name is {size} bytes long; a PostgreSQL name has at most {NAME_BYTES}"
+        problems.add(mark, path, what)
+    elif "\0" in name:
+        problems.add(mark, path, "the name contains a zero byte")
+    elif name in ADMIN_DATABASES:
+        problems.add(mark, path, f'"{name}" is the database of the admin console')
+
+
+def check_pool(pool: Pool, settings: Settings, mark: Mark, path: str, problems: Problems) -> None:
+    """Check that somebody can use the pool."""
+    if not pool.users and pool.auth_query is None and not problems.blames(f"{path}.users"):
+        problems.add(mark, path, "has no users")
+    _check_parameters(pool.startup_parameters, settings, problems)
+
+
+def check_user(user: User, settings: Settings, path: str, problems: Problems) -> None:
+    """Check a user's sizes."""
+    _check_sizes(user, settings, path, problems)
+    _check_parameters(user.startup_parameters, settings, problems)
+
+
+def check_auth_query(
+    auth_query: AuthQuery, settings: Settings, path: str, problems: Problems
+) -> None:
+    """Check the sizes of found users' pools, and that a password has its user."""
+    _check_sizes(auth_query, settings, path, problems)
+    if "server_password" in settings and auth_query.server_user is None:
+        setting = settings["server_password"]
+        problems.add(setting.mark, setting.path, "needs server_user beside it")
+
+
+def with_warnings(config: Config, ignored: Sequence[str]) -> Config:
+    """Return the configuration with its warnings."""
+    return replace(config, warnings=tuple(_warnings(config, ignored)))
+
+
+def _warnings(config: Config, ignored: Sequence[str]) -> Iterator[str]:
+    if ignored:
+        yield f"ignored, because they have no meaning here: {', '.join(ignored)}"
+    general = config.general
+    if general.admin_password == DEFAULT_ADMIN_PASSWORD and _is_reachable(general):
+        yield (
+            f'general.admin_password is "{DEFAULT_ADMIN_PASSWORD}": nobody can log in to the '
+            "admin console over the network until it is changed"
+        )
+    if not _is_reachable(general):
+        return
+    for pool in config.pools.values():
+        names = [user.username for user in pool.users.values() if user.password is None]
+        if names:
+            yield (
+                f"pools.{pool.name}: anyone who can connect can log in as these users, who have "
+                f"no password: {', '.join(names)}"
+            )
+
+
+def _is_reachable(general: General) -> bool:
+    """Say whether greenpool listens where other machines may reach it."""
+    return any(not ipaddress.ip_address(host).is_loopback for host in general.host)
+
+
+def _check_sizes(
+    sized: User | AuthQuery, settings: Settings, path: str, problems: Problems
+) -> None:
+    if sized.min_pool_size > sized.pool_size and not problems.blames(f"{path}.pool_size"):
+        setting = settings["min_pool_size"]  # its default is 0: it must have been set
+        what = f"{sized.min_pool_size} is above pool_size {sized.pool_size}"
+        problems.add(setting.mark, setting.path, what)
+
+
+def _check_parameters(parameters: Parameters, settings: Settings, problems: Problems) -> None:
+    """Check that inherited and own settings together fit into a startup packet."""
+    setting = settings.get("startup_parameters")
+    size = sum(len(name.encode()) + len(value.encode()) + 2 for name, value in parameters)
+    if setting is not None and size > _PARAMETERS_BYTES:
+        what = f"{size} bytes are more than the {_PARAMETERS_BYTES} that fit into a startup packet"
+        problems.add(setting.mark, setting.path, what)

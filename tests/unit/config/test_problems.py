@@ -1,0 +1,326 @@
+"""Every kind of problem with its exact text and place."""
+
+import pytest
+
+from greenpool.errors import ConfigError, ExitCode
+from tests.unit.config.conftest import POOLS_YAML
+
+LONG = "n" * 64
+
+# A line of general and what is wrong with it; the key stands in line 2, column 3.
+GENERAL = [
+    ("prot: 1", 'prot: unknown key (did you mean "port"?)'),
+    ("xyzzy: 1", "xyzzy: unknown key"),
+    ("server_port: 1", "server_port: unknown key (it belongs to a pool)"),
+    ("pool_size: 1", "pool_size: unknown key (it belongs to a user)"),
+    ("max_startup_packt: 1", 'max_startup_packt: unknown key (did you mean "max_startup_packet"?)'),
+    ("port: many", 'port: expected a whole number, found "many"'),
+    ("port: '6432'", 'port: expected a whole number, found "6432"'),
+    ("port: true", "port: expected a whole number, found true"),
+    ("port: [1]", "port: expected a whole number, found a list"),
+    ("port: 70000", "port: 70000 is out of range (1 to 65535)"),
+    ("workers: 0", "workers: 0 is out of range (1 to 64)"),
+    ("workers: all", 'workers: expected a whole number or "auto", found "all"'),
+    ("tcp_no_delay: 1", "tcp_no_delay: expected true or false, found 1"),
+    (
+        "connect_timeout: 3 weeks",
+        'connect_timeout: expected a duration such as "250ms", "3s", "5m", "1h" or "2d", '
+        'found "3 weeks"',
+    ),
+    ("connect_timeout: 0", "connect_timeout: 0 is out of range (1ms to 365d)"),
+    ("connect_timeout: 400d", 'connect_timeout: "400d" is out of range (1ms to 365d)'),
+    ("idle_timeout: -5", "idle_timeout: -5 is out of range (0 to 365d)"),
+    (
+        "tcp_user_timeout: 1500ms",
+        'tcp_user_timeout: expected whole seconds, found "1500ms"',
+    ),
+    (
+        "max_startup_packet: 10XB",
+        'max_startup_packet: expected a size such as "64KB", "1MB" or "1G", found "10XB"',
+    ),
+    ("max_startup_packet: 1", "max_startup_packet: 1 is out of range (512B to 1MB)"),
+    (
+        "log_level: infos",
+        'log_level: expected one of debug, info, warning, error, found "infos" '
+        '(did you mean "info"?)',
+    ),
+    ("log_level: 3", "log_level: expected one of debug, info, warning, error, found 3"),
+    (
+        "host: localhost",
+        'host: expected an IPv4 or IPv6 address, found "localhost" (use "127.0.0.1")',
+    ),
+    ("host: ['*']", 'host: expected an IPv4 or IPv6 address, found "*" (use "0.0.0.0" or "::")'),
+    ("host: 5", "host: expected an IPv4 or IPv6 address, found 5 (put it in quotes)"),
+    ("host: []", "host: nothing to listen on: the list is empty and unix_socket_dir is not set"),
+    ("unix_socket_dir: /no/such", 'unix_socket_dir: there is no directory "/no/such"'),
+    ("unix_socket_mode: 99", 'unix_socket_mode: expected an octal mode such as "0660", found 99'),
+    ("unix_socket_mode: '4755'", 'unix_socket_mode: "4755" has bits beyond 0777'),
+    ("pid_file: ''", "pid_file: is empty"),
+    ("pid_file: {a: 1}", "pid_file: expected a path, found a mapping"),
+    ("user: 5", "user: expected a string, found 5 (put it in quotes)"),
+    ("user: ''", "user: is empty"),
+    (
+        f"admin_username: {LONG}",
+        "admin_username: is 64 bytes long; a PostgreSQL name has at most 63",
+    ),
+    ('admin_username: "a\\0b"', "admin_username: must not contain a zero byte"),
+    (
+        "admin_password: 123",
+        "admin_password: expected a string, found something else (put it in quotes)",
+    ),
+    ("startup_parameters: x", 'startup_parameters: expected a mapping of settings, found "x"'),
+    (
+        "startup_parameters: {work_mem: [1]}",
+        'startup_parameters: the value of "work_mem" must be a string or a number, found a list',
+    ),
+    (
+        "startup_parameters: {work_mem: }",
+        'startup_parameters: the value of "work_mem" must be a string or a number, found nothing',
+    ),
+    (
+        "startup_parameters: {Database: x}",
+        'startup_parameters: "Database" is part of the protocol and cannot be set here',
+    ),
+    (
+        "startup_parameters: {'a b': x}",
+        'startup_parameters: "a b" is not the name of a PostgreSQL setting',
+    ),
+    (
+        f"startup_parameters: {{application_name: {'x' * 9000}}}",
+        "startup_parameters: 9018 bytes are more than the 9000 that fit into a startup packet",
+    ),
+    ("hba: [10.0.0.0/99]", 'hba: expected a network such as "10.0.0.0/8", found "10.0.0.0/99"'),
+    ("pg_hba: {file: x}", "pg_hba: expected rules, {path: ...} or {content: ...}"),
+    ("server_tls: maybe", 'server_tls: expected true or false, found "maybe"'),
+]
+
+# A line of general whose feature is not there yet.
+NOT_YET = [
+    ("io_backend: io_uring", 'io_backend: not supported yet (today only "auto" or "epoll")'),
+    ("prepared_statements: true", 'prepared_statements: not supported yet (today only "false")'),
+    ("session_state: track", 'session_state: not supported yet (today only "off")'),
+    (
+        "sync_server_parameters: true",
+        'sync_server_parameters: not supported yet (today only "off")',
+    ),
+    (
+        "cleanup_server_connections: true",
+        'cleanup_server_connections: not supported yet (today only "off")',
+    ),
+    ("server_tls: true", 'server_tls: not supported yet (today only "disable")'),
+    ("tls_certificate: /x", "tls_certificate: not supported yet"),
+    ("query_timeout: 1s", 'query_timeout: not supported yet (today only "0")'),
+    ("max_memory_usage: 256MB", 'max_memory_usage: not supported yet (today only "0")'),
+    ("pg_hba: local all all trust", "pg_hba: not supported yet"),
+    ("hba: [10.0.0.0/8]", "hba: not supported yet"),
+    ("pooler_check_query: ';'", 'pooler_check_query: not supported yet (today only "")'),
+]
+
+# A line of a user; the key stands in line 5, column 7.
+USER = [
+    ("pool_size: 2000", "pool_size: 2000 is out of range (1 to 1024)"),
+    ("pool_size: 0", "pool_size: 0 is out of range (1 to 1024)"),
+    ("min_pool_size: 41", "min_pool_size: 41 is above pool_size 40"),
+    (
+        "pool_mode: sessions",
+        "pool_mode: expected one of transaction, session, statement, found "
+        '"sessions" (did you mean "session"?)',
+    ),
+    ("password: ''", "password: is empty (leave the key out to ask this user for no password)"),
+    ("password: 12345", "password: expected a string, found something else (put it in quotes)"),
+    (
+        "password: [swordfish]",
+        "password: expected a string, found a mapping or list (put it in quotes)",
+    ),
+    ("password: jwt-pkey-fpath:/x", "password: not supported yet (login with a JSON web token)"),
+    (
+        "password: SCRAM-SHA-256$x",
+        'password: begins like a SCRAM secret, but is not "SCRAM-SHA-256$n:salt$key:key"',
+    ),
+    (
+        "server_password: SCRAM-SHA-256$x",
+        "server_password: a SCRAM secret cannot be used to log in: a plain password is needed",
+    ),
+    ("password_file: nowhere", 'password_file: cannot read "nowhere": No such file or directory'),
+    ("password_file: [a]", "password_file: expected a file name, found a list"),
+    ("auth_pam_service: x", "auth_pam_service: not supported yet"),
+    ("query_timeout: 1s", 'query_timeout: not supported yet (today only "0")'),
+    ("server_port: 1", "server_port: unknown key (it belongs to a pool)"),
+]
+
+# A line of a pool; the key stands in line 3, column 5.
+POOL = [
+    ("server_host: ''", "server_host: is empty"),
+    ("server_host: db:5432", 'server_host: "db:5432" holds a port: put that into server_port'),
+    (
+        "server_host: ./run",
+        'server_host: "./run" is neither a host name, an address nor an absolute directory',
+    ),
+    (
+        "server_host: /run/.s.PGSQL.5432",
+        'server_host: "/run/.s.PGSQL.5432" is a socket: name its directory',
+    ),
+    (
+        f"server_database: {LONG}",
+        "server_database: is 64 bytes long; a PostgreSQL name has at most 63",
+    ),
+    ("databse: x", 'databse: unknown key (did you mean "server_database"?)'),
+    ("shutdown_timeout: 1s", "shutdown_timeout: unknown key (it belongs to general)"),
+    ("auth_query: {query: SELECT 1, user: x}", "auth_query: not supported yet"),
+    ("max_db_connections: 5", 'max_db_connections: not supported yet (today only "0")'),
+    ("patroni_api_urls: ['http://x']", "patroni_api_urls: not supported yet"),
+]
+
+# Whole files.
+FILES = [
+    ("", ["g.yaml:1:1: pools: no pool is defined"]),
+    (
+        "- a\n",
+        ["g.yaml:1:1: expected a mapping, found a list", "g.yaml:1:1: pools: no pool is defined"],
+    ),
+    ("pools: []\n", ["g.yaml:1:1: pools: expected a mapping of pools, found a list"]),
+    ("general: 5\n" + POOLS_YAML, ["g.yaml:1:1: general: expected a mapping, found 5"]),
+    (
+        "generals: {}\n" + POOLS_YAML,
+        ['g.yaml:1:1: generals: unknown section (did you mean "general"?)'],
+    ),
+    ("pools:\n  app: {}\n", ["g.yaml:2:3: pools.app: has no users"]),
+    ("pools:\n  app:\n", ["g.yaml:2:3: pools.app: has no users"]),
+    ("pools:\n  app: 5\n", ["g.yaml:2:3: pools.app: expected a mapping, found 5"]),
+    (
+        "pools:\n  app: {users: ann}\n",
+        ['g.yaml:2:9: pools.app.users: expected a list of users, found "ann"'],
+    ),
+    (
+        "pools:\n  app: {users: [ann]}\n",
+        ['g.yaml:2:17: pools.app.users[0]: expected a mapping, found "ann"'],
+    ),
+    (
+        "pools:\n  app: {users: {ann: {}}}\n",
+        ["g.yaml:2:17: pools.app.users.ann: expected a list of users (or a mapping from numbers)"],
+    ),
+    (
+        "pools:\n  app: {users: [{pool_size: 1}]}\n",
+        ['g.yaml:2:17: pools.app.users[0]: "username" is missing'],
+    ),
+    (
+        "pools:\n  app: {users: [{username: 1}]}\n",
+        ["g.yaml:2:18: pools.app.users[0].username: expected a string, found 1 (put it in quotes)"],
+    ),
+    (
+        "pools:\n  app:\n    users:\n      - {username: ann}\n      - {username: ann}\n",
+        ['g.yaml:5:10: pools.app.users[1].username: "ann" is already a user of this pool'],
+    ),
+    (
+        "pools:\n  pgbouncer: {users: [{username: a}]}\n",
+        ['g.yaml:2:3: pools.pgbouncer: "pgbouncer" is the database of the admin console'],
+    ),
+    (
+        "pools:\n  '*': {users: [{username: a}]}\n",
+        ["g.yaml:2:3: pools.*: not supported yet (a template for any database)"],
+    ),
+    (
+        f"pools:\n  {LONG}: {{users: [{{username: a}}]}}\n",
+        [f"g.yaml:2:3: pools.{LONG}: the name is 64 bytes long; a PostgreSQL name has at most 63"],
+    ),
+    (
+        "pools:\n  '': {users: [{username: a}]}\n",
+        ["g.yaml:2:3: pools.: the name of a pool is empty"],
+    ),
+    (
+        "general:\n  workers: 1\n  worker_threads: 2\n" + POOLS_YAML,
+        ["g.yaml:3:3: general.worker_threads: says again what general.workers says (g.yaml:2:3)"],
+    ),
+    (
+        "web: {}\nprometheus: {}\n" + POOLS_YAML,
+        ['g.yaml:2:1: prometheus: says again what "web" says (g.yaml:1:1)'],
+    ),
+    (
+        "general:\n  session_state: off\n  cleanup_server_connections: false\n" + POOLS_YAML,
+        [
+            'g.yaml:3:3: general.cleanup_server_connections: cannot stand beside "session_state", '
+            "which says it in a word"
+        ],
+    ),
+    (
+        "web: {enabled: true}\n" + POOLS_YAML,
+        ['g.yaml:1:7: web.enabled: not supported yet (today only "false")'],
+    ),
+    (
+        "pools:\n  app:\n    auth_query: {workers: 0, server_password: x, min_pool_size: 99}\n",
+        [
+            "g.yaml:3:5: pools.app.auth_query: not supported yet",
+            'g.yaml:3:5: pools.app.auth_query: "query" is missing',
+            'g.yaml:3:5: pools.app.auth_query: "user" is missing',
+            "g.yaml:3:18: pools.app.auth_query.workers: 0 is out of range (1 to 64)",
+            "g.yaml:3:30: pools.app.auth_query.server_password: needs server_user beside it",
+            "g.yaml:3:50: pools.app.auth_query.min_pool_size: 99 is above pool_size 40",
+        ],
+    ),
+    (
+        "general:\n  port: x\n  prot: 1\npools:\n  app:\n    users:\n    - username: a\n"
+        "      pool_size: 0\n      min_pool_size: 50\n",
+        [
+            'g.yaml:2:3: general.port: expected a whole number, found "x"',
+            'g.yaml:3:3: general.prot: unknown key (did you mean "port"?)',
+            "g.yaml:8:7: pools.app.users[0].pool_size: 0 is out of range (1 to 1024)",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "problem"), GENERAL + NOT_YET)
+def test_general(files, line, problem):
+    text = f"general:\n  {line}\n{POOLS_YAML}"
+    assert files.problems(text, name="g.yaml") == [f"g.yaml:2:3: general.{problem}"]
+
+
+@pytest.mark.parametrize(("line", "problem"), USER)
+def test_user(files, line, problem):
+    text = f"pools:\n  app:\n    users:\n    - username: ann\n      {line}\n"
+    assert files.problems(text, name="g.yaml") == [f"g.yaml:5:7: pools.app.users[0].{problem}"]
+
+
+@pytest.mark.parametrize(("line", "problem"), POOL)
+def test_pool(files, line, problem):
+    text = f"pools:\n  app:\n    {line}\n    users: [{{username: ann}}]\n"
+    assert files.problems(text, name="g.yaml") == [f"g.yaml:3:5: pools.app.{problem}"]
+
+
+@pytest.mark.parametrize(("text", "problems"), FILES)
+def test_file(files, text, problems):
+    assert files.problems(text, name="g.yaml") == problems
+
+
+def test_toml_says_the_same_as_yaml(files):
+    text = (
+        '[general]\nport = 70000\n[pools.app]\npool_mod = "session"\n'
+        "[[pools.app.users]]\npool_size = 1\n"
+    )
+    assert files.problems(text, name="g.toml") == [
+        "g.toml:2:1: general.port: 70000 is out of range (1 to 65535)",
+        'g.toml:4:1: pools.app.pool_mod: unknown key (did you mean "pool_mode"?)',
+        'g.toml:5:1: pools.app.users[0]: "username" is missing',
+    ]
+
+
+def test_socket_name_that_the_kernel_would_refuse(files):
+    directory = files.directory / ("d" * 100)
+    directory.mkdir()
+    text = f"general:\n  unix_socket_dir: {directory}\n{POOLS_YAML}"
+    (problem,) = files.problems(text)
+    assert problem.endswith("is longer than the 107 bytes of a socket name")
+
+
+@pytest.mark.parametrize("secret", ["SCRAM-SHA-256$swordfish", "[swordfish]", "{a: swordfish}"])
+def test_no_problem_tells_a_secret(files, secret):
+    for key in ("password", "server_password"):
+        text = f"pools: {{app: {{users: [{{username: a, {key}: {secret}}}]}}}}\n"
+        assert "swordfish" not in str(files.problems(text))
+
+
+def test_error_is_a_usage_error_with_one_line_a_problem():
+    error = ConfigError(["a", "b"])
+    assert str(error) == "a\nb"
+    assert error.problems == ("a", "b")
+    assert error.exit_code is ExitCode.USAGE
