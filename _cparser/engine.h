@@ -1,0 +1,338 @@
+/* The engine's public face: all that Python may call, and nothing else. greenpool/engine.py is
+ * the one module that imports it. Between the marks stands what cffi reads.
+ *
+ * Three kinds of caller:
+ *   master    makes the segment and the pools in it before it forks, reclaims what a dead worker
+ * left worker    one gp_engine each, made after the fork; every gp_engine_*, gp_client_*,
+ * gp_server_* call is its own observer  reads rows (gp_*_row); so does everyone else
+ *
+ * Names are indices: worker 0..workers-1, pool 0..pools_max-1, slot 0..1023 within a pool, client =
+ * its row in the segment + 1 (0 = none). Times are CLOCK_MONOTONIC nanoseconds unless the name has
+ * another unit. No call blocks, none calls back into Python, none raises: results are enum
+ * gp_result or say so. */
+#ifndef GP_ENGINE_H
+#define GP_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GP_API       __attribute__((visibility("default")))
+#define GP_NODISCARD __attribute__((warn_unused_result))
+
+/* cdef:begin */
+#define GP_ABI_VERSION 1
+
+struct gp_segment;
+struct gp_engine;
+
+enum gp_result {
+    GP_OK = 0,
+    GP_NEED_MORE, /* not enough bytes yet */
+    GP_AGAIN,     /* not now; try later */
+    GP_EOF,       /* the peer has hung up */
+    GP_EPROTO,    /* the bytes break the protocol */
+    GP_EIO,       /* a system call failed; errno tells */
+    GP_EFULL,     /* a bound is reached */
+    GP_ENOENT     /* no such thing (any more) */
+};
+
+enum gp_pool_mode { GP_MODE_TRANSACTION = 0, GP_MODE_SESSION, GP_MODE_STATEMENT };
+
+enum gp_client_state {
+    GP_CLIENT_FREE = 0,
+    GP_CLIENT_LOGIN,   /* in Python's hands */
+    GP_CLIENT_IDLE,    /* no server, nothing asked */
+    GP_CLIENT_WAITING, /* asked, no server yet */
+    GP_CLIENT_ACTIVE,  /* linked to a server */
+    GP_CLIENT_CLOSING, /* its last words are on the way out */
+    GP_CLIENT_GONE,    /* handed back to Python by GP_EVENT_GOODBYE */
+    GP_CLIENT_STATES
+};
+
+/* A server connection in the segment; pool.h tells who moves it from one to the next. */
+enum gp_slot_state {
+    GP_SLOT_FREE = 0,
+    GP_SLOT_CONNECTING,
+    GP_SLOT_IDLE,
+    GP_SLOT_ACTIVE,
+    GP_SLOT_HANDOFF,
+    GP_SLOT_PARKED,
+    GP_SLOT_CLOSING,
+    GP_SLOT_REAP,
+    GP_SLOT_STATES
+};
+
+/* What a step asks of Python. */
+enum gp_event_kind {
+    GP_EVENT_OPEN = 1, /* pool, slot: CONNECTING(this worker); log in, then gp_server_opened or
+                          gp_server_failed */
+    GP_EVENT_RETIRE,   /* pool, slot: CLOSING(this worker); say Terminate, wait for EOF, then
+                          gp_server_freed.   detail: enum gp_reason. The descriptor: gp_server_surrender
+                        */
+    GP_EVENT_CANCEL,   /* pool, slot: its client has vanished in a query; send a CancelRequest, then
+                          gp_server_canceled */
+    GP_EVENT_GOODBYE,  /* client, detail: enum gp_reason; the engine has let go of the descriptor:
+                          log, close it, gp_client_forget */
+    GP_EVENT_ACCEPTED, /* detail: a client's descriptor that another worker accepted; nothing read
+                          yet; now owned by Python */
+    GP_EVENT_DRAINED   /* gp_engine_drain is complete: no client is left */
+};
+
+/* Why a connection ended: for logs and counters. gp_reason_text gives the words. */
+enum gp_reason {
+    GP_REASON_NONE = 0,
+    GP_REASON_CLIENT_TERMINATE, /* Terminate message */
+    GP_REASON_CLIENT_EOF,       /* closed without Terminate */
+    GP_REASON_CLIENT_IO,        /* reset, broken pipe */
+    GP_REASON_CLIENT_PROTOCOL,  /* broke the protocol */
+    GP_REASON_SERVER_EOF,       /* PostgreSQL closed it */
+    GP_REASON_SERVER_IO,
+    GP_REASON_SERVER_PROTOCOL,
+    GP_REASON_SERVER_FATAL,     /* PostgreSQL said FATAL */
+    GP_REASON_WAIT_TIMEOUT,     /* query_wait_timeout */
+    GP_REASON_CLIENT_IDLE,      /* client_idle_timeout */
+    GP_REASON_IDLE_TRANSACTION, /* idle_transaction_timeout */
+    GP_REASON_SHUTDOWN,         /* the administrator stops greenpool */
+    GP_REASON_KILLED,           /* told to close by gp_client_kill */
+    GP_REASON_LOGIN_FAILED,     /* no server could be logged in */
+    GP_REASON_MODE,             /* transaction in statement mode */
+    GP_REASON_UNCLEAN,          /* its client vanished and the server could not be made clean */
+    GP_REASON_IDLE_TIMEOUT,     /* idle_timeout of a server */
+    GP_REASON_LIFETIME,         /* server_lifetime */
+    GP_REASON_STALE,            /* pool removed, resized, or its servers are to be replaced */
+    GP_REASON_REAPED,           /* its worker died */
+    GP_REASON_CANCEL_STUCK,     /* a cancel was not delivered in time */
+    GP_REASON_MEMORY,
+    GP_REASONS
+};
+
+struct gp_event {
+    uint32_t kind;
+    uint32_t client;
+    uint32_t pool;
+    uint32_t slot;
+    uint64_t detail;
+};
+
+/* ---- settings of a pool: copied into the segment -------------------------------------------- */
+struct gp_pool_settings {
+    uint32_t mode; /* enum gp_pool_mode */
+    uint32_t size; /* pool_size, 1..1024 */
+    uint32_t min_size;
+    uint32_t max_creates; /* scaling_max_parallel_creates, 1..64 */
+    uint32_t wait_timeout_ms;
+    uint32_t idle_timeout_ms;
+    uint32_t idle_transaction_timeout_ms;
+    uint32_t client_idle_timeout_ms;
+};
+
+/* ---- rows: copies of what is in the segment, for SHOW and metrics -----------------------------
+ */
+struct gp_pool_row {
+    char database[64];
+    char user[64];
+    struct gp_pool_settings settings;
+    uint32_t in_use;
+    uint32_t cl_active, cl_waiting, cl_idle, cl_login; /* summed over the client table */
+    uint32_t sv_active, sv_idle, sv_login, sv_canceled, sv_closing; /* summed over the slots */
+    uint64_t maxwait_ns; /* age of the oldest waiter, 0 = none */
+    /* counters, summed over the workers */
+    uint64_t xact_count, query_count, bytes_received, bytes_sent, xact_ns, query_ns, wait_ns,
+        wait_count;
+    uint64_t errors, taken_own, taken_other, handed_away, bounced, timeouts, logins, login_failures;
+};
+
+struct gp_slot_row {
+    uint32_t state; /* enum gp_slot_state */
+    uint32_t worker;
+    uint32_t client; /* linked client, 0 = none */
+    uint32_t generation;
+    uint32_t cancels;
+    uint32_t backend_pid;
+    uint64_t holders;
+    uint64_t idle_since_ns, opened_ns, expires_ns, xacts;
+    uint32_t key_length;
+    uint8_t key[256];
+    char address[60];
+};
+
+struct gp_client_info {
+    uint32_t state; /* enum gp_client_state */
+    uint32_t worker;
+    uint32_t pool; /* pool + 1, 0 = none */
+    uint32_t slot; /* linked slot + 1, 0 = none */
+    uint64_t wait_since_ns, request_ns, connected_ns, xacts, queries;
+    char user[64];
+    char database[64];
+    char address[56];
+    char application[64];
+};
+
+struct gp_worker_row {
+    uint32_t pid, alive, births, clients, busy_permille;
+    uint64_t beat_ns;
+};
+
+/* Result of comparing all places of the segment with each other: what a sound segment has none of.
+ */
+struct gp_audit {
+    uint32_t dead_owners;    /* places named after a worker that is not alive */
+    uint32_t bad_idle_bits;  /* IDLE slots that are in no idle set */
+    uint32_t lost_creates;   /* login places whose slot is not CONNECTING */
+    uint32_t over_limit;     /* slots in use at or above pool_size */
+    uint32_t orphan_clients; /* client rows without owner or owners without row */
+    uint32_t slots_in_use, slots_idle, slots_active, clients;
+};
+
+GP_API int32_t gp_abi_version(void);
+GP_API uint64_t gp_now_ns(void);
+GP_API const char *gp_reason_text(uint32_t reason);
+GP_API const char *gp_result_text(uint32_t result);
+
+/* ---- master, before the fork ------------------------------------------------------------------
+ */
+
+/* Map a segment and make every worker's eventfd and inbox (numbers stay valid in all children).
+ * NULL: errno. clients_max counts the rows kept for the admin too. Sparse: costs memory only where
+ * it is used. */
+GP_API struct gp_segment *gp_segment_create(uint32_t workers, uint32_t pools_max,
+                                            uint32_t clients_max);
+/* Unmap and close the descriptors (in a child: its own copies only). */
+GP_API void gp_segment_destroy(struct gp_segment *seg);
+GP_API void gp_segment_limits(struct gp_segment *seg, uint32_t clients_limit, uint32_t max_creates);
+
+/* Find or make the pool of (database, user) and apply settings; also at reload, from the master.
+ * Result in *pool. GP_EFULL: pools_max. */
+GP_API enum gp_result gp_pool_define(struct gp_segment *seg, const char *database, const char *user,
+                                     const struct gp_pool_settings *settings, uint32_t *pool);
+/* Take a pool out of use: nothing new is opened, idle servers are retired by the workers' sweeps.
+ */
+GP_API enum gp_result gp_pool_remove(struct gp_segment *seg, uint32_t pool);
+/* Have all servers of the pool replaced as they become idle. */
+GP_API void gp_pool_renew(struct gp_segment *seg, uint32_t pool);
+GP_API uint32_t gp_pools_high(struct gp_segment *seg); /* pools ever defined */
+GP_API uint32_t gp_clients_max(struct gp_segment *seg);
+
+/* ---- master, after a worker's death ------------------------------------------------------------
+ */
+
+/* Undo all that the dead worker left (header of pool.h): its clients' rows, login places, tickets;
+ * idle slots go to a survivor; slots in use become REAP(survivor), or REAP(worker) for its
+ * successor if nobody else holds the descriptor. Call after waitpid, before the place is given to a
+ * new process. */
+GP_API void gp_segment_reclaim(struct gp_segment *seg, uint32_t worker);
+GP_API void gp_segment_audit(struct gp_segment *seg, struct gp_audit *audit);
+
+/* ---- rows
+ * ---------------------------------------------------------------------------------------- */
+GP_API enum gp_result gp_pool_row(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row);
+GP_API enum gp_result gp_slot_row(struct gp_segment *seg, uint32_t pool, uint32_t slot,
+                                  struct gp_slot_row *row); /* GP_ENOENT: FREE */
+GP_API uint32_t gp_slots_high(struct gp_segment *seg, uint32_t pool);
+GP_API enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client,
+                                     struct gp_client_info *row); /* GP_ENOENT: free row */
+GP_API enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker,
+                                    struct gp_worker_row *row);
+
+/* ---- worker: the engine ------------------------------------------------------------------------
+ */
+
+/* Runs after the fork: marks the worker alive and asks the others for their descriptors. NULL:
+ * errno. */
+GP_API struct gp_engine *gp_engine_new(struct gp_segment *seg, uint32_t worker);
+GP_API void gp_engine_free(struct gp_engine *engine);
+/* The descriptor that becomes readable when a step has work to do. */
+GP_API int32_t gp_engine_fd(struct gp_engine *engine);
+/* libev's own descriptor: while traffic is hot the step sleeps on it (it contains gp_engine_fd).
+ * -1: never sleep. */
+GP_API void gp_engine_hot(struct gp_engine *engine, int32_t loop_fd);
+/* Relay until nothing is left to do, the bound is reached or Python is needed. Gives the number of
+ * events written. */
+GP_API uint32_t gp_engine_step(struct gp_engine *engine, struct gp_event *events,
+                               uint32_t capacity);
+/* Everything that goes by time: call about every 100 ms. Events come with the next step. */
+GP_API void gp_engine_sweep(struct gp_engine *engine);
+/* Close clients as they become idle, with 57P01; GP_EVENT_DRAINED when none is left. */
+GP_API void gp_engine_drain(struct gp_engine *engine);
+GP_API void gp_engine_busy(struct gp_engine *engine, uint32_t busy_permille, uint32_t clients);
+/* The worker that should serve a connection that this one has just accepted. */
+GP_API uint32_t gp_engine_place(struct gp_engine *engine);
+/* Pass an accepted descriptor, nothing read from it yet, to another worker (it gets
+ * GP_EVENT_ACCEPTED). The caller still closes its own copy. GP_AGAIN: its inbox is full; serve the
+ * client here. */
+GP_API enum gp_result gp_engine_pass(struct gp_engine *engine, uint32_t worker, int32_t fd);
+/* Counters of this process: wakes, steps, events, recv and send calls, hot sleeps (for
+ * measurements). */
+struct gp_engine_counts {
+    uint64_t steps, waits, sleeps, ready, recvs, sends, sent_partial, peeks;
+};
+GP_API void gp_engine_counts(struct gp_engine *engine, struct gp_engine_counts *counts);
+
+/* ---- worker: clients
+ * ----------------------------------------------------------------------------- */
+
+/* Claim a row (max_connections; reserve: the admin may use the rows kept back). 0: full. */
+GP_API uint32_t gp_client_enter(struct gp_engine *engine, bool reserve, const char *address);
+/* The cancel key to announce in BackendKeyData: key_length bytes (4 for protocol 3.0, up to 32),
+ * made here. The process id to announce is the client's number. */
+GP_API enum gp_result gp_client_key(struct gp_engine *engine, uint32_t client, uint32_t key_length,
+                                    uint8_t *key);
+/* Names for SHOW CLIENTS; any may be NULL. */
+GP_API void gp_client_names(struct gp_engine *engine, uint32_t client, const char *user,
+                            const char *database, const char *application);
+/* Give a logged-in client to the relay until GP_EVENT_GOODBYE. state_sql/state_hash: what makes a
+ * server fit this client's startup parameters, run (unseen) when a server's last state differs;
+ * hash 0 and an empty text: the pool's own defaults. early: bytes already read from it. The
+ * descriptor stays Python's to close, after the goodbye. */
+GP_API enum gp_result gp_client_serve(struct gp_engine *engine, uint32_t client, uint32_t pool,
+                                      int32_t fd, uint64_t state_hash, const uint8_t *state_sql,
+                                      uint32_t state_length, const uint8_t *early,
+                                      uint32_t early_length);
+/* Close it with this FATAL error (at once when linked: its server is cleaned up). */
+GP_API enum gp_result gp_client_kill(struct gp_engine *engine, uint32_t client, uint32_t reason,
+                                     const char *sqlstate, const char *message);
+/* Give back the row: after the goodbye, or when the login failed. */
+GP_API void gp_client_forget(struct gp_engine *engine, uint32_t client);
+
+/* ---- worker: servers
+ * ----------------------------------------------------------------------------- */
+
+/* Ask for servers where clients wait and there is room, and for min_pool_size (events
+ * GP_EVENT_OPEN). */
+GP_API void gp_pool_grow(struct gp_engine *engine, uint32_t pool);
+/* Logged in and ReadyForQuery seen: the engine owns the descriptor from here (nonblocking), shares
+ * it and gives it to the oldest waiter. */
+GP_API enum gp_result gp_server_opened(struct gp_engine *engine, uint32_t pool, uint32_t slot,
+                                       int32_t fd, uint32_t backend_pid, const uint8_t *key,
+                                       uint32_t key_length, uint64_t lifetime_ns,
+                                       const char *address);
+/* The login failed: frees the place. */
+GP_API void gp_server_failed(struct gp_engine *engine, uint32_t pool, uint32_t slot);
+/* Answer every client of this worker that waits in the pool with this FATAL error. */
+GP_API void gp_pool_refuse(struct gp_engine *engine, uint32_t pool, uint32_t reason,
+                           const char *sqlstate, const char *message);
+/* After GP_EVENT_RETIRE: the descriptor, now Python's (-1: this worker never had it). */
+GP_API int32_t gp_server_surrender(struct gp_engine *engine, uint32_t pool, uint32_t slot);
+/* PostgreSQL has hung up (or was given up on): frees the place. */
+GP_API void gp_server_freed(struct gp_engine *engine, uint32_t pool, uint32_t slot);
+/* Retire every idle server of the pool that this worker can take (reload, stop). Gives their
+ * number. */
+GP_API uint32_t gp_pool_retire_idle(struct gp_engine *engine, uint32_t pool, uint32_t reason);
+
+/* ---- worker: cancel
+ * ------------------------------------------------------------------------------ */
+
+/* A CancelRequest arrived: pins the server of that client and tells whom to cancel (gp_slot_row has
+ * the key). Then send it and call gp_cancel_done. GP_ENOENT: unknown key; GP_AGAIN: nothing runs (a
+ * waiting client has been answered with 57014); GP_EFULL: too many at once. */
+GP_API enum gp_result gp_cancel_start(struct gp_engine *engine, uint32_t client, const uint8_t *key,
+                                      uint32_t key_length, uint32_t *pool, uint32_t *slot,
+                                      uint32_t *generation);
+GP_API void gp_cancel_done(struct gp_engine *engine, uint32_t pool, uint32_t slot,
+                           uint32_t generation);
+/* After GP_EVENT_CANCEL. */
+GP_API void gp_server_canceled(struct gp_engine *engine, uint32_t pool, uint32_t slot);
+/* cdef:end */
+
+#endif

@@ -1,0 +1,36 @@
+/* Counters of one lane (one worker in one pool). They live in the shared segment, are written by
+ * their worker alone (plain adds to relaxed atomics: no locked instruction), and are summed by whoever reads.
+ * They only grow; a respawned worker goes on with its predecessor's. */
+#ifndef GP_STATS_H
+#define GP_STATS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct gp_counters {
+    _Atomic uint64_t xact_count;     /* transactions (PgBouncer: total_xact_count) */
+    _Atomic uint64_t query_count;    /* Query, Execute and FunctionCall requests answered */
+    _Atomic uint64_t bytes_received; /* from clients */
+    _Atomic uint64_t bytes_sent;     /* to clients */
+    _Atomic uint64_t xact_ns;        /* server time of transactions */
+    _Atomic uint64_t query_ns;       /* server time of queries */
+    _Atomic uint64_t wait_ns;        /* time clients waited for a server */
+    _Atomic uint64_t wait_count;     /* clients that had to wait */
+    _Atomic uint64_t errors;         /* ErrorResponse seen from servers */
+    _Atomic uint64_t taken_own;      /* slots taken from the worker's own idle set */
+    _Atomic uint64_t taken_other;    /* ... from another worker's */
+    _Atomic uint64_t handed_away;    /* slots handed to a waiter of another worker */
+    _Atomic uint64_t bounced;        /* slots handed here with nobody waiting any more */
+    _Atomic uint64_t timeouts;       /* query_wait_timeout */
+    _Atomic uint64_t logins;         /* server logins done */
+    _Atomic uint64_t login_failures;
+};
+
+/* Add to a counter that only this process writes. */
+static inline void gp_count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+#endif
