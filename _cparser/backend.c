@@ -1,0 +1,304 @@
+/* What servers say: each message is matched with the head of the reply queue, which tells whether
+ * it goes to the client and when a request is answered. Forwarded in runs, as in frontend.c.
+ * Source: PostgreSQL, "Message Flow". */
+#include <string.h>
+
+#include "relay.h"
+
+enum verdict {
+    FORWARD,
+    DROP,
+    LOST /* the server broke the protocol */
+};
+
+/* Which heads a message may answer, as bit sets of enum gp_reply_kind: of them it `pops` those it
+ * completes. */
+struct rule {
+    uint16_t heads, pops;
+};
+
+#define Q (1u << GP_REPLY_QUERY)
+#define P (1u << GP_REPLY_PARSE)
+#define B (1u << GP_REPLY_BIND)
+#define D (1u << GP_REPLY_DESCRIBE)
+#define E (1u << GP_REPLY_EXECUTE)
+#define C (1u << GP_REPLY_CLOSE)
+#define F (1u << GP_REPLY_FUNCTION)
+
+static const struct rule rules[256] = {
+    [GP_PARSE_COMPLETE] = {P, P},
+    [GP_BIND_COMPLETE] = {B, B},
+    [GP_CLOSE_COMPLETE] = {C, C},
+    [GP_PARAMETER_DESCRIPTION] = {D, 0},
+    [GP_ROW_DESCRIPTION] = {Q | D, D},
+    [GP_NO_DATA] = {D, D},
+    [GP_DATA_ROW] = {Q | E, 0},
+    [GP_COMMAND_COMPLETE] = {Q | E, E},
+    [GP_EMPTY_QUERY_RESPONSE] = {Q | E, E},
+    [GP_PORTAL_SUSPENDED] = {E, E},
+    [GP_COPY_IN_RESPONSE] = {Q | E, 0},
+    [GP_COPY_OUT_RESPONSE] = {Q | E, 0},
+    [GP_COPY_BOTH_RESPONSE] = {Q | E, 0},
+    [GP_COPY_DATA] = {Q | E, 0},
+    [GP_COPY_DONE] = {Q | E, 0},
+    [GP_FUNCTION_CALL_RESPONSE] = {F, 0},
+};
+
+#undef Q
+#undef P
+#undef B
+#undef D
+#undef E
+#undef C
+#undef F
+
+/* Whose body decides: collected whole before it is looked at. */
+static bool body_decides(uint8_t type)
+{
+    return type == GP_READY_FOR_QUERY || type == GP_ERROR_RESPONSE;
+}
+
+static enum verdict to_client(const struct gp_server *s, enum gp_reply_action action)
+{
+    return s->state == GP_SERVER_LINKED && action == GP_REPLY_FORWARD ? FORWARD : DROP;
+}
+
+static void count_query(struct gp_engine *e, struct gp_server *s)
+{
+    struct gp_counters *counters = gp_counters_of(e, s->pool);
+
+    gp_count(&counters->query_count, 1);
+    gp_count(&counters->query_ns, e->now - s->query_ns);
+    s->query_ns = e->now;
+    if (s->client) {
+        struct gp_client_row *row = gp_client_at(e->seg, s->client->id);
+        gp_count(&row->queries, 1);
+    }
+}
+
+static void count_transaction(struct gp_engine *e, struct gp_server *s)
+{
+    struct gp_counters *counters = gp_counters_of(e, s->pool);
+
+    gp_count(&counters->xact_count, 1);
+    gp_count(&counters->xact_ns, e->now - s->since_ns);
+    gp_count(&gp_slot_at(e->seg, s->pool, s->slot)->xacts, 1);
+    gp_count(&gp_client_at(e->seg, s->client->id)->xacts, 1);
+    s->since_ns = e->now;
+}
+
+static enum verdict step_ready(struct gp_engine *e, struct gp_server *s, const uint8_t *body)
+{
+    enum gp_reply_action action;
+    enum gp_reply_kind head = gp_replies_head(&s->replies, &action);
+    enum verdict verdict = to_client(s, action);
+
+    if (head != GP_REPLY_QUERY && head != GP_REPLY_SYNC && head != GP_REPLY_FUNCTION)
+        return LOST;
+    gp_replies_pop(&s->replies);
+    s->in_copy = s->client_copies = 0;
+    if (s->replies.count == 0)
+        s->status = body[0];
+    if (verdict == FORWARD) {
+        if (head != GP_REPLY_SYNC)
+            count_query(e, s);
+        if (body[0] == GP_TXN_IDLE)
+            count_transaction(e, s);
+    }
+    return verdict;
+}
+
+static enum verdict step_error(struct gp_engine *e, struct gp_server *s, const uint8_t *message,
+                               const struct gp_frame *frame)
+{
+    enum gp_reply_action action;
+    enum gp_reply_kind head = gp_replies_head(&s->replies, &action);
+    struct gp_error error;
+
+    gp_count(&gp_counters_of(e, s->pool)->errors, 1);
+    if (frame->total <= GP_HELD_MAX &&
+        gp_error_fields(message + GP_HEADER_SIZE, frame->length - 4, &error) == GP_OK)
+        s->said_fatal = gp_span_is(error.severity, "FATAL") || gp_span_is(error.severity, "PANIC");
+    s->in_copy = s->client_copies = 0;
+    if (action == GP_REPLY_SWALLOW && head != GP_REPLY_NONE)
+        s->failed = 1;
+    if (s->state == GP_SERVER_APPLY && frame->total <= GP_HELD_MAX && !s->error)
+        (void)gp_buffer_append(&s->error, message, frame->total); /* without: our own words */
+    switch (head) {
+    case GP_REPLY_NONE: /* FATAL on its own account: a time-out, an administrator */
+    case GP_REPLY_QUERY:
+    case GP_REPLY_FUNCTION:
+    case GP_REPLY_SYNC:
+        break;
+    default:
+        s->skipping = !gp_replies_skip_to_sync(&s->replies);
+    }
+    return to_client(s, action);
+}
+
+/* Forget where the client is in a COPY that the server has ended. */
+static void step_copy(struct gp_engine *e, struct gp_server *s, uint8_t type)
+{
+    if (type == GP_COPY_IN_RESPONSE || type == GP_COPY_BOTH_RESPONSE) {
+        s->in_copy = 1;
+        s->client_copies = !gp_replies_copy_begins(&s->replies);
+        if (s->state != GP_SERVER_LINKED)
+            gp_backend_fail_copy(e, s);
+    } else if (type == GP_COMMAND_COMPLETE && s->in_copy) {
+        s->in_copy = s->client_copies = 0;
+        gp_replies_copy_ends(&s->replies);
+    }
+}
+
+/* message: the frame's bytes, whole if body_decides and it is not larger than GP_HELD_MAX. */
+static enum verdict step(struct gp_engine *e, struct gp_server *s, const uint8_t *message,
+                         const struct gp_frame *frame)
+{
+    enum gp_reply_action action;
+    enum gp_txn_status status;
+
+    if (frame->flags & GP_ASYNC)
+        return to_client(s, GP_REPLY_FORWARD);
+    if (frame->type == GP_ERROR_RESPONSE)
+        return step_error(e, s, message, frame);
+    if (frame->type == GP_READY_FOR_QUERY)
+        return gp_ready_status(message + GP_HEADER_SIZE, frame->length - 4, &status) == GP_OK
+                   ? step_ready(e, s, message + GP_HEADER_SIZE)
+                   : LOST;
+    enum gp_reply_kind head = gp_replies_head(&s->replies, &action);
+    struct rule rule = rules[frame->type];
+    if (!(rule.heads & 1u << head))
+        return LOST;
+    step_copy(e, s, frame->type);
+    if (rule.pops & 1u << head) {
+        gp_replies_pop(&s->replies);
+        if (head == GP_REPLY_EXECUTE && s->client)
+            count_query(e, s);
+    }
+    return to_client(s, action);
+}
+
+static void forward(struct gp_engine *e, struct gp_server *s, const uint8_t *data, size_t len)
+{
+    struct gp_client *c = s->client;
+
+    if (len == 0 || !c)
+        return;
+    gp_count(&gp_counters_of(e, s->pool)->bytes_sent, len);
+    gp_conn_send(e->transport, &c->conn, data, len);
+    if (c->conn.broken)
+        gp_todo(e, &c->conn);
+    else if (c->conn.out)
+        gp_conn_pause(e->transport, &s->conn);
+}
+
+/* Take as many bytes as are whole. Gives their number, or GP_LOST_BYTES. */
+#define GP_LOST_BYTES SIZE_MAX
+
+static size_t consume(struct gp_engine *e, struct gp_server *s, const uint8_t *data, size_t len)
+{
+    size_t pos = 0, run = 0;
+
+    while (pos < len) {
+        struct gp_frame frame;
+
+        if (s->msg_left == 0) {
+            enum gp_result result = gp_frame_peek(data + pos, len - pos, GP_BACKEND, &frame);
+            if (result == GP_NEED_MORE)
+                break;
+            if (result == GP_OK && body_decides(frame.type) && frame.total > len - pos &&
+                frame.total <= GP_HELD_MAX)
+                break;
+            enum verdict verdict = result == GP_OK ? step(e, s, data + pos, &frame) : LOST;
+            if (verdict == LOST) {
+                forward(e, s, data + run, pos - run);
+                return GP_LOST_BYTES;
+            }
+            s->msg_left = (uint32_t)frame.total;
+            s->msg_forward = verdict == FORWARD;
+        }
+        size_t take = len - pos < s->msg_left ? len - pos : s->msg_left;
+        s->msg_left -= (uint32_t)take;
+        if (!s->msg_forward) {
+            forward(e, s, data + run, pos - run);
+            run = pos + take;
+        }
+        pos += take;
+    }
+    forward(e, s, data + run, pos - run);
+    return pos;
+}
+
+void gp_backend_received(struct gp_engine *e, struct gp_server *s, const uint8_t *data, size_t len)
+{
+    size_t taken;
+
+    if (s->in) {
+        if (!gp_buffer_append(&s->in, data, len)) {
+            gp_server_lost(e, s, GP_REASON_MEMORY);
+            return;
+        }
+        taken = consume(e, s, gp_buffer_at(s->in), gp_buffer_len(s->in));
+        if (taken != GP_LOST_BYTES)
+            gp_buffer_consume(&s->in, taken);
+    } else {
+        taken = consume(e, s, data, len);
+        if (taken < len && !gp_buffer_append(&s->in, data + taken, len - taken))
+            taken = GP_LOST_BYTES;
+    }
+    if (taken == GP_LOST_BYTES) {
+        gp_server_lost(e, s, GP_REASON_SERVER_PROTOCOL);
+        return;
+    }
+    gp_link_turn(e, s);
+}
+
+void gp_backend_fail_copy(struct gp_engine *e, struct gp_server *s)
+{
+    static const uint8_t copy_fail[] = {GP_COPY_FAIL, 0,   0,   0,   16,  'c', 'l', 'i', 'e',
+                                        'n',          't', ' ', 'g', 'o', 'n', 'e', '\0'};
+    enum gp_reply_action action;
+    uint8_t sync[GP_SIMPLE_TOTAL];
+
+    _Static_assert(sizeof(copy_fail) == 17, "type and a length of 16");
+    s->client_copies = 0;
+    gp_conn_send(e->transport, &s->conn, copy_fail, sizeof(copy_fail));
+    if (gp_replies_head(&s->replies, &action) != GP_REPLY_QUERY &&
+        gp_replies_push(&s->replies, GP_REPLY_SYNC, GP_REPLY_SWALLOW)) {
+        gp_build_simple(sync, GP_SYNC);
+        gp_conn_send(e->transport, &s->conn, sync, sizeof(sync));
+    }
+    if (s->conn.broken)
+        gp_todo(e, &s->conn);
+}
+
+/* Whole messages of a server at rest: only what needs no request is lawful. */
+static bool idle_talk(struct gp_server *s, const uint8_t *data, size_t len)
+{
+    struct gp_frame frame;
+
+    for (size_t pos = 0; pos < len; pos += frame.total) {
+        if (gp_frame_peek(data + pos, len - pos, GP_BACKEND, &frame) != GP_OK ||
+            frame.total > len - pos || !(frame.flags & GP_ASYNC || frame.type == GP_ERROR_RESPONSE))
+            return false;
+        s->said_fatal |= frame.type == GP_ERROR_RESPONSE;
+    }
+    return true;
+}
+
+enum gp_result gp_backend_listen(struct gp_engine *e, struct gp_server *s)
+{
+    uint8_t talk[4096]; /* not the scratch buffer: a client's request may lie there */
+    size_t len;
+
+    for (;;) {
+        enum gp_result result = gp_conn_read(e->transport, &s->conn, talk, sizeof(talk), &len);
+        gp_transport_counts(e->transport)->peeks++;
+        if (result == GP_AGAIN)
+            return s->said_fatal ? GP_EOF : GP_OK;
+        if (result != GP_OK)
+            return GP_EOF;
+        if (!idle_talk(s, talk, len))
+            return s->said_fatal ? GP_EOF : GP_EPROTO;
+    }
+}

@@ -1,0 +1,62 @@
+#include "buffer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define GP_BUFFER_MIN 512u
+
+/* Room for len more bytes behind end: slide the kept bytes to the front, or grow by doubling. */
+static bool make_room(struct gp_buffer **buffer, size_t len)
+{
+    struct gp_buffer *old = *buffer;
+    size_t kept = gp_buffer_len(old);
+
+    if (old && len <= old->cap - kept) {
+        memmove(old->data, old->data + old->start, kept);
+        old->start = 0;
+        old->end = kept;
+        return true;
+    }
+    if (len > SIZE_MAX / 4 - kept)
+        return false;
+    size_t cap = GP_BUFFER_MIN;
+    while (cap < kept + len)
+        cap *= 2;
+    struct gp_buffer *grown = malloc(sizeof(*grown) + cap);
+    if (!grown)
+        return false;
+    if (kept)
+        memcpy(grown->data, gp_buffer_at(old), kept);
+    grown->start = 0;
+    grown->end = kept;
+    grown->cap = cap;
+    free(old);
+    *buffer = grown;
+    return true;
+}
+
+bool gp_buffer_append(struct gp_buffer **buffer, const uint8_t *data, size_t len)
+{
+    if (len == 0)
+        return true;
+    if ((!*buffer || len > (*buffer)->cap - (*buffer)->end) && !make_room(buffer, len))
+        return false;
+    memcpy((*buffer)->data + (*buffer)->end, data, len);
+    (*buffer)->end += len;
+    return true;
+}
+
+void gp_buffer_consume(struct gp_buffer **buffer, size_t n)
+{
+    if (!*buffer)
+        return;
+    (*buffer)->start += n;
+    if ((*buffer)->start >= (*buffer)->end)
+        gp_buffer_free(buffer);
+}
+
+void gp_buffer_free(struct gp_buffer **buffer)
+{
+    free(*buffer);
+    *buffer = NULL;
+}

@@ -1,0 +1,36 @@
+/* Bytes that a connection owns only while something is unsent or incomplete; an idle connection has
+ * none.
+ *
+ *     | taken | kept bytes          | room |
+ *     0    start                   end    cap
+ *
+ * start <= end <= cap. NULL stands for an empty buffer everywhere. */
+#ifndef GP_BUFFER_H
+#define GP_BUFFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct gp_buffer {
+    size_t start, end, cap;
+    uint8_t data[];
+};
+
+/* Append a copy. False: no memory (the buffer is unchanged). */
+bool gp_buffer_append(struct gp_buffer **buffer, const uint8_t *data, size_t len);
+/* Drop the first n kept bytes (n <= gp_buffer_len); frees the buffer when none are left. */
+void gp_buffer_consume(struct gp_buffer **buffer, size_t n);
+void gp_buffer_free(struct gp_buffer **buffer);
+
+static inline size_t gp_buffer_len(const struct gp_buffer *buffer)
+{
+    return buffer ? buffer->end - buffer->start : 0;
+}
+
+static inline const uint8_t *gp_buffer_at(const struct gp_buffer *buffer)
+{
+    return buffer->data + buffer->start;
+}
+
+#endif

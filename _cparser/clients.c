@@ -1,0 +1,195 @@
+/* The public functions about clients: their rows in the segment, their life in this worker's relay,
+ * and the parameter states that they share. Partner: greenpool/worker/session.py, which logs them
+ * in. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "relay.h"
+
+static struct gp_client *client_find(struct gp_engine *e, uint32_t client)
+{
+    return client != GP_NO_CLIENT && client <= e->seg->clients_max ? e->clients[client - 1] : NULL;
+}
+
+uint32_t gp_client_enter(struct gp_engine *e, bool reserve, const char *address)
+{
+    uint32_t client = gp_client_claim(e->seg, e->worker, reserve);
+
+    if (client == GP_NO_CLIENT)
+        return client;
+    struct gp_client_row *row = gp_client_at(e->seg, client);
+    row->connected_ns = gp_now_ns();
+    memset(row->address, 0, sizeof(row->address));
+    strncpy(row->address, address, sizeof(row->address) - 1);
+    atomic_store_explicit(&row->state, GP_CLIENT_LOGIN, memory_order_release);
+    return client;
+}
+
+enum gp_result gp_client_key(struct gp_engine *e, uint32_t client, uint32_t key_length,
+                             uint8_t *key)
+{
+    struct gp_client_row *row = gp_client_at(e->seg, client);
+
+    if (key_length < 4 || key_length > GP_CLIENT_KEY_BYTES)
+        return GP_EFULL;
+    if (getrandom(row->key, key_length, 0) != (ssize_t)key_length)
+        return GP_EIO;
+    memcpy(key, row->key, key_length);
+    row->key_length = key_length;
+    return GP_OK;
+}
+
+static void copy_name(char *to, const char *name)
+{
+    if (!name)
+        return;
+    memset(to, 0, GP_NAME_BYTES);
+    strncpy(to, name, GP_NAME_BYTES - 1);
+}
+
+void gp_client_names(struct gp_engine *e, uint32_t client, const char *user, const char *database,
+                     const char *application)
+{
+    struct gp_client_row *row = gp_client_at(e->seg, client);
+
+    copy_name(row->user, user);
+    copy_name(row->database, database);
+    copy_name(row->application, application);
+}
+
+/* The interned parameter state with this hash, one reference more. */
+static struct gp_state *state_of(struct gp_engine *e, uint64_t hash, const uint8_t *sql,
+                                 uint32_t len)
+{
+    struct gp_state **link = &e->states;
+
+    while (*link && (*link)->hash != hash)
+        link = &(*link)->next;
+    if (!*link) {
+        struct gp_state *state = calloc(1, sizeof(*state) + GP_HEADER_SIZE + len + 1);
+        if (!state)
+            return NULL;
+        state->hash = hash;
+        state->length = GP_HEADER_SIZE + len + 1;
+        state->query[0] = GP_QUERY;
+        gp_put_u32be(state->query + 1, len + 5);
+        memcpy(state->query + GP_HEADER_SIZE, sql, len);
+        *link = state;
+    }
+    (*link)->refs++;
+    return *link;
+}
+
+static void state_release(struct gp_engine *e, struct gp_state *state)
+{
+    struct gp_state **link = &e->states;
+
+    if (!state || --state->refs)
+        return;
+    while (*link != state)
+        link = &(*link)->next;
+    *link = state->next;
+    free(state);
+}
+
+enum gp_result gp_client_serve(struct gp_engine *e, uint32_t client, uint32_t pool, int32_t fd,
+                               uint64_t state_hash, const uint8_t *state_sql, uint32_t state_length,
+                               const uint8_t *early, uint32_t early_length)
+{
+    struct gp_client_row *row = gp_client_at(e->seg, client);
+    struct gp_client *c = calloc(1, sizeof(*c));
+
+    if (!c || !gp_queue_at(e, pool) ||
+        !(c->params = state_of(e, state_hash, state_sql, state_length))) {
+        free(c);
+        return GP_EFULL;
+    }
+    e->now = gp_now_ns();
+    c->conn.fd = fd;
+    c->conn.kind = GP_CONN_CLIENT;
+    c->id = client;
+    c->pool = pool;
+    c->state = GP_CLIENT_IDLE;
+    c->since_ns = e->now;
+    e->clients[client - 1] = c;
+    e->clients_live++;
+    atomic_store_explicit(&row->pool, pool + 1, memory_order_relaxed);
+    atomic_store_explicit(&row->state, GP_CLIENT_IDLE, memory_order_relaxed);
+    if (gp_conn_attach(e->transport, &c->conn) != GP_OK) {
+        gp_client_forget(e, client);
+        return GP_EIO;
+    }
+    if (early_length)
+        gp_frontend_received(e, c, early, early_length);
+    if (e->draining && c->state == GP_CLIENT_IDLE)
+        gp_client_fail(e, c, GP_REASON_SHUTDOWN, "57P01",
+                       "terminating connection due to administrator command");
+    if (e->todo_first || e->events_count)
+        gp_worker_poke(e->seg, e->worker);
+    return GP_OK;
+}
+
+enum gp_result gp_client_kill(struct gp_engine *e, uint32_t client, uint32_t reason,
+                              const char *sqlstate, const char *message)
+{
+    struct gp_client *c = client_find(e, client);
+
+    if (!c || c->state == GP_CLIENT_GONE)
+        return GP_ENOENT;
+    gp_client_fail(e, c, reason, sqlstate, message);
+    gp_worker_poke(e->seg, e->worker);
+    return GP_OK;
+}
+
+void gp_client_forget(struct gp_engine *e, uint32_t client)
+{
+    struct gp_client *c = client_find(e, client);
+
+    if (c) {
+        gp_conn_detach(e->transport, &c->conn);
+        gp_buffer_free(&c->in);
+        state_release(e, c->params);
+        e->clients[client - 1] = NULL;
+        e->clients_live--;
+        if (c->todo)
+            c->forgotten = 1;
+        else
+            free(c);
+    }
+    gp_client_release(e->seg, client, e->worker);
+}
+
+void gp_pool_refuse(struct gp_engine *e, uint32_t pool, uint32_t reason, const char *sqlstate,
+                    const char *message)
+{
+    struct gp_queue *q = gp_queue_at(e, pool);
+
+    while (q && q->first)
+        gp_client_fail(e, q->first, reason, sqlstate, message);
+    gp_worker_poke(e->seg, e->worker);
+}
+
+/* ---- cancel
+ * --------------------------------------------------------------------------------------------------
+ */
+
+enum gp_result gp_cancel_start(struct gp_engine *e, uint32_t client, const uint8_t *key,
+                               uint32_t key_length, uint32_t *pool, uint32_t *slot,
+                               uint32_t *generation)
+{
+    bool waiting = false;
+    enum gp_result result =
+        gp_cancel_begin(e->seg, client, key, key_length, pool, slot, generation, &waiting);
+
+    if (result == GP_AGAIN && waiting) {
+        (void)gp_inbox_cancel(e, gp_client_at(e->seg, client)->worker, client);
+        gp_worker_poke(e->seg, e->worker);
+    }
+    return result;
+}
+
+void gp_cancel_done(struct gp_engine *e, uint32_t pool, uint32_t slot, uint32_t generation)
+{
+    gp_cancel_end(e->seg, pool, slot, generation);
+}

@@ -1,0 +1,377 @@
+/* The step that gevent calls, and the public functions about the engine as a whole. The loop:
+ *
+ *   gp_engine_step:  wait (one batch) -> todo list -> bury -> again, until nothing is ready, the
+ * bound is reached or Python is needed. Hot (something was relayed lately): instead of returning
+ *                    with nothing, sleep on libev's own descriptor, which contains ours; a timer in
+ * our set ticks every 5 ms, so that libev's timers are never late by more. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "relay.h"
+
+#define GP_EVENTS_FIRST 64u
+
+/* ---- life
+ * ------------------------------------------------------------------------------------------ */
+
+static enum gp_result watch(struct gp_engine *e, struct gp_conn *conn, enum gp_conn_kind kind,
+                            int32_t fd)
+{
+    conn->fd = fd;
+    conn->kind = kind;
+    return fd == -1 ? GP_EIO : gp_conn_watch(e->transport, conn);
+}
+
+static bool prepare(struct gp_engine *e, struct gp_segment *seg)
+{
+    e->me = gp_worker_at(seg, e->worker);
+    e->transport = gp_transport_new(e);
+    e->clients = calloc(seg->clients_max, sizeof(*e->clients));
+    e->servers = calloc(seg->pools_max, sizeof(*e->servers));
+    e->queues = calloc(seg->pools_max, sizeof(*e->queues));
+    e->events = malloc(GP_EVENTS_FIRST * sizeof(*e->events));
+    e->events_cap = GP_EVENTS_FIRST;
+    if (!e->transport || !e->clients || !e->servers || !e->queues || !e->events)
+        return false;
+    int32_t timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    return watch(e, &e->wake, GP_CONN_WAKE, e->me->wake_fd) == GP_OK &&
+           watch(e, &e->inbox, GP_CONN_INBOX, e->me->inbox_read) == GP_OK &&
+           watch(e, &e->tick, GP_CONN_TICK, timer) == GP_OK;
+}
+
+struct gp_engine *gp_engine_new(struct gp_segment *seg, uint32_t worker)
+{
+    struct gp_engine *e = calloc(1, sizeof(*e));
+
+    if (!e)
+        return NULL;
+    e->seg = seg;
+    e->worker = worker;
+    e->loop_fd = -1;
+    e->tick.fd = -1;
+    e->now = gp_now_ns();
+    if (!prepare(e, seg)) {
+        gp_engine_free(e);
+        return NULL;
+    }
+    gp_worker_born(seg, worker, (uint32_t)getpid());
+    for (uint32_t w = 0; w < seg->workers; w++)
+        if (w != worker)
+            gp_worker_poke(seg, w); /* their census shares descriptors with us */
+    return e;
+}
+
+void gp_engine_free(struct gp_engine *e)
+{
+    if (!e)
+        return;
+    if (e->tick.fd != -1)
+        close(e->tick.fd);
+    gp_transport_free(e->transport);
+    free(e->clients);
+    free(e->servers);
+    free(e->queues);
+    free(e->events);
+    free(e);
+}
+
+int32_t gp_engine_fd(struct gp_engine *e)
+{
+    return gp_transport_fd(e->transport);
+}
+
+void gp_engine_hot(struct gp_engine *e, int32_t loop_fd)
+{
+    e->loop_fd = loop_fd;
+}
+
+void gp_engine_counts(struct gp_engine *e, struct gp_engine_counts *counts)
+{
+    *counts = *gp_transport_counts(e->transport);
+}
+
+/* ---- completions
+ * -------------------------------------------------------------------------------------- */
+
+void gp_on_received(struct gp_engine *e, struct gp_conn *conn, const uint8_t *data, size_t len)
+{
+    if (conn->kind == GP_CONN_CLIENT)
+        gp_frontend_received(e, (struct gp_client *)conn, data, len);
+    else
+        gp_backend_received(e, (struct gp_server *)conn, data, len);
+}
+
+void gp_on_closed(struct gp_engine *e, struct gp_conn *conn, enum gp_result how)
+{
+    if (conn->kind == GP_CONN_SERVER) {
+        gp_server_lost(e, (struct gp_server *)conn,
+                       how == GP_EOF ? GP_REASON_SERVER_EOF : GP_REASON_SERVER_IO);
+        return;
+    }
+    struct gp_client *c = (struct gp_client *)conn;
+    if (c->state == GP_CLIENT_CLOSING) {
+        conn->broken = 1;
+        gp_todo(e, conn);
+    } else if (how != GP_EOF) {
+        gp_client_finish(e, c, GP_REASON_CLIENT_IO);
+    } else {
+        if (!c->leaving) /* a half-closed client is still owed its replies */
+            c->leaving = GP_REASON_CLIENT_EOF;
+        gp_frontend_continue(e, c);
+    }
+}
+
+void gp_on_drained(struct gp_engine *e, struct gp_conn *conn)
+{
+    if (conn->kind == GP_CONN_SERVER) {
+        struct gp_server *s = (struct gp_server *)conn;
+        if (s->client)
+            gp_todo(e, &s->client->conn);
+        gp_link_turn(e, s);
+        return;
+    }
+    struct gp_client *c = (struct gp_client *)conn;
+    if (c->server)
+        gp_conn_resume(e->transport, &c->server->conn);
+    gp_todo(e, conn);
+}
+
+/* A server at rest stirs: another worker's traffic, or it has something to say to nobody. */
+static void server_stirred(struct gp_engine *e, struct gp_server *s)
+{
+    if (!gp_slot_seize(e->seg, s->pool, s->slot, e->worker))
+        gp_conn_detach(e->transport, &s->conn);
+    else if (gp_backend_listen(e, s) == GP_OK)
+        gp_server_release(e, s);
+    else
+        gp_server_retire(e, s, s->said_fatal ? GP_REASON_SERVER_FATAL : GP_REASON_SERVER_EOF);
+}
+
+static void woken(struct gp_engine *e)
+{
+    struct gp_queue *next;
+
+    gp_worker_unpoke(e->seg, e->worker);
+    gp_queue_handoffs(e);
+    for (struct gp_queue *q = e->waiting; q; q = next) {
+        next = q->behind;
+        if (q->length > q->opening)
+            gp_pool_grow(e, q->pool); /* a place may have become free */
+    }
+}
+
+void gp_on_stirred(struct gp_engine *e, struct gp_conn *conn)
+{
+    uint64_t ticks;
+
+    switch ((enum gp_conn_kind)conn->kind) {
+    case GP_CONN_SERVER:
+        server_stirred(e, (struct gp_server *)conn);
+        break;
+    case GP_CONN_WAKE:
+        woken(e);
+        break;
+    case GP_CONN_INBOX:
+        gp_inbox_receive(e);
+        break;
+    case GP_CONN_TICK:
+        if (read(conn->fd, &ticks, sizeof(ticks)) == (ssize_t)sizeof(ticks))
+            e->ticked = true;
+        break;
+    case GP_CONN_CLIENT:
+        break;
+    }
+}
+
+/* ---- the step
+ * -------------------------------------------------------------------------------------------- */
+
+static void run_todo(struct gp_engine *e)
+{
+    while (e->todo_first) {
+        struct gp_conn *conn = e->todo_first;
+
+        if (conn->kind == GP_CONN_CLIENT) {
+            struct gp_client *c = (struct gp_client *)conn;
+            e->todo_first = c->next_todo;
+            c->todo = 0;
+            if (c->forgotten) {
+                free(c);
+                conn = NULL;
+            }
+        } else {
+            struct gp_server *s = (struct gp_server *)conn;
+            e->todo_first = s->next_todo;
+            s->todo = 0;
+        }
+        if (!e->todo_first)
+            e->todo_last = NULL;
+        if (conn)
+            gp_turn(e, conn);
+    }
+}
+
+static void set_tick(struct gp_engine *e, bool on)
+{
+    struct itimerspec every = {0};
+
+    if (on)
+        every.it_interval.tv_nsec = every.it_value.tv_nsec = GP_TICK_NS;
+    if (e->ticking != on && timerfd_settime(e->tick.fd, 0, &every, NULL) == 0)
+        e->ticking = on;
+}
+
+/* Whether the step may sleep itself instead of returning to libev with nothing. */
+static bool stay_hot(struct gp_engine *e)
+{
+    bool hot = e->loop_fd != -1 && e->now < e->hot_until;
+
+    set_tick(e, hot);
+    return hot && e->ticking && !e->ticked;
+}
+
+static uint32_t hand_over_events(struct gp_engine *e, struct gp_event *events, uint32_t capacity)
+{
+    uint32_t count = e->events_count < capacity ? e->events_count : capacity;
+
+    memcpy(events, e->events + e->events_first, count * sizeof(*events));
+    e->events_count -= count;
+    e->events_first = e->events_count ? e->events_first + count : 0;
+    return count;
+}
+
+uint32_t gp_engine_step(struct gp_engine *e, struct gp_event *events, uint32_t capacity)
+{
+    struct gp_engine_counts *counts = gp_transport_counts(e->transport);
+    bool slept = false;
+
+    counts->steps++;
+    e->ticked = false;
+    e->now = gp_now_ns();
+    uint64_t until = e->now + GP_BOUND_NS;
+    run_todo(e);
+    for (;;) {
+        uint64_t sent = counts->sends;
+        uint32_t ready = gp_transport_wait(e->transport);
+        run_todo(e);
+        gp_servers_bury(e);
+        if (counts->sends != sent)
+            e->hot_until = e->now + 2 * GP_TICK_NS;
+        if (e->events_count)
+            break;
+        if (ready == 0 && slept)
+            break; /* libev has something else */
+        slept = false;
+        if (ready >= GP_BATCH || gp_transport_pending(e->transport)) {
+            e->now = gp_now_ns();
+            if (e->now >= until)
+                break;
+        } else if (stay_hot(e)) {
+            gp_transport_sleep(e->transport, e->loop_fd);
+            slept = true;
+            e->now = gp_now_ns();
+            until = e->now + GP_BOUND_NS;
+        } else {
+            break;
+        }
+    }
+    atomic_store_explicit(&e->me->beat_ns, e->now, memory_order_relaxed);
+    return hand_over_events(e, events, capacity);
+}
+
+static void sweep_clients(struct gp_engine *e)
+{
+    for (uint32_t row = 0; row < e->seg->clients_max && e->clients_live; row++) {
+        struct gp_client *c = e->clients[row];
+        if (!c)
+            continue;
+        struct gp_pool *pool = gp_pool_at(e->seg, c->pool);
+        uint64_t idle = atomic_load_explicit(&pool->client_idle_timeout_ms, memory_order_relaxed);
+        uint64_t held =
+            atomic_load_explicit(&pool->idle_transaction_timeout_ms, memory_order_relaxed);
+        uint64_t age = (e->now - c->since_ns) / 1000000;
+
+        if (c->state == GP_CLIENT_CLOSING && age >= GP_CLOSING_NS / 1000000) {
+            c->conn.broken = 1;
+            gp_todo(e, &c->conn);
+        } else if (c->state == GP_CLIENT_IDLE && idle && age >= idle) {
+            gp_client_fail(e, c, GP_REASON_CLIENT_IDLE, "57P05",
+                           "terminating connection due to client_idle_timeout");
+        } else if (c->server && held && c->server->state == GP_SERVER_LINKED &&
+                   (c->server->status == GP_TXN_BLOCK || c->server->status == GP_TXN_FAILED) &&
+                   (e->now - c->server->query_ns) / 1000000 >= held) {
+            gp_client_fail(e, c, GP_REASON_IDLE_TRANSACTION, "25P03",
+                           "terminating connection due to idle_transaction_timeout");
+        }
+    }
+}
+
+void gp_engine_sweep(struct gp_engine *e)
+{
+    e->now = gp_now_ns();
+    gp_queue_sweep(e);
+    if (e->now >= e->sweep_at) {
+        e->sweep_at = e->now + 500000000ull;
+        sweep_clients(e);
+    }
+    gp_servers_census(e);
+    run_todo(e);
+    gp_servers_bury(e);
+    if (e->draining && e->clients_live == 0 && !e->drained) {
+        e->drained = true;
+        gp_event_push(e, GP_EVENT_DRAINED, 0, 0, 0, 0);
+    }
+    if (e->events_count) /* the next step delivers them: be readable at once */
+        gp_worker_poke(e->seg, e->worker);
+}
+
+void gp_engine_drain(struct gp_engine *e)
+{
+    e->draining = true;
+    for (uint32_t row = 0; row < e->seg->clients_max; row++) {
+        struct gp_client *c = e->clients[row];
+        if (c && c->state == GP_CLIENT_IDLE)
+            gp_client_fail(e, c, GP_REASON_SHUTDOWN, "57P01",
+                           "terminating connection due to administrator command");
+    }
+    gp_engine_sweep(e);
+}
+
+/* ---- placement
+ * --------------------------------------------------------------------------------------------- */
+
+#define GP_PACK_CLIENTS  8u   /* a worker takes this many before the next one gets any */
+#define GP_PACK_PERMILLE 500u /* ... unless it is busier than this */
+
+void gp_engine_busy(struct gp_engine *e, uint32_t busy_permille, uint32_t clients)
+{
+    atomic_store_explicit(&e->me->busy_permille, busy_permille, memory_order_relaxed);
+    atomic_store_explicit(&e->me->clients, clients, memory_order_relaxed);
+}
+
+/* Few clients are packed on the first worker, since one busy process wakes up for less than two
+ * idle ones; more are spread by their number, and busier workers count for more. */
+uint32_t gp_engine_place(struct gp_engine *e)
+{
+    uint32_t best = e->worker;
+    uint64_t least = UINT64_MAX;
+
+    for (uint32_t w = 0; w < e->seg->workers; w++) {
+        struct gp_worker *worker = gp_worker_at(e->seg, w);
+        uint32_t busy = atomic_load_explicit(&worker->busy_permille, memory_order_relaxed);
+        uint32_t clients = atomic_load_explicit(&worker->clients, memory_order_relaxed);
+
+        if (!atomic_load_explicit(&worker->alive, memory_order_acquire))
+            continue;
+        if (clients < GP_PACK_CLIENTS && busy < GP_PACK_PERMILLE)
+            return w;
+        uint64_t load = (uint64_t)clients * (1000 + busy);
+        if (load < least) {
+            least = load;
+            best = w;
+        }
+    }
+    return best;
+}

@@ -1,0 +1,210 @@
+/* What clients say: message by message, forwarded in runs as long as possible.
+ *
+ *     data:  | forwarded run ........ | dropped | next run ...... | incomplete |
+ *            0                                                    pos        len
+ *
+ * Source: PostgreSQL, "Message Flow"; tcop/postgres.c for what is ignored and when. */
+#include "relay.h"
+
+enum verdict {
+    FORWARD,
+    DROP,
+    WAIT, /* not now: keep it */
+    END   /* the client is done for */
+};
+
+static const uint8_t reply_of[256] = {
+    [GP_QUERY] = GP_REPLY_QUERY,
+    [GP_PARSE] = GP_REPLY_PARSE,
+    [GP_BIND] = GP_REPLY_BIND,
+    [GP_DESCRIBE] = GP_REPLY_DESCRIBE,
+    [GP_EXECUTE] = GP_REPLY_EXECUTE,
+    [GP_CLOSE] = GP_REPLY_CLOSE,
+    [GP_FUNCTION_CALL] = GP_REPLY_FUNCTION,
+    [GP_SYNC] = GP_REPLY_SYNC,
+    [GP_COPY_DONE] = GP_REPLY_COPY_END,
+    [GP_COPY_FAIL] = GP_REPLY_COPY_END,
+};
+
+static void say_ready(struct gp_engine *e, struct gp_client *c)
+{
+    uint8_t ready[GP_READY_TOTAL];
+
+    gp_build_ready(ready, GP_TXN_IDLE);
+    gp_conn_send(e->transport, &c->conn, ready, sizeof(ready));
+}
+
+/* A message of a client that has no server and needs none for it. */
+static enum verdict step_unlinked(struct gp_engine *e, struct gp_client *c, uint8_t type)
+{
+    switch (type) {
+    case GP_COPY_DATA:
+    case GP_COPY_DONE:
+    case GP_COPY_FAIL: /* left over from a COPY that failed: PostgreSQL ignores them too */
+    case GP_FLUSH:
+        return DROP;
+    case GP_SYNC:
+        c->skipping = 0;
+        say_ready(e, c);
+        return DROP;
+    default:
+        if (c->skipping)
+            return DROP;
+        return gp_link_acquire(e, c) ? FORWARD : WAIT;
+    }
+}
+
+/* A message to a linked server: queue the reply that it will have. */
+static enum verdict step_linked(struct gp_engine *e, struct gp_server *s, uint8_t type)
+{
+    enum gp_reply_kind kind = reply_of[type];
+
+    if (type == GP_FLUSH || type == GP_COPY_DATA || (type == GP_SYNC && s->client_copies))
+        return FORWARD;
+    if (s->skipping && type != GP_SYNC)
+        return FORWARD; /* PostgreSQL discards it */
+    if (!gp_replies_push(&s->replies, kind, GP_REPLY_FORWARD))
+        return WAIT;
+    s->client_copies = 0; /* ended, or to be broken off by a message that does not belong into it */
+    if (kind == GP_REPLY_COPY_END)
+        return FORWARD;
+    s->skipping = 0;
+    if (s->replies.count == 1)
+        s->query_ns = e->now;
+    s->status = 0;
+    return FORWARD;
+}
+
+static enum verdict step(struct gp_engine *e, struct gp_client *c, uint8_t type)
+{
+    if (type == GP_TERMINATE) {
+        c->leaving = GP_REASON_CLIENT_TERMINATE;
+        return END;
+    }
+    if (!c->server) {
+        enum verdict verdict = step_unlinked(e, c, type);
+        if (verdict != FORWARD)
+            return verdict;
+    }
+    if (gp_client_blocked(c))
+        return WAIT;
+    return step_linked(e, c->server, type);
+}
+
+static void forward(struct gp_engine *e, struct gp_client *c, const uint8_t *data, size_t len)
+{
+    if (len == 0 || !c->server)
+        return;
+    gp_count(&gp_counters_of(e, c->pool)->bytes_received, len);
+    gp_conn_send(e->transport, &c->server->conn, data, len);
+    if (c->server->conn.broken)
+        gp_todo(e, &c->server->conn);
+}
+
+static void refuse_bytes(struct gp_engine *e, struct gp_client *c, uint8_t type)
+{
+    if (gp_type_table[GP_FRONTEND][type])
+        gp_client_fail(e, c, GP_REASON_CLIENT_PROTOCOL, "08P01", "invalid message length");
+    else
+        gp_client_fail(e, c, GP_REASON_CLIENT_PROTOCOL, "08P01", "invalid frontend message type");
+}
+
+/* Take as many bytes as may be taken now. Gives their number; len when the client is done for. */
+static size_t consume(struct gp_engine *e, struct gp_client *c, const uint8_t *data, size_t len)
+{
+    size_t pos = 0, run = 0; /* data[run, pos) is to be forwarded */
+
+    while (pos < len) {
+        struct gp_frame frame;
+
+        if (c->msg_left == 0) {
+            enum gp_result result = gp_frame_peek(data + pos, len - pos, GP_FRONTEND, &frame);
+            if (result == GP_NEED_MORE)
+                break;
+            if (result != GP_OK || frame.type == GP_PASSWORD) {
+                forward(e, c, data + run, pos - run);
+                refuse_bytes(e, c, data[pos]);
+                return len;
+            }
+            enum verdict verdict = step(e, c, frame.type);
+            if (verdict == WAIT)
+                break;
+            if (verdict == END) {
+                forward(e, c, data + run, pos - run);
+                return len;
+            }
+            c->msg_left = (uint32_t)frame.total;
+            c->msg_forward = verdict == FORWARD;
+        }
+        size_t take = len - pos < c->msg_left ? len - pos : c->msg_left;
+        c->msg_left -= (uint32_t)take;
+        if (!c->msg_forward) {
+            forward(e, c, data + run, pos - run);
+            run = pos + take;
+        }
+        pos += take;
+    }
+    forward(e, c, data + run, pos - run);
+    return pos;
+}
+
+/* The client has said its last: end it now, or when what it is owed has been delivered. */
+static void leave(struct gp_engine *e, struct gp_client *c)
+{
+    gp_conn_pause(e->transport, &c->conn);
+    if (!c->server || c->msg_left) /* in the middle of a message nothing more can be answered */
+        gp_client_finish(e, c, c->leaving);
+    else
+        gp_link_turn(e, c->server);
+}
+
+static bool ended(const struct gp_client *c)
+{
+    return c->state == GP_CLIENT_CLOSING || c->state == GP_CLIENT_GONE;
+}
+
+void gp_frontend_received(struct gp_engine *e, struct gp_client *c, const uint8_t *data, size_t len)
+{
+    if (c->in) {
+        if (!gp_buffer_append(&c->in, data, len))
+            gp_client_fail(e, c, GP_REASON_MEMORY, "53200", "out of memory");
+        else
+            gp_frontend_continue(e, c);
+        return;
+    }
+    size_t taken = consume(e, c, data, len);
+    if (ended(c))
+        return;
+    if (taken < len && !gp_buffer_append(&c->in, data + taken, len - taken)) {
+        gp_client_fail(e, c, GP_REASON_MEMORY, "53200", "out of memory");
+        return;
+    }
+    if (c->leaving)
+        leave(e, c);
+    else if (gp_client_blocked(c))
+        gp_conn_pause(e->transport, &c->conn);
+    if (c->conn.broken)
+        gp_todo(e, &c->conn);
+}
+
+void gp_frontend_continue(struct gp_engine *e, struct gp_client *c)
+{
+    if (c->in && !gp_client_blocked(c)) {
+        struct gp_buffer *in = c->in;
+        size_t taken = consume(e, c, gp_buffer_at(in), gp_buffer_len(in));
+
+        if (ended(c))
+            return;
+        gp_buffer_consume(&c->in, taken);
+    }
+    if (c->leaving && (!c->in || !gp_client_blocked(c))) {
+        leave(e, c);
+        return;
+    }
+    if (gp_client_blocked(c))
+        gp_conn_pause(e->transport, &c->conn);
+    else
+        gp_conn_resume(e->transport, &c->conn);
+    if (c->conn.broken)
+        gp_todo(e, &c->conn);
+}

@@ -1,0 +1,192 @@
+/* Those who wait: one queue a pool in this worker's private memory, and its tickets in the segment.
+ *
+ *     first                    unpublished              last
+ *      c1  --behind-->  c2  -->  c3  ------------>  c4
+ *      |___ have tickets ____|   |____ none yet ______|
+ *
+ * A ticket that someone claims is a slot on its way here, for whoever is first then. */
+#include <stdlib.h>
+
+#include "relay.h"
+
+struct gp_queue *gp_queue_at(struct gp_engine *e, uint32_t pool)
+{
+    if (!e->queues[pool]) {
+        e->queues[pool] = calloc(1, sizeof(struct gp_queue));
+        if (e->queues[pool])
+            e->queues[pool]->pool = pool;
+    }
+    return e->queues[pool];
+}
+
+/* Say in the segment how long the queue is and since when its first waits. */
+static void report(struct gp_engine *e, struct gp_queue *q)
+{
+    struct gp_lane *lane = gp_lane_at(e->seg, q->pool, e->worker);
+
+    atomic_store_explicit(&lane->waiting, q->length, memory_order_relaxed);
+    atomic_store_explicit(&lane->oldest_ns, q->first ? q->first->since_ns : 0,
+                          memory_order_relaxed);
+}
+
+static void publish(struct gp_engine *e, struct gp_queue *q)
+{
+    while (q->unpublished &&
+           gp_lane_publish(e->seg, q->pool, e->worker, q->unpublished->since_ns)) {
+        q->unpublished->published = 1;
+        q->unpublished = q->unpublished->behind;
+    }
+}
+
+static void enlist(struct gp_engine *e, struct gp_queue *q)
+{
+    q->before = NULL;
+    q->behind = e->waiting;
+    if (e->waiting)
+        e->waiting->before = q;
+    e->waiting = q;
+}
+
+static void delist(struct gp_engine *e, struct gp_queue *q)
+{
+    if (q->before)
+        q->before->behind = q->behind;
+    else
+        e->waiting = q->behind;
+    if (q->behind)
+        q->behind->before = q->before;
+}
+
+static void append(struct gp_engine *e, struct gp_queue *q, struct gp_client *c)
+{
+    c->before = q->last;
+    c->behind = NULL;
+    c->published = 0;
+    if (q->last)
+        q->last->behind = c;
+    else
+        q->first = c;
+    q->last = c;
+    if (!q->unpublished)
+        q->unpublished = c;
+    if (q->length++ == 0)
+        enlist(e, q);
+}
+
+static void take_out(struct gp_engine *e, struct gp_queue *q, struct gp_client *c)
+{
+    if (q->unpublished == c)
+        q->unpublished = c->behind;
+    if (c->before)
+        c->before->behind = c->behind;
+    else
+        q->first = c->behind;
+    if (c->behind)
+        c->behind->before = c->before;
+    else
+        q->last = c->before;
+    c->before = c->behind = NULL;
+    if (--q->length == 0) {
+        delist(e, q);
+        gp_lane_quiet(e->seg, q->pool, e->worker);
+    }
+}
+
+void gp_queue_join(struct gp_engine *e, struct gp_client *c)
+{
+    struct gp_queue *q = gp_queue_at(e, c->pool);
+
+    append(e, q, c);
+    publish(e, q);
+    report(e, q);
+    gp_pool_settle(e->seg, q->pool, e->worker, e->now);
+    gp_queue_handoffs(e);
+    if (q->length > q->opening)
+        gp_pool_grow(e, q->pool);
+}
+
+void gp_queue_leave(struct gp_engine *e, struct gp_client *c)
+{
+    struct gp_queue *q = gp_queue_at(e, c->pool);
+    bool published = c->published;
+
+    take_out(e, q, c);
+    if (published && q->length)
+        (void)gp_lane_retract(e->seg, q->pool,
+                              e->worker); /* granted already: the slot will bounce */
+    publish(e, q);
+    report(e, q);
+}
+
+struct gp_client *gp_queue_pop(struct gp_engine *e, uint32_t pool)
+{
+    struct gp_queue *q = gp_queue_at(e, pool);
+    struct gp_client *c = q ? q->first : NULL;
+
+    if (!c)
+        return NULL;
+    bool published = c->published;
+    take_out(e, q, c);
+    if (!published && q->length)
+        (void)gp_lane_retract(e->seg, pool, e->worker);
+    publish(e, q);
+    report(e, q);
+    return c;
+}
+
+void gp_queue_handoffs(struct gp_engine *e)
+{
+    uint32_t pool, slot;
+
+    while (gp_pool_next_handoff(e->seg, e->worker, &pool, &slot)) {
+        struct gp_server *s = gp_server_find(e, pool, slot);
+        struct gp_client *c = gp_queue_pop(e, pool);
+
+        if (s->state == GP_SERVER_PARKED)
+            gp_server_enter(e, s, GP_SERVER_REST);
+        if (!c) {
+            gp_count(&gp_counters_of(e, pool)->bounced, 1);
+            gp_server_release(e, s);
+            continue;
+        }
+        gp_slot_assign(e->seg, pool, slot, e->worker, c->id);
+        gp_link_start(e, s, c);
+    }
+}
+
+/* Tickets can be lost with a worker that died between claiming one and handing over: when none is
+ * out and nothing is on its way, publish from the start again. */
+static void publish_again(struct gp_engine *e, struct gp_queue *q)
+{
+    if (gp_lane_outstanding(e->seg, q->pool, e->worker) == 0) {
+        for (struct gp_client *c = q->first; c && c->published; c = c->behind)
+            c->published = 0;
+        q->unpublished = q->first;
+        publish(e, q);
+    }
+    gp_pool_settle(e->seg, q->pool, e->worker, e->now);
+}
+
+void gp_queue_sweep(struct gp_engine *e)
+{
+    struct gp_queue *next;
+
+    for (struct gp_queue *q = e->waiting; q; q = next) {
+        struct gp_pool *pool = gp_pool_at(e->seg, q->pool);
+        uint64_t bound =
+            1000000ull * atomic_load_explicit(&pool->wait_timeout_ms, memory_order_relaxed);
+
+        next = q->behind;
+        while (bound && q->first && e->now - q->first->since_ns >= bound) {
+            gp_count(&gp_counters_of(e, q->pool)->timeouts, 1);
+            gp_client_refuse(e, q->first, "53300",
+                             "query_wait_timeout: no server connection became free in time");
+        }
+        if (!q->first)
+            continue;
+        publish_again(e, q);
+        if (q->length > q->opening)
+            gp_pool_grow(e, q->pool);
+    }
+    gp_queue_handoffs(e);
+}

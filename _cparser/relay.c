@@ -1,0 +1,494 @@
+/* Who is linked with whom: the only place where a client's, a server's or a link's state changes.
+ * See relay.h. */
+#include "relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- states ------------------------------------------------------------------------------------
+ */
+
+#define TO(state) (1u << (state))
+
+static const uint16_t server_moves[GP_SERVER_STATES] = {
+    [GP_SERVER_REST] = TO(GP_SERVER_LINKED) | TO(GP_SERVER_APPLY) | TO(GP_SERVER_OUT) |
+                       TO(GP_SERVER_REST) | TO(GP_SERVER_PARKED),
+    [GP_SERVER_LINKED] =
+        TO(GP_SERVER_REST) | TO(GP_SERVER_ORPHAN) | TO(GP_SERVER_CLEAN) | TO(GP_SERVER_OUT),
+    [GP_SERVER_APPLY] = TO(GP_SERVER_LINKED) | TO(GP_SERVER_ORPHAN) | TO(GP_SERVER_OUT),
+    [GP_SERVER_ORPHAN] = TO(GP_SERVER_CLEAN) | TO(GP_SERVER_REST) | TO(GP_SERVER_OUT),
+    [GP_SERVER_CLEAN] = TO(GP_SERVER_REST) | TO(GP_SERVER_OUT),
+    [GP_SERVER_PARKED] = TO(GP_SERVER_REST) | TO(GP_SERVER_OUT),
+};
+
+static const uint16_t client_moves[GP_CLIENT_STATES] = {
+    [GP_CLIENT_LOGIN] = TO(GP_CLIENT_IDLE),
+    [GP_CLIENT_IDLE] = TO(GP_CLIENT_WAITING) | TO(GP_CLIENT_ACTIVE) | TO(GP_CLIENT_CLOSING),
+    [GP_CLIENT_WAITING] = TO(GP_CLIENT_IDLE) | TO(GP_CLIENT_ACTIVE) | TO(GP_CLIENT_CLOSING),
+    [GP_CLIENT_ACTIVE] = TO(GP_CLIENT_IDLE) | TO(GP_CLIENT_CLOSING),
+    [GP_CLIENT_CLOSING] = TO(GP_CLIENT_GONE),
+};
+
+/* A move that the tables do not know is a bug that could hand a server to the wrong client: stop
+ * this worker. */
+static void impossible(const char *what, unsigned from, unsigned to)
+{
+    fprintf(stderr, "greenpool: impossible %s state change %u -> %u\n", what, from, to);
+    abort();
+}
+
+void gp_server_enter(struct gp_engine *e, struct gp_server *s, enum gp_server_state state)
+{
+    if (!(server_moves[s->state] & TO(state)))
+        impossible("server", s->state, state);
+    s->state = state;
+    s->since_ns = e->now;
+    if (state != GP_SERVER_REST && state != GP_SERVER_PARKED)
+        return;
+    s->said_fatal = s->failed = s->skipping = 0;
+    if (s->conn.mode != GP_CONN_OFF && gp_conn_watch(e->transport, &s->conn) != GP_OK)
+        gp_conn_detach(e->transport, &s->conn);
+}
+
+static void set_client_state(struct gp_engine *e, struct gp_client *c, enum gp_client_state state)
+{
+    struct gp_client_row *row = gp_client_at(e->seg, c->id);
+
+    if (!(client_moves[c->state] & TO(state)))
+        impossible("client", c->state, state);
+    c->state = state;
+    c->since_ns = e->now;
+    atomic_store_explicit(&row->state, state, memory_order_relaxed);
+    atomic_store_explicit(&row->wait_since_ns, state == GP_CLIENT_WAITING ? e->now : 0,
+                          memory_order_relaxed);
+    if (state == GP_CLIENT_ACTIVE)
+        atomic_store_explicit(&row->request_ns, e->now, memory_order_relaxed);
+    uint32_t slot = c->server ? c->server->slot + 1 : 0;
+    if (atomic_load_explicit(&row->slot, memory_order_relaxed) != slot)
+        atomic_store_explicit(&row->slot, slot,
+                              memory_order_release); /* pairs with gp_cancel_begin */
+}
+
+/* ---- the todo list
+ * --------------------------------------------------------------------------------- */
+
+void gp_todo(struct gp_engine *e, struct gp_conn *conn)
+{
+    bool client = conn->kind == GP_CONN_CLIENT;
+    struct gp_client *c = (struct gp_client *)conn;
+    struct gp_server *s = (struct gp_server *)conn;
+
+    if (client ? c->todo : s->todo)
+        return;
+    if (client) {
+        c->todo = 1;
+        c->next_todo = NULL;
+    } else {
+        s->todo = 1;
+        s->next_todo = NULL;
+    }
+    if (!e->todo_last)
+        e->todo_first = conn;
+    else if (e->todo_last->kind == GP_CONN_CLIENT)
+        ((struct gp_client *)e->todo_last)->next_todo = conn;
+    else
+        ((struct gp_server *)e->todo_last)->next_todo = conn;
+    e->todo_last = conn;
+}
+
+static void say_goodbye(struct gp_engine *e, struct gp_client *c);
+
+void gp_turn(struct gp_engine *e, struct gp_conn *conn)
+{
+    if (conn->kind == GP_CONN_SERVER) {
+        struct gp_server *s = (struct gp_server *)conn;
+        if (conn->broken && s->state != GP_SERVER_OUT)
+            gp_server_lost(e, s, GP_REASON_SERVER_IO);
+        return;
+    }
+    struct gp_client *c = (struct gp_client *)conn;
+    if (c->state == GP_CLIENT_GONE)
+        return;
+    if (c->state == GP_CLIENT_CLOSING) {
+        if (conn->broken || !conn->out)
+            say_goodbye(e, c);
+    } else if (conn->broken) {
+        gp_client_finish(e, c, GP_REASON_CLIENT_IO);
+    } else {
+        gp_frontend_continue(e, c);
+    }
+}
+
+void gp_event_push(struct gp_engine *e, enum gp_event_kind kind, uint32_t client, uint32_t pool,
+                   uint32_t slot, uint64_t detail)
+{
+    if (e->events_first + e->events_count == e->events_cap) {
+        uint32_t cap = e->events_cap * 2;
+        struct gp_event *grown = malloc(cap * sizeof(*grown));
+        if (!grown)
+            abort(); /* a lost event is a lost place or a client that never ends */
+        memcpy(grown, e->events + e->events_first, e->events_count * sizeof(*grown));
+        free(e->events);
+        e->events = grown;
+        e->events_cap = cap;
+        e->events_first = 0;
+    }
+    e->events[e->events_first + e->events_count++] = (struct gp_event){
+        .kind = kind, .client = client, .pool = pool, .slot = slot, .detail = detail};
+}
+
+/* ---- linking
+ * --------------------------------------------------------------------------------------- */
+
+static uint32_t pool_mode(struct gp_engine *e, uint32_t pool)
+{
+    return atomic_load_explicit(&gp_pool_at(e->seg, pool)->mode, memory_order_relaxed);
+}
+
+bool gp_client_blocked(const struct gp_client *c)
+{
+    if (c->state == GP_CLIENT_WAITING || c->conn.out)
+        return true;
+    return c->server && (c->server->state == GP_SERVER_APPLY || c->server->conn.out ||
+                         c->server->replies.count >= GP_REPLIES_MAX);
+}
+
+/* Whether a server that was at rest may be used: nothing unread, not closed. */
+static bool fit(struct gp_engine *e, struct gp_server *s)
+{
+    struct gp_slot *slot = gp_slot_at(e->seg, s->pool, s->slot);
+    uint64_t since = atomic_load_explicit(&slot->idle_since_ns, memory_order_relaxed);
+
+    return (e->now < since + GP_FRESH_NS && s->conn.armed) || gp_backend_listen(e, s) == GP_OK;
+}
+
+bool gp_link_acquire(struct gp_engine *e, struct gp_client *c)
+{
+    uint32_t slot;
+
+    while ((slot = gp_pool_take(e->seg, c->pool, e->worker, c->id)) != GP_NO_SLOT) {
+        struct gp_server *s = gp_server_find(e, c->pool, slot);
+        if (fit(e, s)) {
+            gp_link_start(e, s, c);
+            return c->server->state == GP_SERVER_LINKED;
+        }
+        gp_server_retire(e, s, s->said_fatal ? GP_REASON_SERVER_FATAL : GP_REASON_SERVER_EOF);
+    }
+    set_client_state(e, c, GP_CLIENT_WAITING);
+    gp_queue_join(e, c);
+    return c->server && c->server->state == GP_SERVER_LINKED;
+}
+
+void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c)
+{
+    struct gp_counters *counters = gp_counters_of(e, c->pool);
+    struct gp_slot *slot = gp_slot_at(e->seg, s->pool, s->slot);
+    uint64_t has = atomic_load_explicit(&slot->state_hash, memory_order_relaxed);
+    bool waited = c->state == GP_CLIENT_WAITING;
+
+    if (waited) {
+        gp_count(&counters->wait_count, 1);
+        gp_count(&counters->wait_ns, e->now - c->since_ns);
+    }
+    gp_server_enter(e, s, has == c->params->hash ? GP_SERVER_LINKED : GP_SERVER_APPLY);
+    s->client = c;
+    c->server = s;
+    set_client_state(e, c, GP_CLIENT_ACTIVE);
+    if (s->conn.mode != GP_CONN_READ && gp_conn_attach(e->transport, &s->conn) != GP_OK)
+        s->conn.broken = 1;
+    s->dirty = pool_mode(e, s->pool) == GP_MODE_SESSION;
+    if (s->state == GP_SERVER_APPLY &&
+        gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_SWALLOW)) {
+        s->status = 0;
+        atomic_store_explicit(&slot->state_hash, GP_STATE_UNKNOWN, memory_order_relaxed);
+        gp_conn_send(e->transport, &s->conn, c->params->query, c->params->length);
+    }
+    if (s->conn.broken)
+        gp_todo(e, &s->conn);
+    if (waited)
+        gp_todo(e, &c->conn);
+}
+
+/* The parameter state is on the server, or PostgreSQL refused it. */
+static void applied(struct gp_engine *e, struct gp_server *s)
+{
+    struct gp_client *c = s->client;
+
+    if (!s->failed) {
+        atomic_store_explicit(&gp_slot_at(e->seg, s->pool, s->slot)->state_hash, c->params->hash,
+                              memory_order_relaxed);
+        gp_server_enter(e, s, GP_SERVER_LINKED);
+        gp_todo(e, &c->conn);
+        return;
+    }
+    /* PostgreSQL does not take the client's startup parameters: its own words, and the end. */
+    if (s->error)
+        gp_conn_send(e->transport, &c->conn, gp_buffer_at(s->error), gp_buffer_len(s->error));
+    gp_buffer_free(&s->error);
+    gp_client_finish(e, c, GP_REASON_LOGIN_FAILED);
+}
+
+static void unlink(struct gp_engine *e, struct gp_server *s, enum gp_client_state state)
+{
+    struct gp_client *c = s->client;
+
+    s->client = NULL;
+    c->server = NULL;
+    set_client_state(e, c, state);
+}
+
+/* ---- coming to rest
+ * ---------------------------------------------------------------------------------- */
+
+/* Nothing owed, nothing half said in either direction. */
+static bool quiet(struct gp_server *s)
+{
+    return s->msg_left == 0 && !s->in && !s->skipping && !s->conn.out &&
+           gp_replies_empty(&s->replies);
+}
+
+/* Run one of greenpool's own statements on a server without a client. */
+static void run(struct gp_engine *e, struct gp_server *s, const char *sql)
+{
+    uint8_t query[64];
+    size_t len = gp_build_query(query, sizeof(query), sql);
+
+    if (s->state != GP_SERVER_CLEAN)
+        gp_server_enter(e, s, GP_SERVER_CLEAN);
+    s->status = 0;
+    s->failed = 0;
+    if (len == 0 || !gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_SWALLOW)) {
+        gp_server_lost(e, s, GP_REASON_MEMORY);
+        return;
+    }
+    gp_conn_send(e->transport, &s->conn, query, len);
+    if (s->conn.broken)
+        gp_todo(e, &s->conn);
+}
+
+/* A quiet server without a client: make it as it was, then give it back. */
+static void clean(struct gp_engine *e, struct gp_server *s)
+{
+    struct gp_slot *slot = gp_slot_at(e->seg, s->pool, s->slot);
+
+    if (s->canceling)
+        return; /* gp_server_canceled comes back here */
+    if (s->failed && s->state == GP_SERVER_CLEAN) {
+        gp_server_lost(e, s, GP_REASON_UNCLEAN);
+    } else if (s->status != GP_TXN_IDLE) {
+        run(e, s, "ROLLBACK");
+    } else if (s->dirty) {
+        s->dirty = 0;
+        atomic_store_explicit(&slot->state_hash, GP_STATE_FRESH, memory_order_relaxed);
+        run(e, s, "DISCARD ALL");
+    } else {
+        gp_server_release(e, s);
+    }
+}
+
+static void turn_linked(struct gp_engine *e, struct gp_server *s)
+{
+    struct gp_client *c = s->client;
+    uint32_t mode = pool_mode(e, s->pool);
+
+    if (s->status == GP_TXN_IDLE && mode != GP_MODE_SESSION && c->msg_left == 0) {
+        unlink(e, s, GP_CLIENT_IDLE);
+        gp_server_release(e, s);
+        if (c->leaving && !c->in)
+            gp_client_finish(e, c, c->leaving);
+        else if (e->draining)
+            gp_client_fail(e, c, GP_REASON_SHUTDOWN, "57P01",
+                           "terminating connection due to administrator command");
+        else if (c->conn.mode == GP_CONN_PAUSED)
+            gp_todo(e, &c->conn);
+    } else if (mode == GP_MODE_STATEMENT && s->status != 0 && s->status != GP_TXN_IDLE) {
+        gp_client_fail(e, c, GP_REASON_MODE, "0A000",
+                       "transaction blocks are not allowed in statement pooling mode");
+    } else if (c->leaving && !c->in) {
+        gp_client_finish(e, c, c->leaving);
+    } else if (c->conn.mode == GP_CONN_PAUSED) {
+        gp_todo(e, &c->conn);
+    }
+}
+
+void gp_link_turn(struct gp_engine *e, struct gp_server *s)
+{
+    if (s->conn.broken) {
+        gp_todo(e, &s->conn);
+        return;
+    }
+    if (!quiet(s)) {
+        if (s->state == GP_SERVER_LINKED && s->client->conn.mode == GP_CONN_PAUSED)
+            gp_todo(e, &s->client->conn); /* it may have been the queue that was full */
+        return;
+    }
+    if (s->state == GP_SERVER_LINKED)
+        turn_linked(e, s);
+    else if (s->state == GP_SERVER_APPLY && s->status != 0)
+        applied(e, s);
+    else if (s->status != 0 && (s->state == GP_SERVER_ORPHAN || s->state == GP_SERVER_CLEAN))
+        clean(e, s);
+}
+
+void gp_server_release(struct gp_engine *e, struct gp_server *s)
+{
+    struct gp_slot *slot = gp_slot_at(e->seg, s->pool, s->slot);
+    uint64_t expires = atomic_load_explicit(&slot->expires_ns, memory_order_relaxed);
+    uint32_t pool = s->pool;
+
+    if (s->state != GP_SERVER_REST)
+        gp_server_enter(e, s, GP_SERVER_REST);
+    if (expires && e->now >= expires) {
+        gp_server_retire(e, s, GP_REASON_LIFETIME);
+        return;
+    }
+    switch (gp_pool_release(e->seg, pool, s->slot, e->worker, e->now, GP_SLACK_NS)) {
+    case GP_RELEASED_SELF: {
+        struct gp_client *c = gp_queue_pop(e, pool);
+        if (!c) { /* it left between its ticket and its turn */
+            gp_count(&gp_counters_of(e, pool)->bounced, 1);
+            gp_server_release(e, s);
+            return;
+        }
+        gp_slot_assign(e->seg, pool, s->slot, e->worker, c->id);
+        gp_link_start(e, s, c);
+        return;
+    }
+    case GP_RELEASED_AWAY:
+        gp_conn_detach(e->transport, &s->conn); /* its next bytes are another worker's */
+        return;
+    case GP_RELEASED_PARKED:
+        gp_server_enter(e, s, GP_SERVER_PARKED);
+        return;
+    case GP_RELEASED_STALE:
+        gp_server_retire(e, s, GP_REASON_STALE);
+        return;
+    case GP_RELEASED_IDLE:
+        if (s->conn.mode == GP_CONN_OFF && gp_conn_watch(e->transport, &s->conn) != GP_OK)
+            gp_todo(e, &s->conn);
+        return;
+    }
+}
+
+/* ---- ends
+ * ---------------------------------------------------------------------------------------------- */
+
+void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason reason)
+{
+    struct gp_client *c = s->client;
+    bool unsent = s->state == GP_SERVER_APPLY && !s->failed;
+    bool midway = s->msg_left > 0 && s->msg_forward;
+    bool told = s->said_fatal;
+
+    if (s->state == GP_SERVER_OUT)
+        return;
+    if (c)
+        unlink(e, s, GP_CLIENT_IDLE);
+    gp_server_retire(e, s, told ? GP_REASON_SERVER_FATAL : reason);
+    if (!c)
+        return;
+    if (unsent)
+        gp_todo(e, &c->conn); /* nothing of its request has been sent: it tries another server */
+    else if (told || midway)
+        gp_client_finish(e, c, told ? GP_REASON_SERVER_FATAL : reason);
+    else
+        gp_client_fail(e, c, reason, "08006", "server closed the connection unexpectedly");
+}
+
+/* Its client is gone: answers go to nobody, and what it left open is ended. */
+static void orphan(struct gp_engine *e, struct gp_server *s, bool midway)
+{
+    uint8_t sync[GP_SIMPLE_TOTAL];
+
+    gp_slot_assign(e->seg, s->pool, s->slot, e->worker, GP_NO_CLIENT);
+    if (midway) {
+        gp_server_lost(e, s, GP_REASON_UNCLEAN);
+        return;
+    }
+    bool running = !gp_replies_empty(&s->replies) && s->state == GP_SERVER_LINKED;
+    gp_server_enter(e, s, GP_SERVER_ORPHAN);
+    gp_conn_resume(e->transport, &s->conn); /* it may have been paused for its client's sake */
+    if (s->in_copy)
+        gp_backend_fail_copy(e, s);
+    if (s->status == 0 &&
+        (s->skipping || gp_replies_empty(&s->replies) || gp_replies_open(&s->replies))) {
+        s->skipping = 0;
+        if (gp_replies_push(&s->replies, GP_REPLY_SYNC, GP_REPLY_SWALLOW)) {
+            gp_build_simple(sync, GP_SYNC);
+            gp_conn_send(e->transport, &s->conn, sync, sizeof(sync));
+        }
+    }
+    if (running) {
+        s->canceling = 1;
+        gp_event_push(e, GP_EVENT_CANCEL, 0, s->pool, s->slot, 0);
+    }
+    gp_link_turn(e, s);
+}
+
+static void say_goodbye(struct gp_engine *e, struct gp_client *c)
+{
+    gp_conn_detach(e->transport, &c->conn);
+    set_client_state(e, c, GP_CLIENT_GONE);
+    gp_event_push(e, GP_EVENT_GOODBYE, c->id, c->pool, 0, c->reason);
+}
+
+void gp_client_finish(struct gp_engine *e, struct gp_client *c, enum gp_reason reason)
+{
+    struct gp_server *s = c->server;
+    bool midway = c->msg_left > 0 && c->msg_forward;
+
+    if (c->state == GP_CLIENT_CLOSING || c->state == GP_CLIENT_GONE)
+        return;
+    c->reason = reason;
+    if (c->state == GP_CLIENT_WAITING)
+        gp_queue_leave(e, c);
+    gp_conn_pause(e->transport, &c->conn);
+    if (s)
+        unlink(e, s, GP_CLIENT_CLOSING);
+    else
+        set_client_state(e, c, GP_CLIENT_CLOSING);
+    if (s)
+        orphan(e, s, midway);
+    gp_todo(e, &c->conn); /* says goodbye once all is sent */
+}
+
+void gp_client_fail(struct gp_engine *e, struct gp_client *c, enum gp_reason reason,
+                    const char *sqlstate, const char *message)
+{
+    uint8_t error[512];
+    bool midway = c->server && c->server->msg_left > 0 && c->server->msg_forward;
+
+    if (c->state == GP_CLIENT_CLOSING || c->state == GP_CLIENT_GONE)
+        return;
+    if (!midway) { /* else the words would land inside a message of the server's */
+        size_t len = gp_build_error(error, sizeof(error), "FATAL", sqlstate, message);
+        gp_conn_send(e->transport, &c->conn, error, len);
+    }
+    gp_client_finish(e, c, reason);
+}
+
+void gp_client_refuse(struct gp_engine *e, struct gp_client *c, const char *sqlstate,
+                      const char *message)
+{
+    uint8_t error[512];
+    size_t len = gp_build_error(error, sizeof(error), "ERROR", sqlstate, message);
+    uint8_t type = gp_buffer_at(c->in)[0]; /* a WAITING client has kept its request */
+
+    gp_queue_leave(e, c);
+    set_client_state(e, c, GP_CLIENT_IDLE);
+    gp_conn_send(e->transport, &c->conn, error, len);
+    if (type == GP_QUERY || type == GP_FUNCTION_CALL) {
+        struct gp_frame frame;
+        if (gp_frame_peek(gp_buffer_at(c->in), gp_buffer_len(c->in), GP_FRONTEND, &frame) != GP_OK)
+            impossible("request", type, 0);
+        c->msg_left = (uint32_t)frame.total; /* dropped, as far as it has come and the rest */
+        c->msg_forward = 0;
+        uint8_t ready[GP_READY_TOTAL];
+        gp_build_ready(ready, GP_TXN_IDLE);
+        gp_conn_send(e->transport, &c->conn, ready, sizeof(ready));
+    } else {
+        c->skipping = 1;
+    }
+    gp_todo(e, &c->conn);
+}

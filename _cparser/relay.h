@@ -1,0 +1,233 @@
+/* A client and its server: the structures of the relay, private to one worker process.
+ *
+ * Law: relay.c alone changes the state of a client, of a server, and the link between them
+ * (set_client_state, set_server_state). frontend.c reads what clients say, backend.c what servers
+ * say, queue.c keeps those who wait, servers.c opens, shares and retires servers, engine.c is the
+ * loop and the public face.
+ *
+ * A client (enum gp_client_state, engine.h):
+ *
+ *   LOGIN --serve--> IDLE --request--> ACTIVE --transaction over--> IDLE
+ *                     |  \--no server--> WAITING --a server comes--> ACTIVE
+ *                     |                   \--refused (cancel, query_wait_timeout)--> IDLE
+ *                     v
+ *        any --finish--> CLOSING (its last words are unsent) --> GONE (Python says goodbye)
+ *
+ * A server, as this worker sees it (the segment's slot word says what all workers see):
+ *
+ *   REST     held, not ours to use: idle, or another worker's at this moment. Watched or
+ * unregistered; never read LINKED   relays for its client APPLY    linked; the client's parameter
+ * state is being put on it, and the client's bytes wait for that ORPHAN   its client is gone; what
+ * was asked is answered to nobody, then it is cleaned CLEAN    greenpool's own ROLLBACK or DISCARD
+ * ALL runs PARKED   at rest until a cancel request has been delivered; comes back as a hand-off OUT
+ * CLOSING in the segment: Python ends it
+ *
+ * The todo list holds connections that must be looked at once more before the step ends (gp_turn):
+ * a client that got a server or may be read again, a connection whose socket failed under a send.
+ * Nothing recurses through it. */
+#ifndef GP_RELAY_H
+#define GP_RELAY_H
+
+#include "engine.h"
+#include "pool.h"
+#include "protocol.h"
+#include "replies.h"
+#include "transport.h"
+
+#define GP_SLACK_NS                                                                                \
+    1000000ull /* an own waiter this much younger may go first: a hand-over costs two wake-ups */
+#define GP_FRESH_NS   1000000ull    /* a server idle for longer is looked at before it is used */
+#define GP_ORPHAN_NS  5000000000ull /* bound of cleaning up behind a vanished client */
+#define GP_CLOSING_NS 5000000000ull /* bound of delivering last words */
+#define GP_PARKED_NS                                                                               \
+    10000000000ull             /* bound of waiting for a cancel, cancel_wait_timeout's default */
+#define GP_TICK_NS  5000000u   /* while hot, Python's loop runs at least this often */
+#define GP_BOUND_NS 1000000ull /* a step works no longer than about this */
+#define GP_STATE_FRESH                                                                             \
+    0ull /* state hash of a server as it was at its login, or after DISCARD ALL */
+#define GP_STATE_UNKNOWN UINT64_MAX
+#define GP_HELD_MAX      16384u /* a message whose body decides is collected up to this size */
+
+/* A parameter state: what makes a server fit clients with these startup parameters. Interned per
+ * worker. */
+struct gp_state {
+    struct gp_state *next;
+    uint64_t hash;
+    uint32_t refs;
+    uint32_t length;
+    uint8_t query[]; /* a whole Query message */
+};
+
+enum gp_server_state {
+    GP_SERVER_REST = 0,
+    GP_SERVER_LINKED,
+    GP_SERVER_APPLY,
+    GP_SERVER_ORPHAN,
+    GP_SERVER_CLEAN,
+    GP_SERVER_PARKED,
+    GP_SERVER_OUT,
+    GP_SERVER_STATES
+};
+
+struct gp_client {
+    struct gp_conn conn;
+    uint32_t id; /* row + 1 */
+    uint32_t pool;
+    uint8_t state;        /* enum gp_client_state */
+    uint8_t reason;       /* enum gp_reason: why it is CLOSING or GONE */
+    uint8_t leaving;      /* enum gp_reason: it asked for nothing more; ends when its replies are
+                             delivered */
+    uint8_t skipping : 1; /* unlinked, its request was refused: drop what comes up to Sync */
+    uint8_t
+        msg_forward : 1; /* what remains of the current message goes to the server, or is dropped */
+    uint8_t published : 1; /* while WAITING: a ticket stands for it */
+    uint8_t forgotten : 1; /* Python is done with it: freed when the todo list lets go */
+    uint8_t todo : 1;
+    uint32_t msg_left;    /* bytes of the current message still to come */
+    struct gp_buffer *in; /* received, not yet processed */
+    struct gp_server *server;
+    struct gp_state *params;
+    struct gp_client *before, *behind; /* WAITING: the pool's queue */
+    struct gp_conn *next_todo;
+    uint64_t since_ns; /* WAITING: arrival; CLOSING: beginning; otherwise the last request */
+};
+
+struct gp_server {
+    struct gp_conn conn;
+    uint32_t pool, slot, generation;
+    uint8_t state; /* enum gp_server_state */
+    uint8_t
+        status; /* of the last ReadyForQuery ('I' 'T' 'E'), 0 while anything has been asked since */
+    uint8_t in_copy : 1;       /* COPY FROM: between CopyInResponse and its end */
+    uint8_t client_copies : 1; /* ... and the client has not ended it: its Syncs are ignored */
+    uint8_t skipping : 1; /* an error was reported: requests up to the next Sync get no reply */
+    uint8_t msg_forward : 1;
+    uint8_t said_fatal : 1; /* it told its client why it hangs up */
+    uint8_t failed : 1;     /* an error during APPLY or CLEAN */
+    uint8_t canceling : 1; /* Python cancels its orphaned query: it stays out of the pool until that
+                              is delivered */
+    uint8_t dirty : 1;     /* session mode: its client could leave anything behind */
+    uint8_t todo : 1;
+    uint32_t msg_left;
+    struct gp_buffer *in; /* an incomplete header, or a message whose body decides */
+    struct gp_client *client;
+    struct gp_buffer *error; /* APPLY: PostgreSQL's own ErrorResponse */
+    struct gp_conn *next_todo;
+    struct gp_server *grave;
+    uint64_t since_ns; /* when it entered its state */
+    uint64_t query_ns; /* when the oldest unanswered request was sent */
+    struct gp_replies replies;
+};
+
+/* Those who wait for a server of one pool, oldest first; the first `published` of them have a
+ * ticket. */
+struct gp_queue {
+    struct gp_client *first, *last, *unpublished;
+    uint32_t length;
+    uint32_t opening; /* logins this worker has in flight for the pool */
+    uint32_t pool;
+    struct gp_queue *before, *behind; /* queues that have waiters */
+};
+
+struct gp_engine {
+    struct gp_segment *seg;
+    struct gp_worker *me;
+    struct gp_transport *transport;
+    uint32_t worker;
+    int32_t loop_fd; /* -1: never sleep hot */
+    uint64_t now;    /* read once a batch */
+    uint64_t hot_until, census_at, sweep_at;
+    uint64_t births_seen;
+    bool draining, drained, ticking,
+        ticked; /* ticking: the timer runs; ticked: it fired in this step */
+    struct gp_conn wake, inbox, tick;
+    struct gp_client **clients; /* by row */
+    uint32_t clients_live;
+    struct gp_server ***servers; /* [pool][slot], rows made when needed */
+    struct gp_queue **queues;    /* by pool, made when needed */
+    struct gp_queue *waiting;    /* those with waiters */
+    struct gp_conn *todo_first, *todo_last;
+    struct gp_server *graves; /* to be freed when no event of the batch can name them */
+    struct gp_state *states;
+    struct gp_event *events; /* for Python, a growing array read from the front */
+    uint32_t events_first, events_count, events_cap;
+};
+
+/* ---- relay.c ------------------------------------------------------------------------------------
+ */
+
+/* Give a client a server: true when it may send now, false when it waits (or its parameter state is
+ * on the way). */
+bool gp_link_acquire(struct gp_engine *e, struct gp_client *c);
+/* Link a server that is ACTIVE(this worker) with a client. */
+void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c);
+/* Look what is next for a server: release, clean, retire, or nothing yet. Called whenever it may
+ * have come to rest. */
+void gp_link_turn(struct gp_engine *e, struct gp_server *s);
+/* A server that is ACTIVE(this worker), clean and nobody's: to the oldest waiter or to rest. */
+void gp_server_release(struct gp_engine *e, struct gp_server *s);
+/* The connection is of no more use: tell its client (if PostgreSQL has not) and retire it. */
+void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason reason);
+/* Only relay.c and servers.c: the one mutator. */
+void gp_server_enter(struct gp_engine *e, struct gp_server *s, enum gp_server_state state);
+
+/* End a client: its server is cleaned up, its last words are delivered, Python says goodbye. */
+void gp_client_finish(struct gp_engine *e, struct gp_client *c, enum gp_reason reason);
+/* The same, with FATAL words first. */
+void gp_client_fail(struct gp_engine *e, struct gp_client *c, enum gp_reason reason,
+                    const char *sqlstate, const char *message);
+/* Answer a WAITING client's request with an ERROR; it stays connected. */
+void gp_client_refuse(struct gp_engine *e, struct gp_client *c, const char *sqlstate,
+                      const char *message);
+/* Whether nothing may be read from it now. */
+bool gp_client_blocked(const struct gp_client *c);
+void gp_todo(struct gp_engine *e, struct gp_conn *conn);
+void gp_turn(struct gp_engine *e, struct gp_conn *conn);
+void gp_event_push(struct gp_engine *e, enum gp_event_kind kind, uint32_t client, uint32_t pool,
+                   uint32_t slot, uint64_t detail);
+
+/* ---- frontend.c, backend.c
+ * ------------------------------------------------------------------------ */
+void gp_frontend_received(struct gp_engine *e, struct gp_client *c, const uint8_t *data,
+                          size_t len);
+/* Process what is buffered, if anything may be; then read on if nothing blocks. */
+void gp_frontend_continue(struct gp_engine *e, struct gp_client *c);
+void gp_backend_received(struct gp_engine *e, struct gp_server *s, const uint8_t *data, size_t len);
+/* Its client is gone: end the COPY FROM that it was to feed. */
+void gp_backend_fail_copy(struct gp_engine *e, struct gp_server *s);
+/* A server nobody uses has something to say: read it. GP_OK: it may be used; GP_EOF or GP_EPROTO:
+ * it may not. */
+enum gp_result gp_backend_listen(struct gp_engine *e, struct gp_server *s);
+
+/* ---- queue.c
+ * --------------------------------------------------------------------------------------- */
+struct gp_queue *gp_queue_at(struct gp_engine *e, uint32_t pool); /* NULL: no memory */
+/* Join the queue, publish, look a second time. */
+void gp_queue_join(struct gp_engine *e, struct gp_client *c);
+void gp_queue_leave(struct gp_engine *e, struct gp_client *c);
+/* Oldest waiter, taken from the queue because its ticket was claimed; NULL: nobody waits any more.
+ */
+struct gp_client *gp_queue_pop(struct gp_engine *e, uint32_t pool);
+/* Link every slot that was handed to this worker. */
+void gp_queue_handoffs(struct gp_engine *e);
+/* Time-outs, tickets lost with a dead worker, growth. */
+void gp_queue_sweep(struct gp_engine *e);
+
+/* ---- servers.c
+ * -------------------------------------------------------------------------------------- */
+struct gp_server *gp_server_find(struct gp_engine *e, uint32_t pool,
+                                 uint32_t slot); /* NULL: not held */
+void gp_server_retire(struct gp_engine *e, struct gp_server *s, enum gp_reason reason);
+/* What goes by time or by another worker's fate: lifetimes, slots to reap, descriptors to share. */
+void gp_servers_census(struct gp_engine *e);
+void gp_servers_bury(struct gp_engine *e);
+void gp_inbox_receive(struct gp_engine *e);
+/* Have a WAITING client of that worker answered with 57014. GP_AGAIN: its inbox is full. */
+enum gp_result gp_inbox_cancel(struct gp_engine *e, uint32_t worker, uint32_t client);
+
+static inline struct gp_counters *gp_counters_of(struct gp_engine *e, uint32_t pool)
+{
+    return &gp_lane_at(e->seg, pool, e->worker)->counters;
+}
+
+#endif

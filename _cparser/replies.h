@@ -1,0 +1,74 @@
+/* The one queue of replies: for every request that a server has been sent and not yet answered in
+ * full, who gets the answer. All rules about order, errors and skipping to Sync are here and in
+ * backend.c; everything greenpool sends on its own account (state replay, ROLLBACK, cleanup) goes
+ * through it too.
+ *
+ * An entry is one byte: kind in the low half, what to do with its reply in the high half.
+ *
+ *     head                                  tail
+ *      | PARSE BIND EXECUTE SYNC QUERY ...   |       ring of cap entries (a power of two)
+ *
+ * Pure: knows nothing of sockets. Source: PostgreSQL, "Message Flow". */
+#ifndef GP_REPLIES_H
+#define GP_REPLIES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum gp_reply_kind {
+    GP_REPLY_NONE = 0, /* the queue is empty */
+    GP_REPLY_QUERY,    /* ... ReadyForQuery */
+    GP_REPLY_PARSE,    /* ParseComplete */
+    GP_REPLY_BIND,     /* BindComplete */
+    GP_REPLY_DESCRIBE, /* [ParameterDescription] RowDescription or NoData */
+    GP_REPLY_EXECUTE,  /* ... CommandComplete, EmptyQueryResponse or PortalSuspended */
+    GP_REPLY_CLOSE,    /* CloseComplete */
+    GP_REPLY_SYNC,     /* ReadyForQuery */
+    GP_REPLY_FUNCTION, /* FunctionCallResponse ReadyForQuery */
+    GP_REPLY_COPY_END, /* no reply: marks where the client ended a COPY FROM */
+    GP_REPLY_KINDS
+};
+
+enum gp_reply_action {
+    GP_REPLY_FORWARD = 0x00, /* the client asked */
+    GP_REPLY_SWALLOW = 0x10  /* greenpool asked */
+};
+
+#define GP_REPLIES_INLINE 32u
+#define GP_REPLIES_MAX    65536u /* pipelined requests; at the bound the client is not read further \
+                                  */
+
+struct gp_replies { /* zeroed = empty */
+    uint8_t *ring;  /* NULL: the inline one */
+    uint32_t head, count, cap;
+    uint8_t inline_ring[GP_REPLIES_INLINE];
+};
+
+/* False: the bound is reached or there is no memory; the queue is unchanged. */
+bool gp_replies_push(struct gp_replies *replies, enum gp_reply_kind kind,
+                     enum gp_reply_action action);
+/* Entry at the head that expects a reply (leading COPY_END marks are dropped); GP_REPLY_NONE when
+ * empty. */
+enum gp_reply_kind gp_replies_head(struct gp_replies *replies, enum gp_reply_action *action);
+void gp_replies_pop(struct gp_replies *replies);
+/* An error in the extended protocol: drop everything before the first Sync. True: it is there, at
+ * the head. False: it has not been sent yet; the queue is empty, and what the client sends until
+ * then is skipped. */
+bool gp_replies_skip_to_sync(struct gp_replies *replies);
+/* CopyInResponse to the head: the server ignores the Syncs sent right behind it. True: the client
+ * has already ended that COPY or sent something else; false: it is still to stream, and Syncs until
+ * its CopyDone or CopyFail do not count. */
+bool gp_replies_copy_begins(struct gp_replies *replies);
+/* The COPY of the head is over: its end mark, if the client has sent one, is dropped. */
+void gp_replies_copy_ends(struct gp_replies *replies);
+/* Whether the last entry still needs a Sync (a client that vanished must be given one). */
+bool gp_replies_open(const struct gp_replies *replies);
+void gp_replies_clear(struct gp_replies *replies);
+
+static inline bool gp_replies_empty(struct gp_replies *replies)
+{
+    enum gp_reply_action unused;
+    return gp_replies_head(replies, &unused) == GP_REPLY_NONE;
+}
+
+#endif

@@ -1,0 +1,458 @@
+/* Server connections as this worker holds them: opened here or received from another worker,
+ * shared, retired. Partner: pool.c, which keeps what all workers know of them.
+ *
+ * What travels through an inbox is one of these, with at most one descriptor (SCM_RIGHTS):
+ *
+ *     | kind: 4 | pool: 4 | slot: 4 | generation: 4 |    SERVER: the descriptor of that slot
+ *                                                        CLIENT: an accepted connection, nothing
+ * read yet CANCEL: `slot` is a waiting client to be answered 57014 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "relay.h"
+
+enum inbox_kind { INBOX_SERVER = 1, INBOX_CLIENT, INBOX_CANCEL };
+
+struct inbox_message {
+    uint32_t kind, pool, slot, generation;
+};
+_Static_assert(sizeof(struct inbox_message) == 16, "drawn above");
+
+#define GP_CENSUS_NS 1000000000ull
+
+static struct gp_word word_of(struct gp_engine *e, uint32_t pool, uint32_t slot)
+{
+    return gp_word_unpack(
+        atomic_load_explicit(&gp_slot_at(e->seg, pool, slot)->word, memory_order_acquire));
+}
+
+/* ---- the descriptors this worker holds
+ * ------------------------------------------------------------ */
+
+struct gp_server *gp_server_find(struct gp_engine *e, uint32_t pool, uint32_t slot)
+{
+    return e->servers[pool] ? e->servers[pool][slot] : NULL;
+}
+
+static struct gp_server *hold(struct gp_engine *e, uint32_t pool, uint32_t slot,
+                              uint32_t generation, int32_t fd)
+{
+    struct gp_server *s;
+
+    if (!e->servers[pool])
+        e->servers[pool] = calloc(GP_SLOTS_MAX, sizeof(struct gp_server *));
+    if (!e->servers[pool] || !(s = calloc(1, sizeof(*s))))
+        return NULL;
+    s->conn.fd = fd;
+    s->conn.kind = GP_CONN_SERVER;
+    s->pool = pool;
+    s->slot = slot;
+    s->generation = generation;
+    s->status = GP_TXN_IDLE;
+    e->servers[pool][slot] = s;
+    return s;
+}
+
+/* Let go of a descriptor; the struct is freed when the batch is over. */
+static void drop(struct gp_engine *e, struct gp_server *s)
+{
+    gp_conn_detach(e->transport, &s->conn);
+    if (s->conn.fd != -1)
+        close(s->conn.fd);
+    gp_buffer_free(&s->in);
+    gp_buffer_free(&s->error);
+    gp_replies_clear(&s->replies);
+    s->state = GP_SERVER_OUT;
+    e->servers[s->pool][s->slot] = NULL;
+    s->grave = e->graves;
+    e->graves = s;
+}
+
+void gp_servers_bury(struct gp_engine *e)
+{
+    while (e->graves) {
+        struct gp_server *s = e->graves;
+        e->graves = s->grave;
+        free(s);
+    }
+}
+
+void gp_server_retire(struct gp_engine *e, struct gp_server *s, enum gp_reason reason)
+{
+    gp_conn_detach(e->transport, &s->conn);
+    gp_server_enter(e, s, GP_SERVER_OUT);
+    if (gp_slot_closing(e->seg, s->pool, s->slot, e->worker))
+        gp_event_push(e, GP_EVENT_RETIRE, 0, s->pool, s->slot, reason);
+}
+
+/* ---- sending and receiving descriptors
+ * --------------------------------------------------------------- */
+
+static enum gp_result post(struct gp_engine *e, uint32_t worker,
+                           const struct inbox_message *message, int32_t fd)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec bytes = {.iov_base = (void *)message, .iov_len = sizeof(*message)};
+    struct msghdr msg = {.msg_iov = &bytes, .msg_iovlen = 1};
+    ssize_t n;
+
+    if (fd != -1) {
+        msg.msg_control = control.bytes;
+        msg.msg_controllen = sizeof(control.bytes);
+        struct cmsghdr *rights = CMSG_FIRSTHDR(&msg);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(rights), &fd, sizeof(int));
+    }
+    do
+        n = sendmsg(gp_worker_at(e->seg, worker)->inbox_write, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n == -1 && errno == EINTR);
+    return n == (ssize_t)sizeof(*message) ? GP_OK : GP_AGAIN;
+}
+
+static bool alive(struct gp_engine *e, uint32_t worker)
+{
+    return atomic_load_explicit(&gp_worker_at(e->seg, worker)->alive, memory_order_acquire) != 0;
+}
+
+/* Send a server's descriptor to every worker that lacks it. A full inbox is tried again by the
+ * census. */
+static void share(struct gp_engine *e, struct gp_server *s)
+{
+    struct inbox_message message = {INBOX_SERVER, s->pool, s->slot, s->generation};
+    uint64_t holders =
+        atomic_load_explicit(&gp_slot_at(e->seg, s->pool, s->slot)->holders, memory_order_acquire);
+
+    for (uint32_t w = 0; w < e->seg->workers; w++)
+        if (w != e->worker && !(holders >> w & 1) && alive(e, w))
+            (void)post(e, w, &message, s->conn.fd);
+}
+
+static void receive_server(struct gp_engine *e, const struct inbox_message *message, int32_t fd)
+{
+    struct gp_server *had = gp_server_find(e, message->pool, message->slot);
+
+    if (had && had->generation != message->generation && had->state == GP_SERVER_REST) {
+        drop(e, had);
+        had = NULL;
+    }
+    struct gp_server *s =
+        had ? NULL : hold(e, message->pool, message->slot, message->generation, fd);
+    if (!s)
+        close(fd);
+    else if (!gp_slot_hold(e->seg, s->pool, s->slot, s->generation, e->worker))
+        drop(e, s); /* that life is over */
+}
+
+static void receive_cancel(struct gp_engine *e, uint32_t client)
+{
+    struct gp_client *c = client <= e->seg->clients_max ? e->clients[client - 1] : NULL;
+
+    if (c && c->state == GP_CLIENT_WAITING)
+        gp_client_refuse(e, c, "57014", "canceling statement due to user request");
+}
+
+/* One message from the inbox. GP_AGAIN: it is empty. */
+static enum gp_result receive_one(struct gp_engine *e, struct inbox_message *message, int32_t *fd)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec bytes = {.iov_base = message, .iov_len = sizeof(*message)};
+    struct msghdr msg = {.msg_iov = &bytes,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
+                         .msg_controllen = sizeof(control.bytes)};
+    ssize_t n;
+
+    do
+        n = recvmsg(e->inbox.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (n == -1 && errno == EINTR);
+    if (n != (ssize_t)sizeof(*message))
+        return GP_AGAIN;
+    *fd = -1;
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&msg);
+    if (rights && rights->cmsg_type == SCM_RIGHTS)
+        memcpy(fd, CMSG_DATA(rights), sizeof(int));
+    return GP_OK;
+}
+
+void gp_inbox_receive(struct gp_engine *e)
+{
+    struct inbox_message message;
+    int32_t fd;
+
+    while (receive_one(e, &message, &fd) == GP_OK) {
+        if (message.kind == INBOX_CANCEL)
+            receive_cancel(e, message.slot);
+        else if (fd == -1)
+            continue; /* out of descriptors: the sender's census sends it again */
+        else if (message.kind == INBOX_SERVER)
+            receive_server(e, &message, fd);
+        else
+            gp_event_push(e, GP_EVENT_ACCEPTED, 0, 0, 0, (uint64_t)fd);
+    }
+}
+
+enum gp_result gp_inbox_cancel(struct gp_engine *e, uint32_t worker, uint32_t client)
+{
+    struct inbox_message message = {.kind = INBOX_CANCEL, .slot = client};
+
+    if (worker != e->worker)
+        return post(e, worker, &message, -1);
+    receive_cancel(e, client);
+    return GP_OK;
+}
+
+enum gp_result gp_engine_pass(struct gp_engine *e, uint32_t worker, int32_t fd)
+{
+    struct inbox_message message = {.kind = INBOX_CLIENT};
+
+    return post(e, worker, &message, fd);
+}
+
+/* ---- opening and closing: Python's side
+ * --------------------------------------------------------------- */
+
+/* Logins wanted now: one a waiter; one for a pool without any server (its welcome is needed);
+ * min_pool_size. */
+static bool wants_server(struct gp_engine *e, struct gp_queue *q)
+{
+    struct gp_pool *pool = gp_pool_at(e->seg, q->pool);
+    uint32_t high = atomic_load_explicit(&pool->size_high, memory_order_relaxed);
+    uint32_t least = atomic_load_explicit(&pool->min_size, memory_order_relaxed);
+    uint32_t used = 0;
+
+    if (q->length > q->opening)
+        return true;
+    for (uint32_t slot = 0; slot < high; slot++)
+        used += word_of(e, q->pool, slot).state != GP_SLOT_FREE;
+    return used < (least ? least : 1);
+}
+
+void gp_pool_grow(struct gp_engine *e, uint32_t pool)
+{
+    struct gp_queue *q = gp_queue_at(e, pool);
+
+    while (q && !e->draining && wants_server(e, q)) {
+        uint32_t slot = gp_pool_claim(e->seg, pool, e->worker);
+        if (slot == GP_NO_SLOT)
+            return;
+        q->opening++;
+        gp_event_push(e, GP_EVENT_OPEN, 0, pool, slot, 0);
+    }
+}
+
+static void login_over(struct gp_engine *e, uint32_t pool)
+{
+    struct gp_queue *q = gp_queue_at(e, pool);
+
+    if (q && q->opening)
+        q->opening--;
+}
+
+enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slot, int32_t fd,
+                                uint32_t backend_pid, const uint8_t *key, uint32_t key_length,
+                                uint64_t lifetime_ns, const char *address)
+{
+    struct gp_server *stale = gp_server_find(e, pool, slot);
+    struct gp_slot_cold *cold = gp_slot_cold_at(e->seg, pool, slot);
+
+    e->now = gp_now_ns();
+    if (stale)
+        drop(e, stale); /* an earlier life, closed elsewhere */
+    struct gp_server *s = hold(e, pool, slot, word_of(e, pool, slot).generation, fd);
+    if (!s) {
+        gp_server_failed(e, pool, slot);
+        return GP_EFULL;
+    }
+    memset(cold->address, 0, sizeof(cold->address));
+    strncpy(cold->address, address, sizeof(cold->address) - 1);
+    gp_slot_opened(e->seg, pool, slot, e->worker, backend_pid, key, key_length, e->now,
+                   lifetime_ns ? e->now + lifetime_ns : 0);
+    login_over(e, pool);
+    share(e, s);
+    gp_server_release(e, s);
+    gp_pool_grow(e, pool);
+    return GP_OK;
+}
+
+void gp_server_failed(struct gp_engine *e, uint32_t pool, uint32_t slot)
+{
+    login_over(e, pool);
+    gp_slot_free(e->seg, pool, slot, e->worker);
+}
+
+int32_t gp_server_surrender(struct gp_engine *e, uint32_t pool, uint32_t slot)
+{
+    struct gp_server *s = gp_server_find(e, pool, slot);
+    int32_t fd = -1;
+
+    if (s && s->state == GP_SERVER_OUT) {
+        fd = s->conn.fd;
+        s->conn.fd = -1;
+    }
+    return fd;
+}
+
+void gp_server_freed(struct gp_engine *e, uint32_t pool, uint32_t slot)
+{
+    struct gp_server *s = gp_server_find(e, pool, slot);
+
+    if (s && s->state == GP_SERVER_OUT)
+        drop(e, s);
+    gp_slot_free(e->seg, pool, slot, e->worker);
+    struct gp_queue *q = gp_queue_at(e, pool);
+    if (q && q->length > q->opening)
+        gp_pool_grow(e, pool);
+}
+
+void gp_server_canceled(struct gp_engine *e, uint32_t pool, uint32_t slot)
+{
+    struct gp_server *s = gp_server_find(e, pool, slot);
+
+    if (!s || !s->canceling)
+        return;
+    s->canceling = 0;
+    gp_link_turn(e, s);
+}
+
+/* ---- census
+ * ------------------------------------------------------------------------------------------- */
+
+static bool retire_idle(struct gp_engine *e, uint32_t pool, uint32_t slot, enum gp_reason reason)
+{
+    struct gp_server *s = gp_server_find(e, pool, slot);
+
+    if (!s || s->state != GP_SERVER_REST || !gp_slot_seize(e->seg, pool, slot, e->worker))
+        return false;
+    gp_server_retire(e, s, reason);
+    return true;
+}
+
+uint32_t gp_pool_retire_idle(struct gp_engine *e, uint32_t pool, uint32_t reason)
+{
+    uint32_t high =
+        atomic_load_explicit(&gp_pool_at(e->seg, pool)->size_high, memory_order_relaxed);
+    uint32_t count = 0;
+
+    for (uint32_t slot = 0; slot < high; slot++)
+        if (word_of(e, pool, slot).state == GP_SLOT_IDLE)
+            count += retire_idle(e, pool, slot, reason);
+    return count;
+}
+
+/* Why an idle server must go, or GP_REASON_NONE. spare: the pool has more than its minimum. */
+static enum gp_reason outlived(struct gp_engine *e, struct gp_pool *pool, uint32_t index,
+                               struct gp_slot *slot, bool spare)
+{
+    uint64_t expires = atomic_load_explicit(&slot->expires_ns, memory_order_relaxed);
+    uint64_t since = atomic_load_explicit(&slot->idle_since_ns, memory_order_relaxed);
+    uint64_t bound =
+        1000000ull * atomic_load_explicit(&pool->idle_timeout_ms, memory_order_relaxed);
+
+    if (!atomic_load_explicit(&pool->in_use, memory_order_relaxed) ||
+        index >= atomic_load_explicit(&pool->size, memory_order_relaxed) ||
+        atomic_load_explicit(&slot->epoch, memory_order_relaxed) !=
+            atomic_load_explicit(&pool->epoch, memory_order_relaxed))
+        return GP_REASON_STALE;
+    if (expires && e->now >= expires)
+        return GP_REASON_LIFETIME;
+    if (spare && bound && since && e->now > since && e->now - since >= bound)
+        return GP_REASON_IDLE_TIMEOUT;
+    return GP_REASON_NONE;
+}
+
+/* A server in the hands of this worker that has taken too long over something. */
+static void look_at_own(struct gp_engine *e, struct gp_server *s)
+{
+    uint64_t age = e->now - s->since_ns;
+
+    if ((s->state == GP_SERVER_ORPHAN || s->state == GP_SERVER_CLEAN) && age >= GP_ORPHAN_NS)
+        gp_server_lost(e, s, GP_REASON_UNCLEAN);
+    else if (s->state == GP_SERVER_PARKED && age >= GP_PARKED_NS)
+        gp_server_retire(e, s, GP_REASON_CANCEL_STUCK);
+}
+
+static void reap(struct gp_engine *e, uint32_t pool, uint32_t slot)
+{
+    struct gp_server *s = gp_server_find(e, pool, slot);
+
+    if (s && s->state != GP_SERVER_OUT)
+        gp_server_retire(e, s, GP_REASON_REAPED);
+    else if (gp_slot_closing(e->seg, pool, slot, e->worker))
+        gp_event_push(e, GP_EVENT_RETIRE, 0, pool, slot, GP_REASON_REAPED);
+}
+
+static void census_slot(struct gp_engine *e, uint32_t index, uint32_t slot, bool spare)
+{
+    struct gp_pool *pool = gp_pool_at(e->seg, index);
+    struct gp_slot *shared = gp_slot_at(e->seg, index, slot);
+    struct gp_word word = word_of(e, index, slot);
+    struct gp_server *s = gp_server_find(e, index, slot);
+
+    if (s && s->state == GP_SERVER_REST && s->generation != word.generation) {
+        drop(e, s); /* closed by another worker */
+        s = NULL;
+    }
+    if (word.state == GP_SLOT_REAP && word.worker == e->worker) {
+        reap(e, index, slot);
+    } else if (word.state == GP_SLOT_IDLE && word.worker == e->worker) {
+        enum gp_reason reason = outlived(e, pool, slot, shared, spare);
+        if (reason != GP_REASON_NONE && retire_idle(e, index, slot, reason))
+            return;
+    }
+    if (!s || s->state == GP_SERVER_OUT)
+        return;
+    look_at_own(e, s);
+    uint64_t holders = atomic_load_explicit(&shared->holders, memory_order_relaxed);
+    if (holders && !(holders & ((1ull << e->worker) - 1)) && s->state != GP_SERVER_OUT)
+        share(e, s); /* the lowest holder sees to it that everyone has it */
+}
+
+static void census_pool(struct gp_engine *e, uint32_t index)
+{
+    struct gp_pool *pool = gp_pool_at(e->seg, index);
+    uint32_t high = atomic_load_explicit(&pool->size_high, memory_order_relaxed);
+    uint32_t least = atomic_load_explicit(&pool->min_size, memory_order_relaxed);
+    uint32_t used = 0;
+
+    for (uint32_t slot = 0; slot < high; slot++)
+        used += word_of(e, index, slot).state != GP_SLOT_FREE;
+    for (uint32_t slot = high; slot-- > 0;)
+        census_slot(e, index, slot, used > least);
+    if (used < least && atomic_load_explicit(&pool->in_use, memory_order_relaxed))
+        gp_pool_grow(e, index);
+}
+
+/* Changes when any worker is born or dies. */
+static uint64_t births(struct gp_engine *e)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t w = 0; w < e->seg->workers; w++)
+        sum += 2ull * atomic_load_explicit(&gp_worker_at(e->seg, w)->births, memory_order_relaxed) +
+               alive(e, w);
+    return sum;
+}
+
+void gp_servers_census(struct gp_engine *e)
+{
+    uint64_t born = births(e);
+    uint32_t pools = atomic_load_explicit(&e->seg->pools_high, memory_order_acquire);
+
+    if (born == e->births_seen && e->now < e->census_at)
+        return;
+    e->births_seen = born;
+    e->census_at = e->now + GP_CENSUS_NS;
+    for (uint32_t pool = 0; pool < pools; pool++)
+        census_pool(e, pool);
+}

@@ -1,0 +1,349 @@
+/* The epoll back end: edge-triggered, a descriptor is registered once. Output interest is asked for
+ * only while something is unsent, since a UNIX socket reports every byte its peer reads. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "transport.h"
+
+/* Reads of one connection before others get their turn: 1 MiB. */
+#define GP_READS_PER_TURN 16u
+
+struct gp_transport {
+    struct gp_engine *user;
+    int32_t epfd;
+    struct gp_conn *again_head, *again_tail; /* connections with more to read, no edge to come */
+    struct gp_engine_counts counts;
+    uint8_t scratch[GP_SCRATCH_BYTES];
+};
+
+struct gp_transport *gp_transport_new(struct gp_engine *user)
+{
+    struct gp_transport *t = calloc(1, sizeof(*t));
+    if (!t)
+        return NULL;
+    t->user = user;
+    t->epfd = epoll_create1(EPOLL_CLOEXEC);
+    if (t->epfd == -1) {
+        free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void gp_transport_free(struct gp_transport *t)
+{
+    if (!t)
+        return;
+    close(t->epfd);
+    free(t);
+}
+
+int32_t gp_transport_fd(const struct gp_transport *t)
+{
+    return t->epfd;
+}
+
+struct gp_engine_counts *gp_transport_counts(struct gp_transport *t)
+{
+    return &t->counts;
+}
+
+bool gp_transport_pending(const struct gp_transport *t)
+{
+    return t->again_head != NULL;
+}
+
+static enum gp_result arm(struct gp_transport *t, struct gp_conn *conn)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = conn};
+
+    if (conn->armed)
+        return GP_OK;
+    if (epoll_ctl(t->epfd, EPOLL_CTL_ADD, conn->fd, &event) == -1)
+        return GP_EIO;
+    conn->armed = 1;
+    return GP_OK;
+}
+
+/* Ask for, or stop asking for, the news that there is room to send. */
+static void want_room(struct gp_transport *t, struct gp_conn *conn, bool want)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET | (want ? EPOLLOUT : 0),
+                                .data.ptr = conn};
+
+    if (!conn->armed || conn->full == want)
+        return;
+    if (epoll_ctl(t->epfd, EPOLL_CTL_MOD, conn->fd, &event) == -1)
+        conn->broken = 1;
+    else
+        conn->full = want;
+}
+
+static void read_again(struct gp_transport *t, struct gp_conn *conn)
+{
+    conn->ready = 1;
+    if (conn->queued)
+        return;
+    conn->queued = 1;
+    conn->next = NULL;
+    if (t->again_tail)
+        t->again_tail->next = conn;
+    else
+        t->again_head = conn;
+    t->again_tail = conn;
+}
+
+static void forget_again(struct gp_transport *t, struct gp_conn *conn)
+{
+    struct gp_conn **link = &t->again_head, *before = NULL;
+
+    while (*link && *link != conn) {
+        before = *link;
+        link = &before->next;
+    }
+    if (*link) {
+        *link = conn->next;
+        if (t->again_tail == conn)
+            t->again_tail = before;
+    }
+    conn->queued = 0;
+}
+
+enum gp_result gp_conn_attach(struct gp_transport *t, struct gp_conn *conn)
+{
+    enum gp_result result = arm(t, conn);
+
+    if (result == GP_OK) {
+        conn->mode = GP_CONN_READ;
+        if (conn->ready)
+            read_again(t, conn);
+    }
+    return result;
+}
+
+enum gp_result gp_conn_watch(struct gp_transport *t, struct gp_conn *conn)
+{
+    conn->mode = GP_CONN_WATCH;
+    conn->ready = 0;
+    if (conn->queued)
+        forget_again(t, conn);
+    return arm(t, conn);
+}
+
+void gp_conn_pause(struct gp_transport *t, struct gp_conn *conn)
+{
+    (void)t;
+    if (conn->mode == GP_CONN_READ)
+        conn->mode = GP_CONN_PAUSED;
+}
+
+void gp_conn_resume(struct gp_transport *t, struct gp_conn *conn)
+{
+    if (conn->mode != GP_CONN_PAUSED)
+        return;
+    conn->mode = GP_CONN_READ;
+    if (conn->ready)
+        read_again(t, conn);
+}
+
+void gp_conn_detach(struct gp_transport *t, struct gp_conn *conn)
+{
+    struct epoll_event unused = {0};
+
+    if (conn->queued)
+        forget_again(t, conn);
+    if (conn->armed && epoll_ctl(t->epfd, EPOLL_CTL_DEL, conn->fd, &unused) == -1)
+        conn->broken = 1; /* the descriptor is not what we thought: never touch it again */
+    conn->armed = conn->full = conn->ready = 0;
+    conn->mode = GP_CONN_OFF;
+    gp_buffer_free(&conn->out);
+}
+
+/* Give the socket as much as it takes. Gives the number of bytes taken; a failure marks it broken.
+ */
+static size_t push(struct gp_transport *t, struct gp_conn *conn, const uint8_t *data, size_t len)
+{
+    size_t sent = 0;
+
+    while (sent < len && !conn->broken) {
+        ssize_t n = send(conn->fd, data + sent, len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        t->counts.sends++;
+        if (n >= 0)
+            sent += (size_t)n;
+        else if (errno == EAGAIN || errno == EWOULDBLOCK)
+            break;
+        else if (errno != EINTR)
+            conn->broken = 1;
+        if (n >= 0 && sent < len)
+            t->counts.sent_partial++;
+    }
+    return sent;
+}
+
+void gp_conn_send(struct gp_transport *t, struct gp_conn *conn, const uint8_t *data, size_t len)
+{
+    size_t sent = 0;
+
+    if (conn->broken)
+        return;
+    if (!conn->out)
+        sent = push(t, conn, data, len);
+    if (conn->broken || sent == len)
+        return;
+    if (!gp_buffer_append(&conn->out, data + sent, len - sent))
+        conn->broken = 1;
+    else
+        want_room(t, conn, true);
+}
+
+/* Room to send again: empty the buffer as far as it goes. */
+static void drain(struct gp_transport *t, struct gp_conn *conn)
+{
+    if (!conn->out)
+        return;
+    gp_buffer_consume(&conn->out, push(t, conn, gp_buffer_at(conn->out), gp_buffer_len(conn->out)));
+    if (conn->out && !conn->broken)
+        return;
+    gp_buffer_free(&conn->out);
+    want_room(t, conn, false);
+    gp_on_drained(t->user, conn);
+}
+
+enum gp_result gp_conn_read(struct gp_transport *t, struct gp_conn *conn, uint8_t *buf, size_t cap,
+                            size_t *len)
+{
+    for (;;) {
+        ssize_t n = recv(conn->fd, buf, cap, MSG_DONTWAIT);
+        t->counts.recvs++;
+        if (n > 0) {
+            *len = (size_t)n;
+            return GP_OK;
+        }
+        if (n == 0)
+            return GP_EOF;
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            return GP_AGAIN;
+        if (errno != EINTR)
+            return GP_EIO;
+    }
+}
+
+static void close_down(struct gp_transport *t, struct gp_conn *conn, enum gp_result how)
+{
+    conn->ready = 0;
+    conn->mode = GP_CONN_PAUSED;
+    gp_on_closed(t->user, conn, conn->hung ? GP_EIO : how);
+}
+
+/* Read until the socket is empty, reading is stopped by the receiver, or the turn is over. */
+static void fill(struct gp_transport *t, struct gp_conn *conn)
+{
+    for (uint32_t turn = 0; conn->mode == GP_CONN_READ; turn++) {
+        size_t len;
+
+        if (turn == GP_READS_PER_TURN) {
+            read_again(t, conn);
+            return;
+        }
+        enum gp_result result = gp_conn_read(t, conn, t->scratch, sizeof(t->scratch), &len);
+        if (result == GP_AGAIN) {
+            conn->ready = 0;
+            return;
+        }
+        if (result != GP_OK) {
+            close_down(t, conn, result);
+            return;
+        }
+        /* A short read of a stream empties it: the next byte brings a new edge. */
+        conn->ready = len == sizeof(t->scratch) || conn->ended;
+        bool more = conn->ready;
+        gp_on_received(t->user, conn, t->scratch, len);
+        if (!more)
+            return;
+    }
+}
+
+static void deliver(struct gp_transport *t, struct gp_conn *conn, uint32_t events)
+{
+    if (!conn->armed)
+        return; /* detached earlier in this batch */
+    if (conn->mode == GP_CONN_WATCH) {
+        gp_on_stirred(t->user, conn);
+        return;
+    }
+    if (events & (EPOLLHUP | EPOLLERR))
+        conn->hung = conn->ended = 1;
+    if (events & EPOLLRDHUP)
+        conn->ended = 1;
+    if (events & EPOLLOUT)
+        drain(t, conn);
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+        conn->ready = 1;
+        if (conn->mode == GP_CONN_READ)
+            fill(t, conn);
+        else if (conn->mode == GP_CONN_PAUSED && conn->hung && conn->kind == GP_CONN_CLIENT)
+            close_down(t, conn,
+                       GP_EIO); /* a server's last words are read first, whenever that is */
+    }
+}
+
+/* Connections that were left with bytes unread: each gets one more turn. */
+static uint32_t deliver_again(struct gp_transport *t)
+{
+    uint32_t count = 0;
+
+    for (struct gp_conn *conn = t->again_head; conn; conn = conn->next)
+        count++;
+    for (uint32_t i = 0; i < count && t->again_head; i++) {
+        struct gp_conn *conn = t->again_head;
+
+        t->again_head = conn->next;
+        if (!t->again_head)
+            t->again_tail = NULL;
+        conn->queued = 0;
+        if (conn->mode == GP_CONN_READ)
+            fill(t, conn);
+    }
+    return count;
+}
+
+uint32_t gp_transport_wait(struct gp_transport *t)
+{
+    struct epoll_event events[GP_BATCH];
+    uint32_t count = t->again_head ? deliver_again(t) : 0;
+    int n;
+
+    t->counts.waits++;
+    do
+        n = epoll_wait(t->epfd, events, GP_BATCH, 0);
+    while (n == -1 && errno == EINTR);
+    if (n == -1)
+        return count;
+    t->counts.ready += (uint64_t)n;
+    /* Servers at rest first: one that died must be known before this batch hands it to anyone. */
+    for (int i = 0; i < n; i++) {
+        struct gp_conn *conn = events[i].data.ptr;
+        if (conn->mode == GP_CONN_WATCH) {
+            deliver(t, conn, events[i].events);
+            events[i].data.ptr = NULL;
+        }
+    }
+    for (int i = 0; i < n; i++)
+        if (events[i].data.ptr)
+            deliver(t, events[i].data.ptr, events[i].events);
+    return count + (uint32_t)n;
+}
+
+void gp_transport_sleep(struct gp_transport *t, int32_t loop_fd)
+{
+    struct pollfd loop = {.fd = loop_fd, .events = POLLIN};
+
+    t->counts.sleeps++;
+    if (poll(&loop, 1, -1) == -1 && errno != EINTR)
+        t->counts.sleeps--; /* nothing to sleep on: the step returns and libev sleeps instead */
+}
