@@ -136,7 +136,8 @@ def _read_list(node: Node, key: Key) -> tuple[str, ...]:
 
 def _read_workers(node: Node, key: Key) -> int:
     if node.value == AUTO:
-        return len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
+        return min(cores, key.bounds[1]) if key.bounds else cores
     return _bounded(integer_of(node, f'a whole number or "{AUTO}"'), node, key)
 
 

@@ -47,6 +47,11 @@ _POSITIVE_DURATION = (1, 365 * _DAY_MS)
 _COUNT = (0, 1_000_000)
 _PORT = (1, 65535)
 _BUFFER = (0, 1 << 30)
+# What the shared segment has room for (_cparser/pool.h: GP_WORKERS_MAX, GP_SLOTS_MAX,
+# GP_CREATES_MAX): a value is refused here rather than cut there.
+_WORKERS = (1, 64)
+_POOL_SIZE = (1, 1024)
+_CREATES = (1, 64)
 _NONE: tuple[Literal, ...] = (None,)
 _ZERO: tuple[Literal, ...] = (0,)
 _NO: tuple[Literal, ...] = (False,)
@@ -64,7 +69,7 @@ KEYS: tuple[Key, ...] = (
     Key("backlog", "G", INT, 0, "Connections that may wait to be accepted; 0 means "
         "max_connections.", S, bounds=(0, 65535)),
     Key("workers", "G", WORKERS, AUTO, "Worker processes; auto means one for each core that "
-        "greenpool may use.", S, bounds=(1, 64), aliases=("worker_threads",)),
+        "greenpool may use.", S, bounds=_WORKERS, aliases=("worker_threads",)),
     Key("worker_cpu_affinity_pinning", "G", BOOL, False, "Bind each worker to a core of its "
         "own.", S),
     Key("io_backend", "G", CHOICE, AUTO, "How workers wait for sockets; auto takes the best that "
@@ -88,7 +93,7 @@ KEYS: tuple[Key, ...] = (
     Key("max_db_client_connections", "G", INT, 0, "Clients that may be connected at a time to "
         "one database; 0 means no limit.", bounds=_COUNT, today=_ZERO),
     Key("max_concurrent_creates", "G", INT, 4, "Server connections that may be being opened at a "
-        "time, over all pools.", bounds=(1, 1024)),
+        "time, over all pools.", bounds=_CREATES),
     Key("max_memory_usage", "G", SIZE, "256MB", "Memory that buffers in flight may take in all; "
         "0 means no limit.", bounds=(0, 1 << 40), today=_ZERO),
     Key("message_size_to_be_stream", "G", SIZE, "1MB", "Messages above this size are passed on "
@@ -153,7 +158,7 @@ KEYS: tuple[Key, ...] = (
         "connections are opened without waiting for one to come free.", bounds=(0, 100),
         today=(100,)),
     Key("scaling_max_parallel_creates", "GP", INT, 2, "Server connections that one pool may be "
-        "opening at a time.", bounds=(1, 1024)),
+        "opening at a time.", bounds=_CREATES),
     Key("scaling_fast_retries", "GP", INT, 10, "Looks for a free server before a new connection "
         "is considered.", bounds=(0, 1000), today=_ZERO),
     Key("server_round_robin", "GP", BOOL, False, "Use free servers in turn instead of the most "
@@ -252,9 +257,9 @@ KEYS: tuple[Key, ...] = (
     Key("password", "U", CLIENT_SECRET, None, "What clients must know: a plain password, "
         "md5..., SCRAM-SHA-256$... or jwt-pkey-fpath:/path; not set: nothing is asked."),
     Key("pool_size", "U", INT, 40, "Server connections of this user, over all workers.",
-        bounds=(1, 1024)),
+        bounds=_POOL_SIZE),
     Key("min_pool_size", "U", INT, 0, "Server connections that are kept open.",
-        bounds=(0, 1024)),
+        bounds=(0, _POOL_SIZE[1])),
     Key("max_client_connections", "U", INT, 0, "Clients that may be connected at a time as this "
         "user; 0 means no limit.", bounds=_COUNT, today=_ZERO),
     Key("server_username", "U", NAME, None, "User to log in as at the server; not set: the "
@@ -273,11 +278,11 @@ KEYS: tuple[Key, ...] = (
     Key("server_user", "A", NAME, None, "User that all found users share at the server; not "
         "set: each logs in as itself."),
     Key("server_password", "A", SERVER_SECRET, None, "Password of server_user."),
-    Key("pool_size", "A", INT, 40, "Server connections of each found user.", bounds=(1, 1024)),
+    Key("pool_size", "A", INT, 40, "Server connections of each found user.", bounds=_POOL_SIZE),
     Key("min_pool_size", "A", INT, 0, "Server connections kept open for each found user.",
-        bounds=(0, 1024)),
+        bounds=(0, _POOL_SIZE[1])),
     Key("default_pool_size", "A", INT, None, "Server connections of a found user whose row names "
-        "no number; not set: pool_size.", bounds=(1, 1024)),
+        "no number; not set: pool_size.", bounds=_POOL_SIZE),
     Key("cache_ttl", "A", DURATION, "1h", "Time for which a found secret is remembered.",
         bounds=_DURATION),
     Key("cache_failure_ttl", "A", DURATION, "30s", "Time for which it is remembered that there "

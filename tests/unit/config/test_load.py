@@ -157,6 +157,12 @@ def test_file_of_pools_alone_takes_every_default(files):
     assert config.files == (files.directory / "greenpool.yaml",)
 
 
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (64, 64), (96, 64)])
+def test_automatic_workers_stay_within_the_bound(files, monkeypatch, cores, workers):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
+    assert files.load(POOLS_YAML).general.workers == workers
+
+
 def test_features_that_are_not_built_are_off_whatever_their_default(files):
     pool = files.load(POOLS_YAML).pools["app"]
     assert pool.prepared_statements is False

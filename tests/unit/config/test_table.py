@@ -127,3 +127,19 @@ def test_overridable_keys_come_in_the_documented_places():
 def test_paths_in_the_dataclasses_are_paths():
     hints = typing.get_type_hints(model.General)
     assert hints["pid_file"] == Path | None
+
+
+@pytest.mark.parametrize(
+    ("constant", "name", "home"),
+    [
+        ("GP_WORKERS_MAX", "workers", Section.GENERAL),
+        ("GP_SLOTS_MAX", "pool_size", Section.USER),
+        ("GP_CREATES_MAX", "max_concurrent_creates", Section.GENERAL),
+        ("GP_CREATES_MAX", "scaling_max_parallel_creates", Section.GENERAL),
+    ],
+)
+def test_bound_is_what_the_shared_segment_has_room_for(constant, name, home):
+    header = (Path(__file__).parents[3] / "_cparser" / "pool.h").read_text()
+    match = re.search(rf"#define {constant} (\d+)u", header)
+    assert match is not None
+    assert named(name, home).bounds == (1, int(match[1]))
