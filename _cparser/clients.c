@@ -170,9 +170,7 @@ void gp_pool_refuse(struct gp_engine *e, uint32_t pool, uint32_t reason, const c
     gp_worker_poke(e->seg, e->worker);
 }
 
-/* ---- cancel
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- cancel ---- */
 
 enum gp_result gp_cancel_start(struct gp_engine *e, uint32_t client, const uint8_t *key,
                                uint32_t key_length, uint32_t *pool, uint32_t *slot,

@@ -13,8 +13,7 @@
 
 #define GP_EVENTS_FIRST 64u
 
-/* ---- life
- * ------------------------------------------------------------------------------------------ */
+/* ---- life ---- */
 
 static enum gp_result watch(struct gp_engine *e, struct gp_conn *conn, enum gp_conn_kind kind,
                             int32_t fd)
@@ -92,8 +91,7 @@ void gp_engine_counts(struct gp_engine *e, struct gp_engine_counts *counts)
     *counts = *gp_transport_counts(e->transport);
 }
 
-/* ---- completions
- * -------------------------------------------------------------------------------------- */
+/* ---- completions ---- */
 
 void gp_on_received(struct gp_engine *e, struct gp_conn *conn, const uint8_t *data, size_t len)
 {
@@ -185,8 +183,7 @@ void gp_on_stirred(struct gp_engine *e, struct gp_conn *conn)
     }
 }
 
-/* ---- the step
- * -------------------------------------------------------------------------------------------- */
+/* ---- the step ---- */
 
 static void run_todo(struct gp_engine *e)
 {
@@ -339,8 +336,7 @@ void gp_engine_drain(struct gp_engine *e)
     gp_engine_sweep(e);
 }
 
-/* ---- placement
- * --------------------------------------------------------------------------------------------- */
+/* ---- placement ---- */
 
 #define GP_PACK_CLIENTS  8u   /* a worker takes this many before the next one gets any */
 #define GP_PACK_PERMILLE 500u /* ... unless it is busier than this */

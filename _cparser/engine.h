@@ -68,7 +68,7 @@ enum gp_event_kind {
     GP_EVENT_OPEN = 1, /* pool, slot: CONNECTING(this worker); log in, then gp_server_opened or
                           gp_server_failed */
     GP_EVENT_RETIRE,   /* pool, slot: CLOSING(this worker); say Terminate, wait for EOF, then
-                          gp_server_freed.   detail: enum gp_reason. The descriptor: gp_server_surrender
+                          gp_server_freed. detail: enum gp_reason. The descriptor: gp_server_surrender
                         */
     GP_EVENT_CANCEL,   /* pool, slot: its client has vanished in a query; send a CancelRequest, then
                           gp_server_canceled */
@@ -115,7 +115,7 @@ struct gp_event {
     uint64_t detail;
 };
 
-/* ---- settings of a pool: copied into the segment -------------------------------------------- */
+/* ---- settings of a pool: copied into the segment ---- */
 struct gp_pool_settings {
     uint32_t mode; /* enum gp_pool_mode */
     uint32_t size; /* pool_size, 1..1024 */
@@ -127,8 +127,7 @@ struct gp_pool_settings {
     uint32_t client_idle_timeout_ms;
 };
 
-/* ---- rows: copies of what is in the segment, for SHOW and metrics -----------------------------
- */
+/* ---- rows: copies of what is in the segment, for SHOW and metrics ---- */
 struct gp_pool_row {
     char database[64];
     char user[64];
@@ -190,8 +189,7 @@ GP_API uint64_t gp_now_ns(void);
 GP_API const char *gp_reason_text(uint32_t reason);
 GP_API const char *gp_result_text(uint32_t result);
 
-/* ---- master, before the fork ------------------------------------------------------------------
- */
+/* ---- master, before the fork ---- */
 
 /* Map a segment and make every worker's eventfd and inbox (numbers stay valid in all children).
  * NULL: errno. clients_max counts the rows kept for the admin too. Sparse: costs memory only where
@@ -214,8 +212,7 @@ GP_API void gp_pool_renew(struct gp_segment *seg, uint32_t pool);
 GP_API uint32_t gp_pools_high(struct gp_segment *seg); /* pools ever defined */
 GP_API uint32_t gp_clients_max(struct gp_segment *seg);
 
-/* ---- master, after a worker's death ------------------------------------------------------------
- */
+/* ---- master, after a worker's death ---- */
 
 /* Undo all that the dead worker left (header of pool.h): its clients' rows, login places, tickets;
  * idle slots go to a survivor; slots in use become REAP(survivor), or REAP(worker) for its
@@ -224,8 +221,7 @@ GP_API uint32_t gp_clients_max(struct gp_segment *seg);
 GP_API void gp_segment_reclaim(struct gp_segment *seg, uint32_t worker);
 GP_API void gp_segment_audit(struct gp_segment *seg, struct gp_audit *audit);
 
-/* ---- rows
- * ---------------------------------------------------------------------------------------- */
+/* ---- rows ---- */
 GP_API enum gp_result gp_pool_row(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row);
 GP_API enum gp_result gp_slot_row(struct gp_segment *seg, uint32_t pool, uint32_t slot,
                                   struct gp_slot_row *row); /* GP_ENOENT: FREE */
@@ -235,8 +231,7 @@ GP_API enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client,
 GP_API enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker,
                                     struct gp_worker_row *row);
 
-/* ---- worker: the engine ------------------------------------------------------------------------
- */
+/* ---- worker: the engine ---- */
 
 /* Runs after the fork: marks the worker alive and asks the others for their descriptors. NULL:
  * errno. */
@@ -269,8 +264,7 @@ struct gp_engine_counts {
 };
 GP_API void gp_engine_counts(struct gp_engine *engine, struct gp_engine_counts *counts);
 
-/* ---- worker: clients
- * ----------------------------------------------------------------------------- */
+/* ---- worker: clients ---- */
 
 /* Claim a row (max_connections; reserve: the admin may use the rows kept back). 0: full. */
 GP_API uint32_t gp_client_enter(struct gp_engine *engine, bool reserve, const char *address);
@@ -295,8 +289,7 @@ GP_API enum gp_result gp_client_kill(struct gp_engine *engine, uint32_t client, 
 /* Give back the row: after the goodbye, or when the login failed. */
 GP_API void gp_client_forget(struct gp_engine *engine, uint32_t client);
 
-/* ---- worker: servers
- * ----------------------------------------------------------------------------- */
+/* ---- worker: servers ---- */
 
 /* Ask for servers where clients wait and there is room, and for min_pool_size (events
  * GP_EVENT_OPEN). */
@@ -320,8 +313,7 @@ GP_API void gp_server_freed(struct gp_engine *engine, uint32_t pool, uint32_t sl
  * number. */
 GP_API uint32_t gp_pool_retire_idle(struct gp_engine *engine, uint32_t pool, uint32_t reason);
 
-/* ---- worker: cancel
- * ------------------------------------------------------------------------------ */
+/* ---- worker: cancel ---- */
 
 /* A CancelRequest arrived: pins the server of that client and tells whom to cancel (gp_slot_row has
  * the key). Then send it and call gp_cancel_done. GP_ENOENT: unknown key; GP_AGAIN: nothing runs (a

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- states ------------------------------------------------------------------------------------
- */
+/* ---- states ---- */
 
 #define TO(state) (1u << (state))
 
@@ -70,8 +69,7 @@ static void set_client_state(struct gp_engine *e, struct gp_client *c, enum gp_c
                               memory_order_release); /* pairs with gp_cancel_begin */
 }
 
-/* ---- the todo list
- * --------------------------------------------------------------------------------- */
+/* ---- the todo list ---- */
 
 void gp_todo(struct gp_engine *e, struct gp_conn *conn)
 {
@@ -138,8 +136,7 @@ void gp_event_push(struct gp_engine *e, enum gp_event_kind kind, uint32_t client
         .kind = kind, .client = client, .pool = pool, .slot = slot, .detail = detail};
 }
 
-/* ---- linking
- * --------------------------------------------------------------------------------------- */
+/* ---- linking ---- */
 
 static uint32_t pool_mode(struct gp_engine *e, uint32_t pool)
 {
@@ -238,8 +235,7 @@ static void unlink(struct gp_engine *e, struct gp_server *s, enum gp_client_stat
     set_client_state(e, c, state);
 }
 
-/* ---- coming to rest
- * ---------------------------------------------------------------------------------- */
+/* ---- coming to rest ---- */
 
 /* Nothing owed, nothing half said in either direction. */
 static bool quiet(struct gp_server *s)
@@ -371,8 +367,7 @@ void gp_server_release(struct gp_engine *e, struct gp_server *s)
     }
 }
 
-/* ---- ends
- * ---------------------------------------------------------------------------------------------- */
+/* ---- ends ---- */
 
 void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason reason)
 {

@@ -153,8 +153,7 @@ struct gp_engine {
     uint32_t events_first, events_count, events_cap;
 };
 
-/* ---- relay.c ------------------------------------------------------------------------------------
- */
+/* ---- relay.c ---- */
 
 /* Give a client a server: true when it may send now, false when it waits (or its parameter state is
  * on the way). */
@@ -186,8 +185,7 @@ void gp_turn(struct gp_engine *e, struct gp_conn *conn);
 void gp_event_push(struct gp_engine *e, enum gp_event_kind kind, uint32_t client, uint32_t pool,
                    uint32_t slot, uint64_t detail);
 
-/* ---- frontend.c, backend.c
- * ------------------------------------------------------------------------ */
+/* ---- frontend.c, backend.c ---- */
 void gp_frontend_received(struct gp_engine *e, struct gp_client *c, const uint8_t *data,
                           size_t len);
 /* Process what is buffered, if anything may be; then read on if nothing blocks. */
@@ -199,8 +197,7 @@ void gp_backend_fail_copy(struct gp_engine *e, struct gp_server *s);
  * it may not. */
 enum gp_result gp_backend_listen(struct gp_engine *e, struct gp_server *s);
 
-/* ---- queue.c
- * --------------------------------------------------------------------------------------- */
+/* ---- queue.c ---- */
 struct gp_queue *gp_queue_at(struct gp_engine *e, uint32_t pool); /* NULL: no memory */
 /* Join the queue, publish, look a second time. */
 void gp_queue_join(struct gp_engine *e, struct gp_client *c);
@@ -213,8 +210,7 @@ void gp_queue_handoffs(struct gp_engine *e);
 /* Time-outs, tickets lost with a dead worker, growth. */
 void gp_queue_sweep(struct gp_engine *e);
 
-/* ---- servers.c
- * -------------------------------------------------------------------------------------- */
+/* ---- servers.c ---- */
 struct gp_server *gp_server_find(struct gp_engine *e, uint32_t pool,
                                  uint32_t slot); /* NULL: not held */
 void gp_server_retire(struct gp_engine *e, struct gp_server *s, enum gp_reason reason);

@@ -29,8 +29,7 @@ static struct gp_word word_of(struct gp_engine *e, uint32_t pool, uint32_t slot)
         atomic_load_explicit(&gp_slot_at(e->seg, pool, slot)->word, memory_order_acquire));
 }
 
-/* ---- the descriptors this worker holds
- * ------------------------------------------------------------ */
+/* ---- the descriptors this worker holds ---- */
 
 struct gp_server *gp_server_find(struct gp_engine *e, uint32_t pool, uint32_t slot)
 {
@@ -88,8 +87,7 @@ void gp_server_retire(struct gp_engine *e, struct gp_server *s, enum gp_reason r
         gp_event_push(e, GP_EVENT_RETIRE, 0, s->pool, s->slot, reason);
 }
 
-/* ---- sending and receiving descriptors
- * --------------------------------------------------------------- */
+/* ---- sending and receiving descriptors ---- */
 
 static enum gp_result post(struct gp_engine *e, uint32_t worker,
                            const struct inbox_message *message, int32_t fd)
@@ -219,8 +217,7 @@ enum gp_result gp_engine_pass(struct gp_engine *e, uint32_t worker, int32_t fd)
     return post(e, worker, &message, fd);
 }
 
-/* ---- opening and closing: Python's side
- * --------------------------------------------------------------- */
+/* ---- opening and closing: Python's side ---- */
 
 /* Logins wanted now: one a waiter; one for a pool without any server (its welcome is needed);
  * min_pool_size. */
@@ -325,8 +322,7 @@ void gp_server_canceled(struct gp_engine *e, uint32_t pool, uint32_t slot)
     gp_link_turn(e, s);
 }
 
-/* ---- census
- * ------------------------------------------------------------------------------------------- */
+/* ---- census ---- */
 
 static bool retire_idle(struct gp_engine *e, uint32_t pool, uint32_t slot, enum gp_reason reason)
 {

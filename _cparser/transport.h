@@ -52,8 +52,7 @@ struct gp_conn {
 
 struct gp_transport; /* one a worker; the back end's own */
 
-/* ---- implemented by a back end ----------------------------------------------------------------
- */
+/* ---- implemented by a back end ---- */
 
 /* user: passed to the callbacks. NULL: errno. */
 struct gp_transport *gp_transport_new(struct gp_engine *user);
@@ -86,8 +85,7 @@ void gp_conn_send(struct gp_transport *t, struct gp_conn *conn, const uint8_t *d
 enum gp_result gp_conn_read(struct gp_transport *t, struct gp_conn *conn, uint8_t *buf, size_t cap,
                             size_t *len);
 
-/* ---- implemented by the engine ------------------------------------------------------------------
- */
+/* ---- implemented by the engine ---- */
 
 void gp_on_received(struct gp_engine *engine, struct gp_conn *conn, const uint8_t *data,
                     size_t len);
