@@ -1,0 +1,156 @@
+"""The console: what a statement means, and what it answers.
+
+Law: pure apart from the two commands, which are handed to `command` (the worker tells the
+master). Everything a client can get wrong is a ClientError of severity ERROR; nothing else is
+raised, whatever the text.
+Partners: `show.py` (what there is to see), `chatter.py` (what drivers say), `conversation.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+
+from greenpool.admin import chatter
+from greenpool.admin.lexer import Statement, TokenKind, shown, statements, syntax_error
+from greenpool.admin.result import AdminResult, Plan, Row
+from greenpool.admin.show import SHOWS
+from greenpool.admin.stats import StatsWindow
+from greenpool.admin.view import Moment, Snapshots, View
+from greenpool.config import Config
+from greenpool.errors import GreenpoolError
+from greenpool.protocol.errors import ClientError, Severity, SqlState
+
+RELOAD = "reload"
+SHUTDOWN = "shutdown"
+
+_HELP_HINT = "SHOW HELP lists the commands."
+_EMPTY = Plan("")
+
+# What PgBouncer and PgDoorman have and greenpool does not have yet, to be told from a typing error.
+_ABSENT_COMMANDS = frozenset(
+    (
+        "disable",
+        "enable",
+        "kill",
+        "kill_client",
+        "pause",
+        "reconnect",
+        "resume",
+        "suspend",
+        "upgrade",
+        "wait_close",
+    )
+)
+_ABSENT_SHOWS = frozenset(
+    (
+        "active_sockets",
+        "dns_hosts",
+        "dns_zones",
+        "fds",
+        "mem",
+        "peer_pools",
+        "peers",
+        "sockets",
+        "state",
+        "stats_averages",
+        "stats_totals",
+        "totals",
+    )
+)
+
+
+class Console:
+    """One worker's console, shared by all of its admin sessions.
+
+    `config_getter` returns the configuration in force; `command` receives RELOAD or SHUTDOWN and
+    must not wait. Call `sample()` at start and every `stats.STATS_PERIOD_S` seconds.
+    """
+
+    __slots__ = ("_clock", "_command", "_config_getter", "_segment", "_window")
+
+    def __init__(
+        self,
+        segment: Snapshots,
+        config_getter: Callable[[], Config],
+        command: Callable[[str], None],
+        clock: Callable[[], Moment] = Moment.now,
+    ) -> None:
+        self._segment = segment
+        self._config_getter = config_getter
+        self._command = command
+        self._clock = clock
+        self._window = StatsWindow()
+
+    def sample(self) -> None:
+        """Keep the counters of now: SHOW STATS takes its averages from the last two samples."""
+        self._window.sample(self._segment.pool_rows(), self._clock().monotonic_ns)
+
+    def execute(self, sql: str) -> AdminResult:
+        """Run one statement. Raises: ClientError (ERROR)."""
+        return self.plan(sql).run()
+
+    def plan(self, sql: str) -> Plan:
+        """Understand one statement, or none, without doing anything. Raises: ClientError."""
+        plans = self.plans(sql)
+        if len(plans) > 1:
+            raise syntax_error("cannot insert multiple commands into a prepared statement")
+        return plans[0] if plans else _EMPTY
+
+    def plans(self, sql: str) -> list[Plan]:
+        """Understand all statements of a query string; one that is wrong spoils them all."""
+        return [self._plan(statement) for statement in statements(sql)]
+
+    def _plan(self, statement: Statement) -> Plan:
+        first = statement[0]
+        if first.kind is not TokenKind.WORD:
+            raise syntax_error(f'syntax error at or near "{shown(first.text)}"', _HELP_HINT)
+        if first.text == "show":
+            return self._show(statement)
+        if first.text in (RELOAD, SHUTDOWN):
+            return self._order(statement)
+        if planner := chatter.STATEMENTS.get(first.text):
+            return planner(statement)
+        if first.text in _ABSENT_COMMANDS:
+            raise chatter.not_supported(first.text.upper())
+        known = ("show", RELOAD, SHUTDOWN, *chatter.STATEMENTS)
+        raise _unknown("", first.text, known)
+
+    def _show(self, statement: Statement) -> Plan:
+        names = tuple(token.text.lower() for token in statement[1:])
+        if not names:
+            raise syntax_error("SHOW needs the name of what to show", _HELP_HINT)
+        if plan := chatter.show_parameter(names):
+            return plan
+        name = names[0]
+        if name in _ABSENT_SHOWS:
+            raise chatter.not_supported(f"SHOW {name.upper()}")
+        if name not in SHOWS:
+            raise _unknown("SHOW ", name, (*SHOWS, *chatter.PARAMETERS))
+        if len(names) > 1:
+            raise syntax_error(f'syntax error at or near "{shown(names[1])}"', _HELP_HINT)
+        show = SHOWS[name]
+        return Plan("SHOW", show.columns, lambda: show.rows(self._view()))
+
+    def _order(self, statement: Statement) -> Plan:
+        verb = statement[0].text
+        if len(statement) > 1:
+            raise chatter.not_supported(f"{verb.upper()} with an argument")
+        return Plan(verb.upper(), rows=lambda: self._carry_out(verb))
+
+    def _carry_out(self, verb: str) -> Iterable[Row]:
+        try:
+            self._command(verb)
+        except (GreenpoolError, OSError) as exc:
+            message = f"cannot pass {verb.upper()} on to the master: {exc}"
+            raise ClientError(Severity.ERROR, SqlState.SYSTEM_ERROR, message) from exc
+        return ()
+
+    def _view(self) -> View:
+        return View(self._segment, self._config_getter(), self._window, self._clock())
+
+
+def _unknown(prefix: str, word: str, known: Iterable[str]) -> ClientError:
+    near = get_close_matches(word[:64], list(known), n=1)
+    hint = f"Did you mean {prefix}{near[0].upper()}? {_HELP_HINT}" if near else _HELP_HINT
+    return syntax_error(f'unrecognized command "{prefix}{shown(word).upper()}"', hint)

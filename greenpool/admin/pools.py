@@ -1,0 +1,195 @@
+"""Rows about pools and what they are configured from: POOLS, DATABASES, USERS, LISTS.
+
+Columns stand in PgBouncer's order (1.25) with its types; ours follow. What greenpool has no notion
+of (peers, a DNS cache, servers under test) is 0 or NULL, so that PgBouncer's tools keep working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from greenpool.admin.result import Row
+from greenpool.admin.view import View
+from greenpool.config import Pool
+from greenpool.protocol.backend import INT4, INT8, Column
+from greenpool.records import PoolRow
+
+POOLS_COLUMNS = (
+    Column("database"),
+    Column("user"),
+    Column("cl_active", INT4),
+    Column("cl_waiting", INT4),
+    Column("cl_active_cancel_req", INT4),
+    Column("cl_waiting_cancel_req", INT4),
+    Column("sv_active", INT4),
+    Column("sv_active_cancel", INT4),
+    Column("sv_being_canceled", INT4),
+    Column("sv_idle", INT4),
+    Column("sv_used", INT4),
+    Column("sv_tested", INT4),
+    Column("sv_login", INT4),
+    Column("maxwait", INT4),
+    Column("maxwait_us", INT4),
+    Column("pool_mode"),
+    Column("load_balance_hosts"),
+    # ours
+    Column("cl_idle", INT8),
+    Column("sv_closing", INT8),
+    Column("pool_size", INT8),
+    Column("min_pool_size", INT8),
+)
+
+DATABASES_COLUMNS = (
+    Column("name"),
+    Column("host"),
+    Column("port", INT4),
+    Column("database"),
+    Column("force_user"),
+    Column("pool_size", INT4),
+    Column("min_pool_size", INT4),
+    Column("reserve_pool_size", INT4),
+    Column("server_lifetime", INT4),
+    Column("pool_mode"),
+    Column("load_balance_hosts"),
+    Column("max_connections", INT4),
+    Column("current_connections", INT4),
+    Column("max_client_connections", INT4),
+    Column("current_client_connections", INT4),
+    Column("paused", INT4),
+    Column("disabled", INT4),
+)
+
+USERS_COLUMNS = (
+    Column("name"),
+    Column("pool_size"),
+    Column("reserve_pool_size"),
+    Column("pool_mode"),
+    Column("max_user_connections", INT4),
+    Column("current_connections", INT4),
+    Column("max_user_client_connections", INT4),
+    Column("current_client_connections", INT4),
+)
+
+LISTS_COLUMNS = (Column("list"), Column("items", INT4))
+
+
+def pools_rows(view: View) -> Iterable[Row]:
+    """Make a row for each (database, user). `cl_active` counts idle clients, as PgBouncer's."""
+    for row in view.segment.pool_rows():
+        maxwait_s, rest_ns = divmod(row.maxwait_ns, 1_000_000_000)
+        yield (
+            row.database,
+            row.user,
+            row.cl_active + row.cl_idle,
+            row.cl_waiting,
+            0,  # a CancelRequest is no client of the pool ...
+            0,
+            row.sv_active,
+            0,  # ... and the connection that carries it is no server of it
+            row.sv_canceled,
+            row.sv_idle,
+            0,
+            0,
+            row.sv_login,
+            maxwait_s,
+            rest_ns // 1000,
+            row.settings.mode.name.lower(),
+            None,
+            row.cl_idle,
+            row.sv_closing,
+            row.settings.size,
+            row.settings.min_size,
+        )
+
+
+def databases_rows(view: View) -> Iterable[Row]:
+    """Make a row for each configured pool; sizes and connections are summed over its users."""
+    rows = view.segment.pool_rows()
+    for name, pool in sorted(view.config.pools.items()):
+        mine = [row for row in rows if row.database == name]
+        yield (
+            name,
+            pool.server_host,
+            pool.server_port,
+            pool.server_database,
+            _common({user.server_username for user in pool.users.values()}),
+            sum(user.pool_size for user in pool.users.values()),
+            sum(user.min_pool_size for user in pool.users.values()),
+            pool.reserve_pool_size,
+            pool.server_lifetime_ms // 1000,
+            pool.pool_mode.value,
+            None,
+            pool.max_db_connections,
+            servers_of(mine),
+            view.config.general.max_db_client_connections,
+            clients_of(mine),
+            0,
+            0,
+        )
+
+
+def users_rows(view: View) -> Iterable[Row]:
+    """Make a row for each user name; NULL where its pools differ from each other."""
+    rows = view.segment.pool_rows()
+    for name in sorted(_user_names(view.config.pools.values())):
+        users = [pool.users[name] for pool in view.config.pools.values() if name in pool.users]
+        mine = [row for row in rows if row.user == name]
+        yield (
+            name,
+            _common({str(user.pool_size) for user in users}),
+            _common({str(user.reserve_pool_size) for user in users}),
+            _common({user.pool_mode.value for user in users}),
+            0,
+            servers_of(mine),
+            view.config.general.max_user_client_connections,
+            clients_of(mine),
+        )
+
+
+def lists_rows(view: View) -> Iterable[Row]:
+    """Make one row for each kind of thing.
+
+    `free_` is room left under the limits. `login_clients` are all clients that no pool serves:
+    in login, on their way out, or in the admin console.
+    """
+    rows = view.segment.pool_rows()
+    workers = view.segment.worker_rows()
+    clients = sum(worker.clients for worker in workers if worker.alive)
+    servers = servers_of(rows)
+    yield "databases", len(view.config.pools)
+    yield "users", len(_user_names(view.config.pools.values()))
+    yield "peers", 0
+    yield "pools", len(rows)
+    yield "peer_pools", 0
+    yield "free_clients", max(0, view.config.general.max_connections - clients)
+    yield "used_clients", clients
+    yield "login_clients", max(0, clients - clients_of(rows))
+    yield "free_servers", max(0, sum(row.settings.size for row in rows) - servers)
+    yield "used_servers", servers
+    yield "dns_names", 0
+    yield "dns_zones", 0
+    yield "dns_queries", 0
+    yield "dns_pending", 0
+    yield "workers", sum(1 for worker in workers if worker.alive)
+
+
+def servers_of(rows: Iterable[PoolRow]) -> int:
+    """Count the server connections of some pools, logins and closing ones included."""
+    return sum(
+        row.sv_active + row.sv_idle + row.sv_login + row.sv_canceled + row.sv_closing
+        for row in rows
+    )
+
+
+def clients_of(rows: Iterable[PoolRow]) -> int:
+    """Count the clients that some pools serve."""
+    return sum(row.cl_active + row.cl_waiting + row.cl_idle for row in rows)
+
+
+def _user_names(pools: Iterable[Pool]) -> set[str]:
+    return {name for pool in pools for name in pool.users}
+
+
+def _common(values: set[str] | set[str | None]) -> str | None:
+    """Return the one value that all have, or None."""
+    return next(iter(values)) if len(values) == 1 else None

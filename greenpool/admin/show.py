@@ -1,0 +1,115 @@
+"""The table of everything that SHOW can show: columns, rows, a sentence for HELP.
+
+To show something new is to add a row here. Parsing, HELP, the suggestions for misspelt names and
+the tests all read this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from greenpool.admin.connections import (
+    CLIENTS_COLUMNS,
+    SERVERS_COLUMNS,
+    clients_rows,
+    servers_rows,
+)
+from greenpool.admin.pools import (
+    DATABASES_COLUMNS,
+    LISTS_COLUMNS,
+    POOLS_COLUMNS,
+    USERS_COLUMNS,
+    databases_rows,
+    lists_rows,
+    pools_rows,
+    users_rows,
+)
+from greenpool.admin.result import Row
+from greenpool.admin.stats import STATS_COLUMNS
+from greenpool.admin.view import View
+from greenpool.admin.welcome import VERSION
+from greenpool.config import show_rows
+from greenpool.protocol.backend import INT8, Column
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """One thing to show: its columns, who makes its rows, and what HELP says."""
+
+    columns: tuple[Column, ...]
+    rows: Callable[[View], Iterable[Row]]
+    help: str
+
+
+def _version_rows(view: View) -> Iterable[Row]:
+    yield (VERSION,)
+
+
+def _stats_rows(view: View) -> Iterable[Row]:
+    return view.window.stats_rows(view.segment.pool_rows(), view.now.monotonic_ns)
+
+
+def _config_rows(view: View) -> Iterable[Row]:
+    return show_rows(view.config)
+
+
+def _workers_rows(view: View) -> Iterable[Row]:
+    for worker in view.segment.worker_rows():
+        yield (
+            worker.index,
+            worker.pid,
+            "alive" if worker.alive else "dead",
+            max(0, worker.births - 1),
+            worker.clients,
+            worker.busy_permille,
+            view.now.age_ns(worker.beat_ns) // 1_000_000,
+        )
+
+
+def _help_rows(view: View) -> Iterable[Row]:
+    for name, show in SHOWS.items():
+        yield f"SHOW {name.upper()}", show.help
+    yield from COMMAND_HELP
+
+
+COMMAND_HELP: tuple[Row, ...] = (
+    ("RELOAD", "read the configuration files again and apply what may change while running"),
+    ("SHUTDOWN", "finish transactions for shutdown_timeout, then exit"),
+)
+
+SHOWS: Mapping[str, Show] = {
+    "help": Show(
+        (Column("command"), Column("description")), _help_rows, "the commands of this console"
+    ),
+    "version": Show((Column("version"),), _version_rows, "the version of greenpool"),
+    "pools": Show(
+        POOLS_COLUMNS, pools_rows, "clients, servers and the longest wait of each database and user"
+    ),
+    "servers": Show(SERVERS_COLUMNS, servers_rows, "every connection to PostgreSQL"),
+    "clients": Show(CLIENTS_COLUMNS, clients_rows, "every connection of a client"),
+    "stats": Show(
+        STATS_COLUMNS, _stats_rows, "counters of each database and their averages; times in us"
+    ),
+    "lists": Show(LISTS_COLUMNS, lists_rows, "how many there are of everything"),
+    "config": Show(
+        (Column("key"), Column("value"), Column("default"), Column("changeable")),
+        _config_rows,
+        "the general settings; changeable ones take effect with RELOAD",
+    ),
+    "databases": Show(DATABASES_COLUMNS, databases_rows, "the configured databases"),
+    "users": Show(USERS_COLUMNS, users_rows, "the configured users"),
+    "workers": Show(
+        (
+            Column("worker", INT8),
+            Column("pid", INT8),
+            Column("state"),
+            Column("respawns", INT8),
+            Column("clients", INT8),
+            Column("busy_permille", INT8),
+            Column("heartbeat_age_ms", INT8),
+        ),
+        _workers_rows,
+        "the worker processes",
+    ),
+}

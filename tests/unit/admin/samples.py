@@ -1,0 +1,162 @@
+"""A segment that says what a test wants, on a clock that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from greenpool.admin.console import Console
+from greenpool.admin.view import Moment
+from greenpool.config import Config, load
+from greenpool.records import (
+    ClientRow,
+    ClientState,
+    PoolMode,
+    PoolRow,
+    PoolSettings,
+    SlotRow,
+    SlotState,
+    WorkerRow,
+)
+
+S = 1_000_000_000
+NOW = Moment(monotonic_ns=1000 * S, epoch_ns=1_700_000_000 * S)  # 2023-11-14 22:13:20 UTC
+
+CONFIG = """
+general: {port: 6500, admin_password: hush-hush, max_connections: 100}
+pools:
+  app:
+    server_host: 10.0.0.1
+    server_port: 5433
+    server_database: app_on_server
+    users:
+      - {username: alice, password: hush-hush, pool_size: 10, min_pool_size: 2}
+      - {username: bob, pool_size: 5, pool_mode: session, server_username: robert}
+  logs:
+    users: [{username: alice, pool_size: 10, server_username: logger}]
+"""
+
+
+@dataclass
+class FakeSegment:
+    """Rows as a test gave them; `slots` by pool index."""
+
+    pools: list[PoolRow] = field(default_factory=list)
+    slots: dict[int, list[SlotRow]] = field(default_factory=dict)
+    clients: list[ClientRow] = field(default_factory=list)
+    workers: list[WorkerRow] = field(default_factory=list)
+    clients_max: int = 20
+
+    def pool_rows(self) -> Sequence[PoolRow]:
+        return self.pools
+
+    def slot_rows(self, pool: int) -> Sequence[SlotRow]:
+        return self.slots.get(pool, [])
+
+    def client_row(self, client: int) -> ClientRow | None:
+        return next((row for row in self.clients if row.client == client), None)
+
+    def worker_rows(self) -> Sequence[WorkerRow]:
+        return self.workers
+
+
+def pool(index: int = 0, database: str = "app", user: str = "alice", **fields: Any) -> PoolRow:
+    """Make a pool row; what is not given is 0."""
+    settings = PoolSettings(
+        mode=PoolMode.TRANSACTION,
+        size=10,
+        min_size=2,
+        max_creates=2,
+        wait_timeout_ms=5000,
+        idle_timeout_ms=0,
+        idle_transaction_timeout_ms=0,
+        client_idle_timeout_ms=0,
+    )
+    head = ("index", "database", "user", "settings")
+    values = {name: 0 for name in PoolRow.__slots__ if name not in head}
+    values["in_use"] = 1
+    return PoolRow(index=index, database=database, user=user, settings=settings, **values | fields)
+
+
+def slot(index: int, state: SlotState, **fields: Any) -> SlotRow:
+    """Make a server connection's row."""
+    texts = {"key": b"secret-cancel-key", "address": "10.0.0.1:5433"}
+    numbers = (name for name in SlotRow.__slots__ if name not in ("index", "state", *texts))
+    values: dict[str, Any] = {**dict.fromkeys(numbers, 0), **texts}
+    return SlotRow(index=index, state=state, **values | fields)
+
+
+def client(number: int, state: ClientState, **fields: Any) -> ClientRow:
+    """Make a client's row."""
+    texts = {"user": "alice", "database": "app", "address": "127.0.0.1:40000", "application": ""}
+    numbers = (name for name in ClientRow.__slots__ if name not in ("client", "state", *texts))
+    values: dict[str, Any] = {**dict.fromkeys(numbers, 0), **texts}
+    return ClientRow(client=number, state=state, **values | fields)
+
+
+def worker(index: int, **fields: int) -> WorkerRow:
+    """Make a living worker's row."""
+    values = {"pid": 4000 + index, "alive": 1, "births": 1, "clients": 0, "busy_permille": 0}
+    return WorkerRow(index=index, beat_ns=NOW.monotonic_ns, **values | fields)
+
+
+def busy_segment() -> FakeSegment:
+    """Make a segment with something of everything."""
+    return FakeSegment(
+        pools=[
+            pool(0, cl_active=1, cl_waiting=1, cl_idle=2, sv_active=1, sv_idle=1, sv_login=1,
+                 sv_canceled=1, sv_closing=1, maxwait_ns=2 * S + 345_678),
+            pool(1, "app", "bob"),
+            pool(2, "logs"),
+        ],
+        slots={
+            0: [
+                slot(0, SlotState.ACTIVE, worker=1, client=3, backend_pid=901, xacts=7,
+                     opened_ns=940 * S, expires_ns=2000 * S),
+                slot(1, SlotState.IDLE, backend_pid=0x80000001, opened_ns=900 * S,
+                     idle_since_ns=990 * S, expires_ns=999 * S),
+                slot(2, SlotState.CONNECTING, address=""),
+                slot(3, SlotState.PARKED, address="[::1]:5432"),
+                slot(4, SlotState.CLOSING, address="/run/postgresql"),
+            ]
+        },
+        clients=[
+            client(3, ClientState.ACTIVE, pool=1, slot=1, worker=1, application="shop",
+                   connected_ns=880 * S, request_ns=999 * S, xacts=5, queries=6),
+            client(4, ClientState.WAITING, pool=1, wait_since_ns=997 * S - 250_000_000,
+                   connected_ns=880 * S, address="[2001:db8::1]:50000"),
+            client(5, ClientState.LOGIN, user="", database="", address="unix"),
+            client(6, ClientState.LOGIN, user="admin", database="pgbouncer"),
+        ],
+        workers=[
+            worker(0, clients=2, busy_permille=420),
+            worker(1, clients=2, births=3),
+        ],
+    )  # fmt: skip
+
+
+def load_config(directory: Path) -> Config:
+    path = directory / "greenpool.yaml"
+    path.write_text(CONFIG)
+    path.chmod(0o600)
+    return load(path, {})
+
+
+class Bench:
+    """A console, its segment, and the commands it was told to pass on."""
+
+    def __init__(self, config: Config, segment: FakeSegment | None = None) -> None:
+        self.segment = busy_segment() if segment is None else segment
+        self.now = NOW
+        self.commands: list[str] = []
+        self.console = Console(
+            self.segment, lambda: config, self.commands.append, clock=lambda: self.now
+        )
+
+    def show(self, sql: str) -> list[dict[str, Any]]:
+        """Run a statement; give its rows by column name."""
+        result = self.console.execute(sql)
+        names = [column.name for column in result.columns]
+        return [dict(zip(names, row, strict=True)) for row in result.rows]

@@ -1,0 +1,189 @@
+"""Every SHOW: its columns, word for word, and what its rows say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from greenpool import __version__
+from greenpool.admin.connections import split_address
+from greenpool.admin.show import SHOWS
+from greenpool.config import Config
+from greenpool.protocol.backend import INT4, INT8, TEXT
+from tests.unit.admin.samples import Bench, FakeSegment, worker
+
+CONNECTION = (
+    "type user database replication state addr port local_addr local_port connect_time "
+    "request_time wait wait_us close_needed ptr link remote_pid tls application_name "
+    "prepared_statements id"
+)
+# PgBouncer's columns | ours
+COLUMNS = {
+    "help": "command description |",
+    "version": "version |",
+    "pools": (
+        "database user cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active "
+        "sv_active_cancel sv_being_canceled sv_idle sv_used sv_tested sv_login maxwait maxwait_us "
+        "pool_mode load_balance_hosts | cl_idle sv_closing pool_size min_pool_size"
+    ),
+    "servers": f"{CONNECTION} | worker xacts age_s idle_ms",
+    "clients": f"{CONNECTION} | worker xacts queries",
+    "stats": (
+        "database total_server_assignment_count total_xact_count total_query_count "
+        "total_received total_sent total_xact_time total_query_time total_wait_time "
+        "total_client_parse_count total_server_parse_count total_bind_count "
+        "avg_server_assignment_count avg_xact_count avg_query_count avg_recv avg_sent "
+        "avg_xact_time avg_query_time avg_wait_time avg_client_parse_count "
+        "avg_server_parse_count avg_bind_count | total_wait_count total_error_count "
+        "total_wait_timeout_count total_server_login_count total_server_login_failure_count "
+        "total_taken_own_count total_taken_other_count total_handed_away_count"
+    ),
+    "lists": "list items |",
+    "config": "key value default changeable |",
+    "databases": (
+        "name host port database force_user pool_size min_pool_size reserve_pool_size "
+        "server_lifetime pool_mode load_balance_hosts max_connections current_connections "
+        "max_client_connections current_client_connections paused disabled |"
+    ),
+    "users": (
+        "name pool_size reserve_pool_size pool_mode max_user_connections current_connections "
+        "max_user_client_connections current_client_connections |"
+    ),
+    "workers": "| worker pid state respawns clients busy_permille heartbeat_age_ms",
+}
+
+
+def test_the_list_of_shows_is_complete() -> None:
+    assert set(SHOWS) == set(COLUMNS)
+
+
+@pytest.mark.parametrize("name", SHOWS)
+def test_columns_are_as_written_here(name: str) -> None:
+    assert [column.name for column in SHOWS[name].columns] == COLUMNS[name].replace("|", "").split()
+
+
+@pytest.mark.parametrize("name", SHOWS)
+@pytest.mark.parametrize("is_empty", [False, True], ids=["busy", "empty"])
+def test_rows_fit_their_columns(config: Config, name: str, is_empty: bool) -> None:
+    bench = Bench(config, FakeSegment() if is_empty else None)
+    bench.console.sample()
+    result = bench.console.execute(f"SHOW {name}")
+    assert result.tag == "SHOW"
+    limits = {INT4: 1 << 31, INT8: 1 << 63}
+    for row in result.rows:
+        for column, value in zip(result.columns, row, strict=True):
+            if isinstance(value, int):
+                assert -limits[column.type] <= value < limits[column.type], column
+            else:
+                assert value is None or column.type == TEXT, column
+
+
+def test_pools(bench: Bench) -> None:
+    app, bob, logs = bench.show("SHOW POOLS")
+    assert (app["database"], app["user"], app["pool_mode"]) == ("app", "alice", "transaction")
+    assert (app["cl_active"], app["cl_waiting"], app["cl_idle"]) == (3, 1, 2)
+    servers = ("sv_active", "sv_idle", "sv_login", "sv_being_canceled", "sv_closing")
+    assert [app[name] for name in servers] == [1, 1, 1, 1, 1]
+    assert (app["maxwait"], app["maxwait_us"]) == (2, 345)
+    assert (app["pool_size"], app["min_pool_size"], app["load_balance_hosts"]) == (10, 2, None)
+    assert (bob["user"], logs["database"], logs["cl_active"]) == ("bob", "logs", 0)
+
+
+def test_servers(bench: Bench) -> None:
+    active, idle, new, parked, closing = bench.show("SHOW SERVERS")
+    states = [row["state"] for row in (active, idle, new, parked, closing)]
+    assert states == ["active", "idle", "new", "being_canceled", "closing"]
+    assert (active["type"], active["addr"], active["port"]) == ("S", "10.0.0.1", 5433)
+    assert (active["ptr"], active["link"], active["remote_pid"]) == ("s0.0", "c3", 901)
+    assert active["connect_time"] == "2023-11-14 22:12:20 UTC"
+    assert active["request_time"] == "2023-11-14 22:13:19 UTC"  # its client's
+    assert (active["application_name"], active["close_needed"]) == ("shop", 0)
+    assert (active["id"], idle["id"], active["xacts"], active["age_s"]) == (1, 2, 7, 60)
+    assert (idle["idle_ms"], idle["link"], idle["close_needed"]) == (10_000, "", 1)  # expired
+    assert idle["request_time"] == "2023-11-14 22:13:10 UTC"
+    assert idle["remote_pid"] == -0x7FFFFFFF  # as PgBouncer: 32 bits in an int4
+    assert (new["addr"], new["connect_time"], new["age_s"]) == ("", "", 0)
+    assert (parked["addr"], parked["port"]) == ("::1", 5432)
+    assert (closing["addr"], closing["port"], closing["close_needed"]) == ("/run/postgresql", 0, 1)
+
+
+def test_clients(bench: Bench) -> None:
+    active, waiting, login, admin = bench.show("SHOW CLIENTS")
+    assert (active["type"], active["state"], active["ptr"], active["link"]) == (
+        "C", "active", "c3", "s0.0",
+    )  # fmt: skip
+    assert (active["addr"], active["port"], active["id"]) == ("127.0.0.1", 40000, 3)
+    assert (active["application_name"], active["queries"], active["wait"]) == ("shop", 6, 0)
+    assert active["connect_time"] == "2023-11-14 22:11:20 UTC"
+    assert (waiting["state"], waiting["addr"], waiting["link"]) == ("waiting", "2001:db8::1", "")
+    assert (waiting["wait"], waiting["wait_us"]) == (3, 250_000)
+    assert (login["state"], login["user"], login["database"]) == ("login", "(nouser)", "(nodb)")
+    assert (admin["state"], admin["database"]) == ("active", "pgbouncer")
+
+
+def test_lists(bench: Bench) -> None:
+    assert {row["list"]: row["items"] for row in bench.show("SHOW LISTS")} == {
+        "databases": 2, "users": 2, "peers": 0, "pools": 3, "peer_pools": 0,
+        "free_clients": 96, "used_clients": 4, "login_clients": 0,
+        "free_servers": 25, "used_servers": 5,
+        "dns_names": 0, "dns_zones": 0, "dns_queries": 0, "dns_pending": 0,
+        "workers": 2,
+    }  # fmt: skip
+
+
+def test_databases(bench: Bench) -> None:
+    app, logs = bench.show("SHOW DATABASES")
+    assert (app["name"], app["host"], app["port"]) == ("app", "10.0.0.1", 5433)
+    assert (app["database"], app["pool_size"], app["min_pool_size"]) == ("app_on_server", 15, 2)
+    assert (app["current_connections"], app["current_client_connections"]) == (5, 4)
+    assert (app["server_lifetime"], app["pool_mode"]) == (1200, "transaction")
+    assert app["force_user"] is None  # one user has one, the other has not
+    assert (logs["database"], logs["force_user"]) == ("logs", "logger")
+
+
+def test_users(bench: Bench) -> None:
+    alice, bob = bench.show("SHOW USERS")
+    assert (alice["name"], alice["pool_size"], alice["pool_mode"]) == ("alice", "10", "transaction")
+    assert (alice["current_connections"], alice["current_client_connections"]) == (5, 4)
+    assert (bob["name"], bob["pool_mode"], bob["current_connections"]) == ("bob", "session", 0)
+
+
+def test_workers(config: Config) -> None:
+    segment = FakeSegment(workers=[worker(0, busy_permille=420), worker(1, alive=0, births=3)])
+    first, second = Bench(config, segment).show("SHOW WORKERS")
+    assert (first["pid"], first["state"], first["respawns"]) == (4000, "alive", 0)
+    assert (first["busy_permille"], first["heartbeat_age_ms"]) == (420, 0)
+    assert (second["state"], second["respawns"]) == ("dead", 2)
+
+
+def test_version_and_help(bench: Bench) -> None:
+    assert bench.show("SHOW VERSION") == [{"version": f"greenpool {__version__}"}]
+    commands = [row["command"] for row in bench.show("SHOW HELP")]
+    assert commands == [*(f"SHOW {name.upper()}" for name in SHOWS), "RELOAD", "SHUTDOWN"]
+    assert all(row["description"] for row in bench.show("SHOW HELP"))
+
+
+def test_secrets_are_shown_nowhere(bench: Bench) -> None:
+    text = "".join(str(bench.show(f"SHOW {name}")) for name in SHOWS)
+    assert "hush-hush" not in text
+    assert "secret-cancel-key" not in text
+    settings: dict[str, Any] = {row["key"]: row["value"] for row in bench.show("SHOW CONFIG")}
+    assert settings["port"] == "6500"
+    assert settings["admin_password"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:5432", ("127.0.0.1", 5432)),
+        ("[::1]:5432", ("::1", 5432)),
+        ("db.example.org:1", ("db.example.org", 1)),
+        ("/run/postgresql", ("/run/postgresql", 0)),
+        ("unix", ("unix", 0)),
+        ("a:٣", ("a:٣", 0)),
+        ("", ("", 0)),
+    ],
+)
+def test_addresses_are_cut(text: str, expected: tuple[str, int]) -> None:
+    assert split_address(text) == expected
