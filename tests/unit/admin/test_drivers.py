@@ -1,0 +1,166 @@
+"""The console as drivers and psql see it, over a real socket; the login here is a stub."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+from collections.abc import Iterator
+
+import asyncpg
+import pg8000.native
+import psycopg
+import psycopg2
+import pytest
+
+from greenpool import __version__
+from greenpool.admin.session import serve
+from greenpool.admin.welcome import WELCOME_PARAMETERS
+from greenpool.protocol import backend, frontend
+from tests.unit.admin.samples import Bench
+
+HOST = "127.0.0.1"
+_CODES_ANSWERED_NO = (frontend.SSL_REQUEST_CODE, frontend.GSSENC_REQUEST_CODE)
+
+
+class Server:
+    """Let anyone in and give them to the console, each in a thread."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self._listener = socket.create_server((HOST, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    @property
+    def dsn(self) -> str:
+        return f"host={HOST} port={self.port} dbname=greenpool user=admin"
+
+    def stop(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(10)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self._serve, args=(client,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client:
+            _log_in(client)
+            serve(client, self.bench.console)
+
+
+def _log_in(client: socket.socket) -> None:
+    while True:
+        length, code = struct.unpack("!II", client.recv(8, socket.MSG_WAITALL))
+        client.recv(length - 8, socket.MSG_WAITALL)
+        if code not in _CODES_ANSWERED_NO:
+            break
+        client.sendall(b"N")
+    parameters = (backend.parameter_status(*each) for each in WELCOME_PARAMETERS.items())
+    key = backend.backend_key_data(1, b"abcd")
+    hello = (backend.authentication_ok(), *parameters, key, backend.ready_for_query())
+    client.sendall(b"".join(hello))
+
+
+@pytest.fixture
+def server(bench: Bench) -> Iterator[Server]:
+    it = Server(bench)
+    yield it
+    it.stop()
+
+
+USERS = ["alice", "bob", "alice"]
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("autocommit", [False, True])
+def test_psycopg(server: Server, autocommit: bool, binary: bool) -> None:
+    with psycopg.connect(server.dsn, autocommit=autocommit) as connection:
+        for _ in range(10):  # from the sixth on as a named prepared statement
+            cursor = connection.execute("SHOW POOLS", binary=binary)
+            rows = cursor.fetchall()
+            assert [row[1] for row in rows] == USERS
+            assert rows[0][2] == 3
+        with pytest.raises(psycopg.errors.SyntaxError, match="Did you mean SHOW POOLS"):
+            connection.execute("SHOW POLS")
+        connection.rollback()
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_psycopg_pipeline_and_transaction(server: Server) -> None:
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        with connection.transaction(), connection.pipeline():
+            first = connection.execute("SHOW VERSION")
+            second = connection.execute("SHOW POOLS")
+        assert first.fetchone() == (f"greenpool {__version__}",)
+        assert len(second.fetchall()) == 3
+
+
+def test_psycopg2(server: Server) -> None:
+    connection = psycopg2.connect(server.dsn)
+    cursor = connection.cursor()
+    cursor.execute("SHOW POOLS")
+    assert [row[1] for row in cursor.fetchall()] == USERS
+    with pytest.raises(psycopg2.errors.FeatureNotSupported, match="PAUSE is not supported"):
+        cursor.execute("PAUSE")
+    connection.rollback()
+    cursor.execute("RELOAD")
+    connection.commit()
+    connection.close()
+    assert server.bench.commands == ["reload"]
+
+
+def test_asyncpg(server: Server) -> None:
+    async def run() -> None:
+        pool = await asyncpg.create_pool(
+            host=HOST, port=server.port, user="admin", database="greenpool", min_size=1, max_size=1
+        )
+        async with pool, pool.acquire() as connection:
+            for _ in range(2):
+                rows = await connection.fetch("SHOW POOLS")
+                assert [row["user"] for row in rows] == USERS
+                assert rows[0]["cl_active"] == 3
+            with pytest.raises(asyncpg.PostgresSyntaxError):
+                await connection.fetch("SHOW POLS")
+            async with connection.transaction():
+                assert await connection.fetchval("SELECT 1") == 1
+
+    asyncio.run(run())
+
+
+def test_pg8000(server: Server) -> None:
+    connection = pg8000.native.Connection("admin", HOST, "greenpool", server.port, timeout=10)
+    assert [row[1] for row in connection.run("SHOW POOLS")] == USERS
+    with pytest.raises(pg8000.native.DatabaseError, match="42601"):
+        connection.run("SHOW POLS")
+    connection.close()
+
+
+@pytest.mark.skipif(shutil.which("psql") is None, reason="psql is not installed")
+def test_psql(server: Server) -> None:
+    script = "-- look\nSHOW VERSION; SHOW USERS;\nSHOW POLS;\nselect 1 \\; show version;\n"
+    done = subprocess.run(
+        ["psql", "-XAtq", server.dsn], input=script, capture_output=True, text=True, timeout=20
+    )
+    assert done.stdout.splitlines() == [
+        f"greenpool {__version__}",
+        "alice|10|0|transaction|0|5|0|4",
+        "bob|5|0|session|0|0|0|0",
+        "1",
+        f"greenpool {__version__}",
+    ]
+    assert 'ERROR:  unrecognized command "SHOW POLS"' in done.stderr
+    assert "HINT:  Did you mean SHOW POOLS? SHOW HELP lists the commands." in done.stderr
