@@ -1,0 +1,425 @@
+"""The binding: the one module that imports the compiled engine (`greenpool._engine`).
+
+Thin on purpose: a method here checks lengths, keeps buffers alive over the call, and turns C
+structs into the values of `records.py` and failures into `EngineError`. Contracts stand at the
+prototypes in `_cparser/engine.h`. No call blocks; none switches greenlets.
+`Segment` is what all processes share (made by the master before it forks); `Engine` is one
+worker's own, made after the fork.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Self
+
+from greenpool.errors import EngineError
+from greenpool.records import (
+    GP_ABI_VERSION,
+    NAME_BYTES,
+    Audit,
+    CancelTarget,
+    ClientRow,
+    ClientState,
+    Event,
+    EventKind,
+    PoolMode,
+    PoolRow,
+    PoolSettings,
+    Reason,
+    Result,
+    SlotRow,
+    SlotState,
+    StepCounts,
+    WorkerRow,
+)
+
+try:
+    from greenpool._engine import ffi, lib
+except ImportError as exc:
+    raise ImportError(
+        f"greenpool's C engine cannot be loaded ({exc}): build it with `pip install .`"
+    ) from exc
+
+if lib.gp_abi_version() != GP_ABI_VERSION:
+    raise ImportError(
+        f"greenpool's C engine has version {lib.gp_abi_version()}, this program needs "
+        f"{GP_ABI_VERSION}: build it again with `pip install .`"
+    )
+
+__all__ = [
+    "Audit",
+    "CancelTarget",
+    "ClientRow",
+    "ClientState",
+    "Engine",
+    "Event",
+    "EventKind",
+    "PoolMode",
+    "PoolRow",
+    "PoolSettings",
+    "Reason",
+    "Result",
+    "Segment",
+    "SlotRow",
+    "SlotState",
+    "StepCounts",
+    "WorkerRow",
+    "now_ns",
+    "reason_text",
+]
+
+EVENTS_PER_STEP = 256
+"""Capacity of one step's answer; a full one means: step again before sleeping."""
+
+_EVENT_KINDS = {int(kind): kind for kind in EventKind}
+_SETTINGS = tuple(PoolSettings.__slots__)
+_POOL_PLAIN = tuple(
+    f for f in PoolRow.__slots__ if f not in ("index", "database", "user", "settings")
+)
+_SLOT_PLAIN = tuple(f for f in SlotRow.__slots__ if f not in ("index", "state", "key", "address"))
+_CLIENT_TEXT = ("user", "database", "address", "application")
+_CLIENT_PLAIN = tuple(f for f in ClientRow.__slots__ if f not in ("client", "state", *_CLIENT_TEXT))
+_WORKER_PLAIN = tuple(f for f in WorkerRow.__slots__ if f != "index")
+
+
+def now_ns() -> int:
+    """Return the engine's clock, CLOCK_MONOTONIC in nanoseconds."""
+    return int(lib.gp_now_ns())
+
+
+def reason_text(reason: Reason) -> str:
+    """Return the words for a reason, as logs show them."""
+    return _text(lib.gp_reason_text(reason))
+
+
+class Segment:
+    """The shared memory of one greenpool: made before the fork, usable in every child."""
+
+    __slots__ = ("_seg", "clients_max", "pools_max", "workers")
+
+    def __init__(self, seg: Any, workers: int, pools_max: int, clients_max: int) -> None:
+        self._seg = seg
+        self.workers = workers
+        self.pools_max = pools_max
+        self.clients_max = clients_max
+
+    @classmethod
+    def create(cls, workers: int, pools_max: int, clients_max: int) -> Self:
+        """Map a segment, sparse. `clients_max` counts the admin's rows too. Raises: EngineError."""
+        seg = lib.gp_segment_create(workers, pools_max, clients_max)
+        if seg == ffi.NULL:
+            raise EngineError(f"cannot map the shared segment: {os.strerror(ffi.errno)}")
+        return cls(seg, workers, pools_max, clients_max)
+
+    def close(self) -> None:
+        """Unmap it and close its descriptors, in this process only. Calling twice is harmless."""
+        if self._seg is not None:
+            lib.gp_segment_destroy(self._seg)
+            self._seg = None
+
+    def limits(self, clients_limit: int, max_creates: int) -> None:
+        """Set max_connections and max_concurrent_creates."""
+        lib.gp_segment_limits(self._seg, clients_limit, max_creates)
+
+    def define_pool(self, database: str, user: str, settings: PoolSettings) -> int:
+        """Find or make the pool, apply the settings, return its index. Raises: EngineError."""
+        wire = ffi.new("struct gp_pool_settings *")
+        for field in _SETTINGS:
+            setattr(wire, field, int(getattr(settings, field)))
+        index = ffi.new("uint32_t *")
+        names = (_name(database), _name(user))
+        _check(lib.gp_pool_define(self._seg, *names, wire, index), f'pool "{database}"')
+        return int(index[0])
+
+    def remove_pool(self, index: int) -> None:
+        """Take a pool out of use; its idle servers are retired. Raises: EngineError."""
+        _check(lib.gp_pool_remove(self._seg, index), f"pool {index}")
+
+    def renew_pool(self, index: int) -> None:
+        """Have all servers of a pool replaced as they become idle."""
+        lib.gp_pool_renew(self._seg, index)
+
+    def reclaim(self, worker: int) -> None:
+        """Undo all that a dead worker left. After waitpid, before its successor is forked."""
+        lib.gp_segment_reclaim(self._seg, worker)
+
+    def audit(self) -> Audit:
+        """Compare all places of the segment with each other."""
+        audit = ffi.new("struct gp_audit *")
+        lib.gp_segment_audit(self._seg, audit)
+        return Audit(*(getattr(audit, field) for field in Audit.__slots__))
+
+    def pool_row(self, index: int) -> PoolRow | None:
+        """Return one pool, or None if there is no such pool (any more)."""
+        if index >= self.pools_max:
+            return None
+        row = ffi.new("struct gp_pool_row *")
+        if lib.gp_pool_row(self._seg, index, row) != Result.OK:
+            return None
+        fields = {f: getattr(row.settings, f) for f in _SETTINGS}
+        fields["mode"] = PoolMode(fields["mode"])
+        plain = {f: getattr(row, f) for f in _POOL_PLAIN}
+        return PoolRow(index, _text(row.database), _text(row.user), PoolSettings(**fields), **plain)
+
+    def pool_rows(self) -> list[PoolRow]:
+        """Return all pools in use, in the order of their definition."""
+        rows = map(self.pool_row, range(lib.gp_pools_high(self._seg)))
+        return [row for row in rows if row is not None and row.in_use]
+
+    def slot_row(self, pool: int, slot: int) -> SlotRow | None:
+        """Return one server connection, or None if the place is free."""
+        row = ffi.new("struct gp_slot_row *")
+        if lib.gp_slot_row(self._seg, pool, slot, row) != Result.OK:
+            return None
+        plain = {f: getattr(row, f) for f in _SLOT_PLAIN}
+        key = bytes(ffi.buffer(row.key, row.key_length))
+        address = _text(row.address)
+        return SlotRow(index=slot, state=SlotState(row.state), key=key, address=address, **plain)
+
+    def slot_rows(self, pool: int) -> list[SlotRow]:
+        """Return the server connections of a pool, free places left out."""
+        rows = (self.slot_row(pool, slot) for slot in range(lib.gp_slots_high(self._seg, pool)))
+        return [row for row in rows if row is not None]
+
+    def client_row(self, client: int) -> ClientRow | None:
+        """Return one client by its number, or None if that row is free."""
+        row = ffi.new("struct gp_client_info *")
+        if lib.gp_client_info(self._seg, client, row) != Result.OK:
+            return None
+        plain = {f: getattr(row, f) for f in _CLIENT_PLAIN}
+        texts: dict[str, Any] = {f: _text(getattr(row, f)) for f in _CLIENT_TEXT}
+        return ClientRow(client=client, state=ClientState(row.state), **plain, **texts)
+
+    def client_rows(self) -> list[ClientRow]:
+        """Return all clients of all workers."""
+        rows = map(self.client_row, range(1, self.clients_max + 1))
+        return [row for row in rows if row is not None]
+
+    def worker_rows(self) -> list[WorkerRow]:
+        """Return every worker's place, dead ones too."""
+        rows = []
+        row = ffi.new("struct gp_worker_row *")
+        for index in range(self.workers):
+            _check(lib.gp_worker_row(self._seg, index, row), f"worker {index}")
+            rows.append(WorkerRow(index, *(getattr(row, f) for f in _WORKER_PLAIN)))
+        return rows
+
+    def new_engine(self, worker: int) -> Any:
+        """Make the C engine of a worker in this process; `Engine` calls it, nobody else."""
+        return lib.gp_engine_new(self._seg, worker)
+
+
+class Engine:
+    """One worker's engine. Every descriptor given to it must be nonblocking."""
+
+    __slots__ = ("_engine", "_events", "worker")
+
+    def __init__(self, segment: Segment, worker: int) -> None:
+        """Runs after the fork. Raises: EngineError."""
+        self._engine = segment.new_engine(worker)
+        if self._engine == ffi.NULL:
+            raise EngineError(f"cannot start the engine: {os.strerror(ffi.errno)}")
+        self._events = ffi.new("struct gp_event[]", EVENTS_PER_STEP)
+        self.worker = worker
+
+    def close(self) -> None:
+        """Free it. Calling twice is harmless; any other call afterwards is a bug."""
+        if self._engine is not None:
+            lib.gp_engine_free(self._engine)
+            self._engine = None
+
+    # ---- the loop --------------------------------------------------------------------------
+
+    def fd(self) -> int:
+        """Return the descriptor that is readable when a step has work to do."""
+        return int(lib.gp_engine_fd(self._engine))
+
+    def hot(self, loop_fd: int) -> None:
+        """Let hot steps sleep on libev's own descriptor; -1 forbids it."""
+        lib.gp_engine_hot(self._engine, loop_fd)
+
+    def step(self) -> list[Event]:
+        """Relay until nothing is left, the bound is reached or Python is needed.
+
+        `EVENTS_PER_STEP` events mean that more may follow: step again before sleeping.
+        """
+        events = self._events
+        count = lib.gp_engine_step(self._engine, events, EVENTS_PER_STEP)
+        if not count:
+            return []
+        return [
+            Event(_EVENT_KINDS[e.kind], e.client, e.pool, e.slot, e.detail) for e in events[0:count]
+        ]
+
+    def sweep(self) -> None:
+        """Do what goes by time; call about every 100 ms. Events come with the next step."""
+        lib.gp_engine_sweep(self._engine)
+
+    def drain(self) -> None:
+        """Close clients as they become idle; EventKind.DRAINED follows when none is left."""
+        lib.gp_engine_drain(self._engine)
+
+    def busy(self, busy_permille: int, clients: int) -> None:
+        """Publish this worker's load, by which connections are placed."""
+        lib.gp_engine_busy(self._engine, busy_permille, clients)
+
+    def counts(self) -> StepCounts:
+        """Return what the engine has done so far."""
+        counts = ffi.new("struct gp_engine_counts *")
+        lib.gp_engine_counts(self._engine, counts)
+        return StepCounts(*(getattr(counts, field) for field in StepCounts.__slots__))
+
+    # ---- accepted connections --------------------------------------------------------------
+
+    def place(self) -> int:
+        """Return the worker that should serve a connection just accepted here."""
+        return int(lib.gp_engine_place(self._engine))
+
+    def pass_fd(self, worker: int, fd: int) -> bool:
+        """Pass an accepted descriptor on; the caller still closes its own copy.
+
+        False: the other's inbox is full, serve the client here.
+        """
+        return int(lib.gp_engine_pass(self._engine, worker, fd)) == Result.OK
+
+    # ---- clients ---------------------------------------------------------------------------
+
+    def enter(self, reserve: bool, address: str) -> int:
+        """Claim a client row, return its number; 0 when full. `reserve`: the admin's rows too."""
+        return int(lib.gp_client_enter(self._engine, reserve, _bytes(address)))
+
+    def client_key(self, client: int, key_length: int) -> bytes:
+        """Make and return the client's cancel key of 4 to 32 bytes. Raises: EngineError."""
+        key = ffi.new("uint8_t[]", key_length)
+        _check(lib.gp_client_key(self._engine, client, key_length, key), f"client {client}")
+        return bytes(ffi.buffer(key))
+
+    def names(
+        self, client: int, user: str | None, database: str | None, application: str | None
+    ) -> None:
+        """Set what SHOW CLIENTS shows; None leaves a name as it is."""
+        user_, database_, application_ = map(_optional, (user, database, application))
+        lib.gp_client_names(self._engine, client, user_, database_, application_)
+
+    def serve(
+        self, client: int, pool: int, fd: int, state_hash: int, state_sql: bytes, early: bytes
+    ) -> None:
+        """Give a logged-in client to the relay until its GOODBYE. Raises: EngineError.
+
+        The descriptor stays the caller's to close, after the goodbye and not before.
+        """
+        result = lib.gp_client_serve(
+            self._engine,
+            *(client, pool, fd, state_hash),
+            *(state_sql, len(state_sql)),
+            *(early, len(early)),
+        )
+        _check(result, f"client {client}")
+
+    def kill(self, client: int, reason: Reason, sqlstate: str, message: str) -> bool:
+        """Close a client with this FATAL error; False: it is not in the relay's hands."""
+        result = lib.gp_client_kill(self._engine, client, reason, _bytes(sqlstate), _bytes(message))
+        return int(result) == Result.OK
+
+    def forget(self, client: int) -> None:
+        """Give back the row: after the goodbye, or when the login failed."""
+        lib.gp_client_forget(self._engine, client)
+
+    # ---- servers ---------------------------------------------------------------------------
+
+    def grow(self, pool: int) -> None:
+        """Ask for servers where clients wait, and for min_pool_size; OPEN events follow."""
+        lib.gp_pool_grow(self._engine, pool)
+
+    def server_opened(
+        self,
+        pool: int,
+        slot: int,
+        fd: int,
+        backend_pid: int,
+        key: bytes,
+        lifetime_ns: int,
+        address: str,
+    ) -> None:
+        """Give a logged-in server to the engine, which owns the descriptor from here.
+
+        `lifetime_ns` 0 means none. Raises: EngineError; the descriptor is then still the caller's.
+        """
+        result = lib.gp_server_opened(
+            self._engine,
+            *(pool, slot, fd, backend_pid),
+            *(key, len(key)),
+            *(lifetime_ns, _bytes(address)),
+        )
+        _check(result, f"server {slot} of pool {pool}")
+
+    def server_failed(self, pool: int, slot: int) -> None:
+        """Free the place of a login that failed."""
+        lib.gp_server_failed(self._engine, pool, slot)
+
+    def refuse(self, pool: int, reason: Reason, sqlstate: str, message: str) -> None:
+        """Answer every client of this worker that waits in the pool with this FATAL error."""
+        lib.gp_pool_refuse(self._engine, pool, reason, _bytes(sqlstate), _bytes(message))
+
+    def surrender(self, pool: int, slot: int) -> int:
+        """Take the descriptor of a server to retire; -1: this worker never had it."""
+        return int(lib.gp_server_surrender(self._engine, pool, slot))
+
+    def freed(self, pool: int, slot: int) -> None:
+        """Free the place of a server that PostgreSQL has hung up on, or that was given up."""
+        lib.gp_server_freed(self._engine, pool, slot)
+
+    def retire_idle(self, pool: int, reason: Reason) -> int:
+        """Retire every idle server of the pool that this worker can take, return how many."""
+        return int(lib.gp_pool_retire_idle(self._engine, pool, reason))
+
+    # ---- cancel ----------------------------------------------------------------------------
+
+    def cancel_start(self, client: int, key: bytes) -> CancelTarget | Result:
+        """Pin the server of the client with that key; `cancel_done` must follow.
+
+        ENOENT: no such client. AGAIN: it has no server (a waiting one has been answered).
+        EFULL: too many cancels of that server at once.
+        """
+        pool, slot, generation = (ffi.new("uint32_t *") for _ in range(3))
+        result = Result(
+            lib.gp_cancel_start(self._engine, client, key, len(key), pool, slot, generation)
+        )
+        if result is not Result.OK:
+            return result
+        return CancelTarget(pool[0], slot[0], generation[0])
+
+    def cancel_done(self, target: CancelTarget) -> None:
+        """Let go of the server: PostgreSQL has seen the cancel, or it could not be sent."""
+        lib.gp_cancel_done(self._engine, target.pool, target.slot, target.generation)
+
+    def server_canceled(self, pool: int, slot: int) -> None:
+        """Tell that the cancel which a CANCEL event asked for has been delivered."""
+        lib.gp_server_canceled(self._engine, pool, slot)
+
+
+def _check(result: int, what: str) -> None:
+    if result != Result.OK:
+        raise EngineError(f"{what}: {_text(lib.gp_result_text(result))}")
+
+
+def _text(chars: Any) -> str:
+    data: bytes = ffi.string(chars)
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    """Encode for a `const char *`: what follows a zero byte would be lost unseen."""
+    data = text.encode("utf-8", "surrogateescape")
+    return data.replace(b"\0", b"?")
+
+
+def _optional(text: str | None) -> Any:
+    return ffi.NULL if text is None else _bytes(text)
+
+
+def _name(text: str) -> bytes:
+    data = _bytes(text)
+    if not 0 < len(data) <= NAME_BYTES:
+        raise EngineError(f'name "{text}" must have 1 to {NAME_BYTES} bytes')
+    return data

@@ -1,0 +1,259 @@
+"""What the engine and the shared segment tell, as values: enums, rows, events.
+
+Law: every name and number here equals its C partner in `_cparser/engine.h`
+(`tests/unit/test_engine.py` compares them). Nothing here needs the compiled engine, so whoever
+only reads rows can be tested without it. Partner: `engine.py`, which makes these values.
+Times are CLOCK_MONOTONIC nanoseconds unless the name has another unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+GP_ABI_VERSION = 1
+"""The version of `_cparser/engine.h` that this program was written for."""
+
+NAME_BYTES = 63
+"""Longest name of a user or a database: PostgreSQL's NAMEDATALEN less its zero."""
+
+
+class Result(IntEnum):
+    """How a call of the engine ended."""
+
+    OK = 0
+    NEED_MORE = 1
+    AGAIN = 2
+    EOF = 3
+    EPROTO = 4
+    EIO = 5
+    EFULL = 6
+    ENOENT = 7
+
+
+class PoolMode(IntEnum):
+    """When a client gives its server back."""
+
+    TRANSACTION = 0
+    SESSION = 1
+    STATEMENT = 2
+
+
+class ClientState(IntEnum):
+    """Where a client is in its life."""
+
+    FREE = 0
+    LOGIN = 1
+    IDLE = 2
+    WAITING = 3
+    ACTIVE = 4
+    CLOSING = 5
+    GONE = 6
+
+
+class SlotState(IntEnum):
+    """Where a server connection is in its life."""
+
+    FREE = 0
+    CONNECTING = 1
+    IDLE = 2
+    ACTIVE = 3
+    HANDOFF = 4
+    PARKED = 5
+    CLOSING = 6
+    REAP = 7
+
+
+class EventKind(IntEnum):
+    """What a step asks of Python."""
+
+    OPEN = 1
+    RETIRE = 2
+    CANCEL = 3
+    GOODBYE = 4
+    ACCEPTED = 5
+    DRAINED = 6
+
+
+class Reason(IntEnum):
+    """Why a connection ended."""
+
+    NONE = 0
+    CLIENT_TERMINATE = 1
+    CLIENT_EOF = 2
+    CLIENT_IO = 3
+    CLIENT_PROTOCOL = 4
+    SERVER_EOF = 5
+    SERVER_IO = 6
+    SERVER_PROTOCOL = 7
+    SERVER_FATAL = 8
+    WAIT_TIMEOUT = 9
+    CLIENT_IDLE = 10
+    IDLE_TRANSACTION = 11
+    SHUTDOWN = 12
+    KILLED = 13
+    LOGIN_FAILED = 14
+    MODE = 15
+    UNCLEAN = 16
+    IDLE_TIMEOUT = 17
+    LIFETIME = 18
+    STALE = 19
+    REAPED = 20
+    CANCEL_STUCK = 21
+    MEMORY = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that a step asks of Python; which fields count depends on the kind."""
+
+    kind: EventKind
+    client: int
+    pool: int
+    slot: int
+    detail: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """What the engine must know of a pool; a timeout of 0 means none."""
+
+    mode: PoolMode
+    size: int
+    min_size: int
+    max_creates: int
+    wait_timeout_ms: int
+    idle_timeout_ms: int
+    idle_transaction_timeout_ms: int
+    client_idle_timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRow:
+    """A pool as it was a moment ago, counters summed over all workers."""
+
+    index: int
+    database: str
+    user: str
+    settings: PoolSettings
+    in_use: int
+    cl_active: int
+    cl_waiting: int
+    cl_idle: int
+    cl_login: int
+    sv_active: int
+    sv_idle: int
+    sv_login: int
+    sv_canceled: int
+    sv_closing: int
+    maxwait_ns: int
+    xact_count: int
+    query_count: int
+    bytes_received: int
+    bytes_sent: int
+    xact_ns: int
+    query_ns: int
+    wait_ns: int
+    wait_count: int
+    errors: int
+    taken_own: int
+    taken_other: int
+    handed_away: int
+    bounced: int
+    timeouts: int
+    logins: int
+    login_failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRow:
+    """A server connection as it was a moment ago; `key` cancels it: never show it."""
+
+    index: int
+    state: SlotState
+    worker: int
+    client: int
+    generation: int
+    cancels: int
+    backend_pid: int
+    holders: int
+    idle_since_ns: int
+    opened_ns: int
+    expires_ns: int
+    xacts: int
+    key: bytes
+    address: str
+
+    def __repr__(self) -> str:
+        return f"SlotRow(index={self.index}, state={self.state.name}, pid={self.backend_pid})"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRow:
+    """A client as it was a moment ago. `pool` and `slot` are index + 1, 0 for none."""
+
+    client: int
+    state: ClientState
+    worker: int
+    pool: int
+    slot: int
+    wait_since_ns: int
+    request_ns: int
+    connected_ns: int
+    xacts: int
+    queries: int
+    user: str
+    database: str
+    address: str
+    application: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A worker's place in the segment."""
+
+    index: int
+    pid: int
+    alive: int
+    births: int
+    clients: int
+    busy_permille: int
+    beat_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """All places of the segment compared with each other; the first five are 0 in a sound one."""
+
+    dead_owners: int
+    bad_idle_bits: int
+    lost_creates: int
+    over_limit: int
+    orphan_clients: int
+    slots_in_use: int
+    slots_idle: int
+    slots_active: int
+    clients: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepCounts:
+    """What the engine of this process has done so far, for measurements."""
+
+    steps: int
+    waits: int
+    sleeps: int
+    ready: int
+    recvs: int
+    sends: int
+    sent_partial: int
+    peeks: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTarget:
+    """The server that a CancelRequest is meant for, pinned until `Engine.cancel_done`."""
+
+    pool: int
+    slot: int
+    generation: int

@@ -1,0 +1,355 @@
+"""The binding: names equal C's, values survive the crossing, failures become exceptions.
+
+Everything here runs on the real engine, in one process with one worker.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from enum import IntEnum
+
+import pytest
+
+from greenpool import engine as binding
+from greenpool import records
+from greenpool.engine import Engine, Segment, ffi, now_ns, reason_text
+from greenpool.errors import EngineError
+from greenpool.records import (
+    CancelTarget,
+    ClientState,
+    Event,
+    EventKind,
+    PoolMode,
+    PoolSettings,
+    Reason,
+    Result,
+    SlotState,
+)
+
+SETTINGS = PoolSettings(
+    mode=PoolMode.TRANSACTION,
+    size=3,
+    min_size=0,
+    max_creates=2,
+    wait_timeout_ms=5000,
+    idle_timeout_ms=0,
+    idle_transaction_timeout_ms=0,
+    client_idle_timeout_ms=0,
+)
+READY = b"Z\0\0\0\x05I"
+QUERY = b"Q\0\0\0\x0dselect 1\0"
+ANSWER = b"C\0\0\0\x0dSELECT 1\0" + READY
+TERMINATE = b"X\0\0\0\x04"
+
+
+@pytest.fixture
+def segment() -> Iterator[Segment]:
+    segment = Segment.create(workers=1, pools_max=4, clients_max=5)
+    segment.limits(3, 4)
+    yield segment
+    segment.close()
+
+
+@pytest.fixture
+def engine(segment: Segment) -> Iterator[Engine]:
+    engine = Engine(segment, 0)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(5)
+    theirs.setblocking(False)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def events_of(engine: Engine, kind: EventKind) -> list[Event]:
+    """Step until an event of that kind comes; a bounded number of times."""
+    for _ in range(100):
+        events = [event for event in engine.step() if event.kind is kind]
+        if events:
+            return events
+        engine.sweep()
+    raise AssertionError(f"no {kind.name} came")
+
+
+def serve(engine: Engine, pool: int, theirs: socket.socket) -> int:
+    client = engine.enter(False, "10.0.0.1:5")
+    engine.serve(client, pool, theirs.fileno(), 0, b"RESET ALL", b"")
+    return client
+
+
+# ---- names -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("enum", "c_name", "prefix"),
+    [
+        (Result, "gp_result", "GP_"),
+        (PoolMode, "gp_pool_mode", "GP_MODE_"),
+        (ClientState, "gp_client_state", "GP_CLIENT_"),
+        (SlotState, "gp_slot_state", "GP_SLOT_"),
+        (EventKind, "gp_event_kind", "GP_EVENT_"),
+        (Reason, "gp_reason", "GP_REASON_"),
+    ],
+)
+def test_enum_equals_the_one_in_c(enum: type[IntEnum], c_name: str, prefix: str) -> None:
+    in_c = ffi.typeof(f"enum {c_name}").elements
+    counts = {"GP_CLIENT_STATES", "GP_SLOT_STATES", "GP_REASONS"}
+    expected = {number: name for number, name in in_c.items() if name not in counts}
+    assert {int(member): prefix + member.name for member in enum} == expected
+
+
+@pytest.mark.parametrize(
+    ("record", "c_name", "ours", "theirs"),
+    [
+        (records.Event, "gp_event", set(), set()),
+        (records.PoolSettings, "gp_pool_settings", set(), set()),
+        (records.PoolRow, "gp_pool_row", {"index"}, set()),
+        (records.SlotRow, "gp_slot_row", {"index"}, {"key_length"}),
+        (records.ClientRow, "gp_client_info", {"client"}, set()),
+        (records.WorkerRow, "gp_worker_row", {"index"}, set()),
+        (records.Audit, "gp_audit", set(), set()),
+        (records.StepCounts, "gp_engine_counts", set(), set()),
+    ],
+)
+def test_record_has_the_fields_of_the_struct(
+    record: type, c_name: str, ours: set[str], theirs: set[str]
+) -> None:
+    in_c = {name for name, _ in ffi.typeof(f"struct {c_name}").fields}
+    assert set(record.__slots__) - ours == in_c - theirs
+
+
+def test_every_reason_has_words() -> None:
+    assert len({reason_text(reason) for reason in Reason}) == len(Reason)
+
+
+def test_clock_goes_forward() -> None:
+    assert now_ns() <= now_ns()
+
+
+# ---- the segment -------------------------------------------------------------------------------
+
+
+def test_pool_is_found_again_and_removed(segment: Segment) -> None:
+    index = segment.define_pool("shop", "ada", SETTINGS)
+    assert segment.define_pool("shop", "bob", SETTINGS) != index
+    assert segment.define_pool("shop", "ada", SETTINGS) == index
+    row = segment.pool_row(index)
+    assert row is not None
+    assert (row.database, row.user, row.settings) == ("shop", "ada", SETTINGS)
+    assert len(segment.pool_rows()) == 2
+    segment.remove_pool(index)
+    assert [row.user for row in segment.pool_rows()] == ["bob"]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 64, "ü" * 32])
+def test_pool_name_out_of_bounds_is_refused(segment: Segment, name: str) -> None:
+    with pytest.raises(EngineError, match="1 to 63 bytes"):
+        segment.define_pool(name, "ada", SETTINGS)
+    assert segment.pool_rows() == []
+
+
+def test_full_segment_refuses_a_pool(segment: Segment) -> None:
+    for number in range(4):
+        segment.define_pool("shop", f"user{number}", SETTINGS)
+    with pytest.raises(EngineError, match="shop"):
+        segment.define_pool("shop", "one-too-many", SETTINGS)
+
+
+def test_rows_of_nothing_are_none(segment: Segment) -> None:
+    assert segment.pool_row(0) is None
+    assert segment.pool_row(4_000_000) is None
+    assert segment.client_row(1) is None
+    assert segment.client_rows() == []
+
+
+def test_worker_is_alive_once_its_engine_is_there(segment: Segment) -> None:
+    assert segment.worker_rows()[0].alive == 0
+    engine = Engine(segment, 0)
+    row = segment.worker_rows()[0]
+    assert (row.alive, row.pid, row.births) == (1, os.getpid(), 1)
+    engine.close()
+
+
+def test_closing_twice_is_harmless(segment: Segment) -> None:
+    engine = Engine(segment, 0)
+    engine.close()
+    engine.close()
+    segment.close()
+    segment.close()
+
+
+# ---- clients -----------------------------------------------------------------------------------
+
+
+def test_client_rows_hold_the_limit_and_the_reserve(segment: Segment, engine: Engine) -> None:
+    clients = [engine.enter(False, "unix") for _ in range(3)]
+    assert sorted(clients) == [1, 2, 3]
+    assert engine.enter(False, "unix") == 0
+    assert engine.enter(True, "unix") == 4
+    engine.forget(2)
+    assert segment.client_row(2) is None
+    assert engine.enter(False, "unix") == 2
+
+
+def test_client_names_are_shown_and_kept(segment: Segment, engine: Engine) -> None:
+    client = engine.enter(False, "10.0.0.1:5")
+    engine.names(client, "ada", "shop", "till\0x")
+    engine.names(client, None, None, "tüll")
+    row = segment.client_row(client)
+    assert row is not None
+    assert (row.user, row.database, row.application) == ("ada", "shop", "tüll")
+    assert (row.state, row.address) == (ClientState.LOGIN, "10.0.0.1:5")
+
+
+@pytest.mark.parametrize("length", [4, 32])
+def test_client_key_has_the_length_asked_for(engine: Engine, length: int) -> None:
+    keys = {engine.client_key(engine.enter(False, "unix"), length) for _ in range(2)}
+    assert {len(key) for key in keys} == {length}
+    assert len(keys) == 2
+
+
+def test_client_that_terminates_says_goodbye(
+    segment: Segment, engine: Engine, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    client = serve(engine, segment.define_pool("shop", "ada", SETTINGS), theirs)
+    ours.sendall(TERMINATE)
+    event = events_of(engine, EventKind.GOODBYE)[0]
+    assert (event.client, event.detail) == (client, Reason.CLIENT_TERMINATE)
+    engine.forget(client)
+
+
+def test_killed_client_is_told(
+    segment: Segment, engine: Engine, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    client = serve(engine, segment.define_pool("shop", "ada", SETTINGS), theirs)
+    assert engine.kill(client, Reason.KILLED, "57P01", "go away")
+    assert events_of(engine, EventKind.GOODBYE)[0].detail == Reason.KILLED
+    told = ours.recv(4096)
+    assert told.startswith(b"E")
+    assert b"C57P01\0Mgo away\0" in told
+    assert not engine.kill(client, Reason.KILLED, "57P01", "again")
+
+
+def test_early_bytes_are_read_first(
+    segment: Segment, engine: Engine, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    _, theirs = pair
+    pool = segment.define_pool("shop", "ada", SETTINGS)
+    client = engine.enter(False, "unix")
+    engine.serve(client, pool, theirs.fileno(), 0, b"RESET ALL", TERMINATE)
+    assert events_of(engine, EventKind.GOODBYE)[0].detail == Reason.CLIENT_TERMINATE
+
+
+def test_serving_nobody_is_an_error(engine: Engine) -> None:
+    with pytest.raises(EngineError):
+        engine.serve(3, 0, 0, 0, b"RESET ALL", b"")
+
+
+def test_drain_without_clients_is_over_at_once(engine: Engine) -> None:
+    engine.drain()
+    assert events_of(engine, EventKind.DRAINED)
+
+
+# ---- servers -----------------------------------------------------------------------------------
+
+
+def test_query_opens_a_server_and_is_answered(
+    segment: Segment, engine: Engine, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    pool = segment.define_pool("shop", "ada", SETTINGS)
+    serve(engine, pool, theirs)
+    ours.sendall(QUERY)
+    event = events_of(engine, EventKind.OPEN)[0]
+    assert segment.slot_rows(pool)[0].state is SlotState.CONNECTING
+
+    server, fd = socket.socketpair()
+    server.settimeout(5)
+    fd.setblocking(False)
+    engine.server_opened(event.pool, event.slot, fd.detach(), 4711, b"k" * 32, 0, "db:5432")
+    row = segment.slot_row(pool, event.slot)
+    assert row is not None
+    assert (row.state, row.backend_pid, row.address) == (SlotState.ACTIVE, 4711, "db:5432")
+    assert row.key == b"k" * 32
+    assert "kkk" not in repr(row)
+    for _ in range(10):
+        engine.step()
+    assert server.recv(4096) == QUERY
+    server.sendall(ANSWER)
+    for _ in range(10):
+        engine.step()
+    assert ours.recv(4096) == ANSWER
+
+    assert engine.retire_idle(pool, Reason.STALE) == 1
+    event = events_of(engine, EventKind.RETIRE)[0]
+    assert event.detail == Reason.STALE
+    os.close(engine.surrender(event.pool, event.slot))
+    engine.freed(event.pool, event.slot)
+    assert segment.slot_rows(pool) == []
+    server.close()
+
+
+def test_failed_login_frees_the_place_and_refusal_reaches_the_client(
+    segment: Segment, engine: Engine, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    pool = segment.define_pool("shop", "ada", SETTINGS)
+    serve(engine, pool, theirs)
+    ours.sendall(QUERY)
+    event = events_of(engine, EventKind.OPEN)[0]
+    engine.server_failed(event.pool, event.slot)
+    assert segment.slot_rows(pool) == []
+    engine.refuse(pool, Reason.LOGIN_FAILED, "3D000", 'database "shop" does not exist')
+    assert events_of(engine, EventKind.GOODBYE)[0].detail == Reason.LOGIN_FAILED
+    assert b'C3D000\0Mdatabase "shop" does not exist\0' in ours.recv(4096)
+
+
+# ---- cancel and placement ----------------------------------------------------------------------
+
+
+def test_cancel_of_nobody_says_so(engine: Engine) -> None:
+    assert engine.cancel_start(1, b"1234") is Result.ENOENT
+
+
+def test_cancel_with_a_wrong_key_is_like_nobody(segment: Segment, engine: Engine) -> None:
+    client = engine.enter(False, "unix")
+    key = engine.client_key(client, 4)
+    wrong = bytes(each ^ 1 for each in key)
+    assert engine.cancel_start(client, wrong) is Result.ENOENT
+    assert not isinstance(engine.cancel_start(client, key), CancelTarget)
+
+
+def test_one_worker_places_everyone_with_itself(engine: Engine) -> None:
+    assert engine.place() == 0
+
+
+def test_passed_descriptor_arrives_as_an_event(
+    segment: Segment, engine: Engine, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    assert engine.pass_fd(0, theirs.fileno())
+    fd = events_of(engine, EventKind.ACCEPTED)[0].detail
+    assert fd != theirs.fileno()
+    ours.sendall(b"x")
+    assert os.read(fd, 1) == b"x"
+    os.close(fd)
+
+
+def test_counts_grow_with_steps(engine: Engine) -> None:
+    before = engine.counts().steps
+    engine.step()
+    assert engine.counts().steps == before + 1
+
+
+def test_names_of_the_records_are_the_bindings(engine: Engine) -> None:
+    assert all(hasattr(binding, name) for name in binding.__all__)
