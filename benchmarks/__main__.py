@@ -1,0 +1,5 @@
+"""`python -m benchmarks`: what `scripts/bench` runs."""
+
+from benchmarks.cli import main
+
+main()

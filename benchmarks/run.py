@@ -1,0 +1,210 @@
+"""One pgbench run against one contender, and what the contender's processes spent meanwhile.
+
+      pgbench starts        its first report             the window ends       pgbench ends
+    ------|--- logins ---|------ 1 s ------|====== window ======|--- rest ---|
+                                           ^ CPU, clock         ^ CPU, clock
+
+Logging in, filling the pool and saying goodbye stay outside of the window. All figures are about
+the same transactions: those that pgbench's log says to have ended within the window.
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import cpu
+from benchmarks.contenders import Contender
+from benchmarks.errors import BenchError
+from benchmarks.plan import Case
+from greenpool.demo.load import Target, read_figures
+
+WARM_UP_S = 1
+"""pgbench's shortest reporting interval: its first report begins the window."""
+
+_REST_S = 1
+_PATIENCE_S = 60
+"""How much longer than planned a run may take (many logins) before it is called stuck."""
+
+_LOG_LINES = 400_000
+_TRANSACTIONS_PER_S = 50_000
+"""Only a share of the transactions is logged where more than _LOG_LINES are to be expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Hold the figures of one run. `cpu_us` is per transaction; None: nothing to account for."""
+
+    contender: str
+    script: str
+    mode: str
+    clients: int
+    round: int
+    seconds: float
+    transactions: int
+    tps: float
+    mean_ms: float
+    p50_ms: float
+    p99_ms: float
+    p999_ms: float
+    max_ms: float
+    cpu_us: float | None
+    cpu_s: tuple[float, ...]
+    log_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Hold the measured stretch of time: wall clock, and the contender's CPU at both ends."""
+
+    start_s: float
+    end_s: float
+    before: cpu.Usage
+    after: cpu.Usage
+
+    @property
+    def seconds(self) -> float:
+        return self.end_s - self.start_s
+
+
+def measure(contender: Contender, target: Target, case: Case, seconds: float, turn: int) -> Sample:
+    """Run pgbench once and return its figures. Blocks for `seconds` and some more.
+
+    Raises: BenchError with what pgbench and the contender said.
+    """
+    with tempfile.TemporaryDirectory(prefix="greenpool-bench-log-") as name:
+        directory = Path(name)
+        share = min(1.0, _LOG_LINES / (_TRANSACTIONS_PER_S * seconds))
+        options = _options(case, directory, seconds, share)
+        try:
+            with _running(target, options, seconds) as process:
+                window = _watch(process, contender, seconds)
+        except BenchError as exc:
+            said = contender.log_tail()
+            raise BenchError(f"{contender.name}, {case.title}: {exc}\n{said}".rstrip()) from exc
+        latencies = read_latencies(_log_lines(directory), window.start_s, window.end_s)
+    if not latencies:
+        raise BenchError(f"{contender.name}, {case.title}: no transaction ended within the window")
+    return summarize(contender.name, case, turn, window, latencies, share)
+
+
+def summarize(
+    name: str, case: Case, turn: int, window: Window, latencies_us: list[int], share: float
+) -> Sample:
+    """Turn the sorted latencies of the logged share of the transactions into figures."""
+    transactions = round(len(latencies_us) / share)
+    cpu_s = cpu.spent(window.before, window.after)
+    return Sample(
+        contender=name,
+        script=case.script.value,
+        mode=case.mode.value,
+        clients=case.clients,
+        round=turn,
+        seconds=window.seconds,
+        transactions=transactions,
+        tps=transactions / window.seconds,
+        mean_ms=sum(latencies_us) / len(latencies_us) / 1000,
+        p50_ms=percentile(latencies_us, 0.5) / 1000,
+        p99_ms=percentile(latencies_us, 0.99) / 1000,
+        p999_ms=percentile(latencies_us, 0.999) / 1000,
+        max_ms=latencies_us[-1] / 1000,
+        cpu_us=cpu_s / transactions * 1e6 if window.before else None,
+        cpu_s=tuple(window.after[pid] - window.before[pid] for pid in window.before),
+        log_share=share,
+    )
+
+
+def percentile(ordered: Sequence[int], share: float) -> int:
+    """Return the value that `share` of the ordered values do not exceed (nearest rank)."""
+    return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
+
+
+def read_latencies(lines: Iterator[str], start_s: float, end_s: float) -> list[int]:
+    """Read pgbench's log: the latencies (us), sorted, of what ended within the window.
+
+    Source: pgbench, "Per-Transaction Logging":
+    client_id transaction_no time script_no time_epoch time_us
+    """
+    start_us, end_us = round(start_s * 1e6), round(end_s * 1e6)
+    found: list[int] = []
+    for line in lines:
+        _, _, latency, _, epoch_s, rest_us = line.split()[:6]
+        if start_us <= int(epoch_s) * 1_000_000 + int(rest_us) < end_us:
+            found.append(int(latency))
+    found.sort()
+    return found
+
+
+def _options(case: Case, directory: Path, seconds: float, share: float) -> list[str]:
+    total_s = WARM_UP_S + seconds + _REST_S
+    options = ["-n", "-M", case.mode.value, "-c", str(case.clients)]
+    options += ["-j", "1" if case.clients == 1 else "2", "-P", str(WARM_UP_S)]
+    options += ["-T", str(math.ceil(total_s)), "--log", "--log-prefix", str(directory / "log")]
+    if share < 1:
+        options += ["--sampling-rate", str(share)]
+    if case.script.text is None:
+        return [*options, "-S"]
+    script = directory / "script.sql"
+    script.write_text(case.script.text)
+    return [*options, "-f", str(script)]
+
+
+@contextmanager
+def _running(
+    target: Target, options: Sequence[str], seconds: float
+) -> Iterator[subprocess.Popen[str]]:
+    """Run pgbench until its end; end it by force when the body fails or it takes far too long."""
+    process = subprocess.Popen(
+        target.command(*options),
+        env=target.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None, "started with a pipe"
+    watchdog = threading.Timer(seconds + _PATIENCE_S, process.kill)
+    watchdog.start()
+    try:
+        yield process
+        said = process.stderr.read()
+        if process.wait() != 0:
+            raise BenchError(f"pgbench ended with {process.returncode}:\n{said.strip()}")
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def _watch(process: subprocess.Popen[str], contender: Contender, seconds: float) -> Window:
+    """Wait for the first report, let the window pass, and look at the CPU at both of its ends."""
+    _wait_for_report(process)
+    before, start_s = contender.usage(), time.time()
+    time.sleep(seconds)
+    after, end_s = contender.usage(), time.time()
+    return Window(start_s, end_s, before, after)
+
+
+def _wait_for_report(process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None, "started with a pipe"
+    said: list[str] = []
+    for line in process.stderr:
+        if read_figures(line) is not None:
+            return
+        said.append(line)
+    raise BenchError(f"pgbench ended before its first report:\n{''.join(said[-20:]).strip()}")
+
+
+def _log_lines(directory: Path) -> Iterator[str]:
+    for path in sorted(directory.glob("log.*")):
+        with path.open() as file:
+            yield from file
