@@ -1,0 +1,160 @@
+"""The listening sockets: opened once by the master, shared by all workers.
+
+TCP addresses get a socket each; an IPv6 socket takes IPv6 only, so "0.0.0.0" and "::" can stand
+side by side. The UNIX socket is `<unix_socket_dir>/.s.PGSQL.<port>`, where libpq looks for it;
+its file is removed when the master ends, not when a worker does.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from greenpool.errors import StartupError
+
+# sun_path holds 108 bytes, the last of which is zero.
+_PATH_BYTES_MAX = 107
+_PROBE_DEADLINE_S = 1.0
+
+
+class Listeners:
+    """All listening sockets of one master; `open_all` makes them, `close` ends them."""
+
+    def __init__(self) -> None:
+        self.sockets: list[socket.socket] = []
+        self._unix_paths: list[Path] = []
+
+    def open_all(
+        self,
+        hosts: Iterable[str],
+        port: int,
+        unix_dir: Path | None,
+        unix_mode: int,
+        backlog: int,
+    ) -> None:
+        """Listen everywhere. Raises: StartupError naming the address; nothing is left open."""
+        try:
+            for host in hosts:
+                self.sockets.append(_listen_tcp(host, port, backlog))
+            if unix_dir is not None:
+                path = unix_dir / f".s.PGSQL.{port}"
+                self.sockets.append(listen_unix(path, unix_mode, backlog))
+                self._unix_paths.append(path)
+        except StartupError:
+            self.close()
+            raise
+
+    def addresses(self) -> list[str]:
+        """Name what is listened on: "127.0.0.1:6432", "[::1]:6432", "/run/.s.PGSQL.6432"."""
+        return [_name(each) for each in self.sockets]
+
+    def close(self) -> None:
+        """Stop listening and remove the UNIX socket files. Runs in master."""
+        for each in self.sockets:
+            each.close()
+        for path in self._unix_paths:
+            path.unlink(missing_ok=True)
+        self.sockets.clear()
+        self._unix_paths.clear()
+
+
+def listen_unix(path: Path, mode: int, backlog: int) -> socket.socket:
+    """Listen on a UNIX socket, replacing the file that a dead process has left.
+
+    The mode is set before anyone can connect. Raises: StartupError.
+    """
+    if len(os.fsencode(path)) > _PATH_BYTES_MAX:
+        raise StartupError(
+            f'cannot listen on "{path}": a UNIX socket path has at most {_PATH_BYTES_MAX} bytes; '
+            "choose a shorter directory"
+        )
+    _remove_stale(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(os.fspath(path))
+        path.chmod(mode)
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except OSError as exc:
+        listener.close()
+        raise StartupError(f'cannot listen on "{path}": {_advice(exc)}') from exc
+    return listener
+
+
+def _listen_tcp(host: str, port: int, backlog: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as exc:
+        raise StartupError(f"cannot listen on {_join(host, port)}: {_advice(exc)}") from exc
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except OSError as exc:
+        listener.close()
+        raise StartupError(f"cannot listen on {_join(host, port)}: {_advice(exc)}") from exc
+    return listener
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise StartupError(f'cannot listen on "{path}": a file that is no socket is there')
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        raise StartupError(f'cannot listen on "{path}": {_advice(exc)}') from exc
+    if _is_alive(path):
+        raise StartupError(
+            f'cannot listen on "{path}": another process does; stop it, or change port'
+        )
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as exc:
+        raise StartupError(f'cannot replace the dead socket "{path}": {_advice(exc)}') from exc
+
+
+def _is_alive(path: Path) -> bool:
+    """Say whether someone listens there: only a refused connection proves that nobody does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_DEADLINE_S)
+        try:
+            probe.connect(os.fspath(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True  # a full backlog, a socket of someone else's: not ours to remove
+        return True
+
+
+def _advice(exc: OSError) -> str:
+    """Say what is wrong and what to do about it."""
+    what = (exc.strerror or str(exc)).lower()
+    todo = {
+        errno.EADDRINUSE: "another process listens there (ss -ltnp names it); "
+        "stop it, or change general.port",
+        errno.EADDRNOTAVAIL: "this machine has no such address; see general.host",
+        errno.EACCES: "ports below 1024 and foreign directories need privileges",
+        errno.ENOENT: "make the directory first; see general.unix_socket_dir",
+        errno.EAFNOSUPPORT: "the kernel has no IPv6; see general.host",
+    }.get(exc.errno or 0)
+    return f"{what}: {todo}" if todo else what
+
+
+def _name(listener: socket.socket) -> str:
+    address = listener.getsockname()
+    if isinstance(address, str):
+        return address
+    return _join(address[0], address[1])
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,177 @@
+"""The configuration in force, and its replacement: a reload takes everything or nothing.
+
+    load ─► compare ─► define pools ─► push to the workers ─► all took it ─► remove, renew
+      └─ errors: the old one stays ──┘                        (`Supervisor` waits for that)
+
+What takes a restart keeps its old value, so that nobody is told of a port nobody listens on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from greenpool import config as configuration
+from greenpool.config import Changes, Config
+from greenpool.config.key import Reload, Section
+from greenpool.config.table import keys_of
+from greenpool.errors import ConfigError, EngineError
+from greenpool.master import pools as pools_of
+from greenpool.master.pools import Pools, Segment
+from greenpool.observe import log as logs
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadResult:
+    """What came of a reload: errors and nothing changed, or what changed and what did not."""
+
+    at: str  # UTC, ISO 8601
+    errors: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    not_applied: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_ok(self) -> bool:
+        return not self.errors
+
+    def fields(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "ok": self.is_ok,
+            "at": self.at,
+            "errors": list(self.errors),
+            "changed": list(self.changed),
+            "not_applied": list(self.not_applied),
+            "warnings": list(self.warnings),
+        }
+
+
+class LiveConfig:
+    """Own the configuration in force and the pools made from it. Runs in master."""
+
+    def __init__(self, config: Config, load: Callable[[], Config], segment: Segment) -> None:
+        """Define the first pools; `load` is asked again at each reload. Raises: EngineError."""
+        self.config = config
+        self._load = load
+        self.last_reload: ReloadResult | None = None
+        self._segment = segment
+        self.pools: Pools = pools_of.apply(segment, config)
+        self._doomed: list[int] = []
+        self._stale: list[int] = []
+
+    def reload(self) -> ReloadResult:
+        """Load the file again and, if it is good, put it in force in the master.
+
+        Blocks on file reads. Afterwards the workers must be told, and then `settle` called.
+        """
+        try:
+            result = self._adopt(self._load())
+        except ConfigError as exc:
+            result = ReloadResult(_now(), errors=exc.problems)
+        except EngineError as exc:
+            result = ReloadResult(_now(), errors=(str(exc),))
+        self.last_reload = result
+        log_result(result)
+        return result
+
+    def settle(self) -> None:
+        """Retire what the old configuration needed. After the workers have taken the new one."""
+        for index in self._doomed:
+            self._segment.remove_pool(index)
+        for index in self._stale:
+            self._segment.renew_pool(index)
+        self._doomed.clear()
+        self._stale.clear()
+
+    def _adopt(self, loaded: Config) -> ReloadResult:
+        old = self.config
+        differences = configuration.changes(old, loaded)
+        new = _keep_restart_keys(old, loaded)
+        pools = pools_of.change(self._segment, old, self.pools, new)
+        self._doomed += [index for name, index in self.pools.items() if name not in pools]
+        self._doomed = [index for index in self._doomed if index not in pools.values()]
+        self._stale += [pools[name] for name in pools_of.to_renew(old, new)]
+        self.config, self.pools = new, pools
+        if _log_settings(old) != _log_settings(new):
+            set_up_log(new, None)
+        return ReloadResult(
+            _now(),
+            changed=_describe(differences),
+            not_applied=(*differences.restart, *self._above_the_segment(new)),
+            warnings=loaded.warnings,
+        )
+
+    def _above_the_segment(self, new: Config) -> list[str]:
+        rows = self._segment.clients_max - pools_of.ADMIN_CLIENTS
+        if new.general.max_connections <= rows:
+            return []
+        return [f"general.max_connections above {rows}"]
+
+
+def set_up_log(config: Config, worker: int | None) -> None:
+    """Log as `config` says; `worker` None: as the master. Raises: StartupError."""
+    logs.setup(*_log_settings(config), worker)
+
+
+def log_result(result: ReloadResult) -> None:
+    """Write a reload's result: each error, each change, each key that waits for a restart."""
+    for problem in result.errors:
+        log.error("%s", problem)
+    if not result.is_ok:
+        log.error("reload failed: the configuration in force stays as it is")
+        return
+    for warning in result.warnings:
+        log.warning("%s", warning)
+    for key in result.not_applied:
+        log.warning("%s has changed, but takes a restart: not applied", key)
+    log.info("configuration reloaded: %s", ", ".join(result.changed) or "nothing has changed")
+
+
+def _log_settings(config: Config) -> tuple[str, str, str | None]:
+    general = config.general
+    return general.log_level, general.log_format, general.syslog_prog_name
+
+
+def _keep_restart_keys(old: Config, new: Config) -> Config:
+    return replace(
+        new,
+        general=replace(new.general, **_restart_values(Section.GENERAL, old.general)),
+        web=replace(new.web, **_restart_values(Section.WEB, old.web)),
+    )
+
+
+def _restart_values(section: Section, values: object) -> dict[str, Any]:
+    return {
+        key.attribute: getattr(values, key.attribute)
+        for key in keys_of(section)
+        if key.reload is Reload.RESTART
+    }
+
+
+def _describe(differences: Changes) -> tuple[str, ...]:
+    pools = (
+        ("added", differences.pools_added),
+        ("removed", differences.pools_removed),
+        ("changed", differences.pools_changed),
+    )
+    users = (
+        ("added", differences.users_added),
+        ("removed", differences.users_removed),
+        ("changed", differences.users_changed),
+    )
+    words = list(differences.live)
+    words += [f'pool "{name}" {verb}' for verb, names in pools for name in names]
+    words += [
+        f'user "{user}" of pool "{pool}" {verb}' for verb, names in users for pool, user in names
+    ]
+    return tuple(words)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,122 @@
+"""From the configuration to the pools of the shared segment. Runs in master."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from greenpool.config import Config, Pool, User
+from greenpool.errors import EngineError
+from greenpool.records import PoolMode, PoolRow, PoolSettings, WorkerRow
+
+PoolName = tuple[str, str]  # database, user: both as clients ask for them
+Pools = dict[PoolName, int]  # to the index in the segment
+
+# The admin can log in when everyone else is refused: rows kept beyond max_connections.
+ADMIN_CLIENTS = 8
+# Entries for pools that a reload may add cost no memory until they are used.
+_POOLS_MIN = 64
+_POOLS_HEADROOM = 4
+# Places for logins in flight in the segment (GP_CREATES_MAX); a pool asking for more gets these.
+_CREATES_MAX = 64
+
+
+class Segment(Protocol):
+    """What the master needs of the shared segment; `greenpool.engine.Segment` is the real one."""
+
+    clients_max: int
+
+    def limits(self, clients_limit: int, max_creates: int) -> None: ...
+    def define_pool(self, database: str, user: str, settings: PoolSettings) -> int: ...
+    def remove_pool(self, index: int) -> None: ...
+    def renew_pool(self, index: int) -> None: ...
+    def reclaim(self, worker: int) -> None: ...
+    def pool_rows(self) -> list[PoolRow]: ...
+    def worker_rows(self) -> list[WorkerRow]: ...
+
+
+def pools_max(config: Config) -> int:
+    """Return how many pools the segment shall have room for."""
+    return max(_POOLS_MIN, _POOLS_HEADROOM * sum(1 for _ in members(config)))
+
+
+def clients_max(config: Config) -> int:
+    """Return how many client rows the segment shall have."""
+    return config.general.max_connections + ADMIN_CLIENTS
+
+
+def server_count(config: Config) -> int:
+    """Return how many server connections there may be in all."""
+    return sum(user.pool_size for _, user in members(config))
+
+
+def members(config: Config) -> Iterator[tuple[Pool, User]]:
+    """Go through all pools in PostgreSQL's sense: one for each user of each `pools` entry."""
+    for pool in config.pools.values():
+        for user in pool.users.values():
+            yield pool, user
+
+
+def apply(segment: Segment, config: Config) -> Pools:
+    """Define every pool of `config` and the limits; what is not in it stays as it is.
+
+    Raises: EngineError when the segment has no room for them; some are then defined.
+    """
+    general = config.general
+    segment.limits(
+        min(general.max_connections, segment.clients_max - ADMIN_CLIENTS),
+        min(general.max_concurrent_creates, _CREATES_MAX),
+    )
+    return {
+        (pool.name, user.username): segment.define_pool(
+            pool.name, user.username, settings_of(pool, user)
+        )
+        for pool, user in members(config)
+    }
+
+
+def change(segment: Segment, old: Config, old_pools: Pools, new: Config) -> Pools:
+    """Define the pools of `new` in place of `old`'s, or nothing at all.
+
+    Pools that only `old` has stay: the caller removes them when no worker needs them any more.
+    Raises: EngineError; everything is then as before.
+    """
+    try:
+        return apply(segment, new)
+    except EngineError:
+        apply(segment, old)
+        for row in segment.pool_rows():
+            if (row.database, row.user) not in old_pools:
+                segment.remove_pool(row.index)
+        raise
+
+
+def to_renew(old: Config, new: Config) -> list[PoolName]:
+    """Name the pools whose servers were opened by what is no longer true."""
+    before = {(pool.name, user.username): _identity(pool, user) for pool, user in members(old)}
+    after = {(pool.name, user.username): _identity(pool, user) for pool, user in members(new)}
+    return [name for name in after if name in before and before[name] != after[name]]
+
+
+def settings_of(pool: Pool, user: User) -> PoolSettings:
+    return PoolSettings(
+        mode=PoolMode[user.pool_mode.name],
+        size=user.pool_size,
+        min_size=user.min_pool_size,
+        max_creates=min(pool.scaling_max_parallel_creates, _CREATES_MAX),
+        wait_timeout_ms=pool.query_wait_timeout_ms,
+        idle_timeout_ms=pool.idle_timeout_ms,
+        idle_transaction_timeout_ms=pool.idle_transaction_timeout_ms,
+        client_idle_timeout_ms=pool.client_idle_timeout_ms,
+    )
+
+
+def _identity(pool: Pool, user: User) -> tuple[object, ...]:
+    """Return all that a server connection is made from: another value takes another connection."""
+    return (
+        (pool.server_host, pool.server_hosts, pool.server_port, pool.server_database),
+        (pool.server_tls_mode, pool.server_tls_ca_cert),
+        (pool.server_tls_certificate, pool.server_tls_private_key),
+        (pool.application_name, pool.startup_parameters, user.startup_parameters),
+        (user.server_username, user.server_password, user.password),
+    )

@@ -1,0 +1,56 @@
+"""What a process may be told about itself: its user, its parent's death, its cores."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import signal
+
+from greenpool.errors import StartupError
+
+_PR_SET_PDEATHSIG = 1  # Source: linux/prctl.h
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def drop_privileges(user: str) -> None:
+    """Become `user` for good, if started as root. Runs before fork.
+
+    Started as someone else: nothing happens if that is `user`, otherwise the configuration asks
+    for what cannot be. Raises: StartupError.
+    """
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError as exc:
+        raise StartupError(f'general.user: there is no user "{user}" on this machine') from exc
+    if os.geteuid() == account.pw_uid:
+        return
+    if os.geteuid() != 0:
+        raise StartupError(
+            f'general.user: only root can become "{user}"; start greenpool as root or as "{user}"'
+        )
+    os.initgroups(account.pw_name, account.pw_gid)
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when `parent` dies. Runs after fork, in the child.
+
+    SIGKILL, because a worker without its master has nobody who would ever end it. If the parent
+    died before the kernel was told, exit at once.
+    """
+    if _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        error = ctypes.get_errno()
+        raise StartupError(f"cannot ask for the master's death signal: {os.strerror(error)}")
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def pin(index: int) -> int:
+    """Pin this process to the index-th core it may use, round and round; return that core."""
+    cores = sorted(os.sched_getaffinity(0))
+    core = cores[index % len(cores)]
+    os.sched_setaffinity(0, {core})
+    return core

@@ -1,0 +1,77 @@
+"""A reload on its way through the workers, until the last of them has taken it over.
+
+Several may be on their way at once: a worker owes one Reloaded for each Reload that it was sent,
+and whoever asked for any of them is answered when nobody owes anything. Partner: `live`, which
+knows what is in force in the master.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+
+from greenpool.config import Config
+from greenpool.master.control import Reply
+from greenpool.master.live import LiveConfig, ReloadResult
+from greenpool.master.slot import WorkerSlot
+from greenpool.master.workers import Workers
+from greenpool.worker.control import Reload
+
+log = logging.getLogger(__name__)
+
+# A worker takes milliseconds; one that is stuck may not keep `greenpool reload` for ever.
+DEADLINE_S = 10.0
+
+
+class Rollout:
+    """Push configurations to the workers and wait for them."""
+
+    def __init__(self, live: LiveConfig, workers: Workers) -> None:
+        self._live = live
+        self._workers = workers
+        self._owed: dict[int, int] = {}  # pid of a worker -> Reloaded messages to come
+        self._asked: list[tuple[Reply, ReloadResult]] = []
+        self._deadline = 0.0
+
+    def begin(self, reply: Reply | None) -> None:
+        """Reload; `reply` is called once all workers have taken it, or at once with the errors."""
+        result = self._live.reload()
+        if reply is not None:
+            self._asked.append((reply, result))
+        if result.is_ok:
+            self._deadline = time.monotonic() + DEADLINE_S
+            message = Reload(_portable(self._live.config), self._live.pools)
+            for slot in self._workers.alive():
+                if self._workers.send(slot, message):
+                    self._owed[slot.pid] = self._owed.get(slot.pid, 0) + 1
+        self.manage()
+
+    def acknowledge(self, slot: WorkerSlot) -> None:
+        """Note that a worker has taken one configuration over."""
+        if slot.pid in self._owed:
+            self._owed[slot.pid] -= 1
+
+    def manage(self) -> None:
+        """Finish when nobody owes anything any more, the dead excepted, or time is up."""
+        pids = {slot.pid for slot in self._workers.alive()}
+        self._owed = {pid: n for pid, n in self._owed.items() if n > 0 and pid in pids}
+        if self._owed and time.monotonic() >= self._deadline:
+            late = ", ".join(str(pid) for pid in self._owed)
+            log.warning("workers with pid %s have not taken the configuration over yet", late)
+            self._owed.clear()
+        if not self._owed:
+            self._live.settle()
+            asked, self._asked = self._asked, []
+            for reply, result in asked:
+                reply({"ok": True, "reload": result.fields()})
+
+    def next_due(self) -> float | None:
+        """Return when (time.monotonic) the wait is over; None: nobody is waited for."""
+        return self._deadline if self._owed else None
+
+
+def _portable(config: Config) -> Config:
+    """Return the configuration with plain dictionaries: read-only views cannot be pickled."""
+    pools = {name: replace(pool, users=dict(pool.users)) for name, pool in config.pools.items()}
+    return replace(config, pools=pools)

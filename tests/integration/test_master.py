@@ -1,0 +1,179 @@
+"""The master with real workers, a real engine and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+from tests.integration.conftest import MakePooler
+from tests.integration.harness.pooler import Pooler, user
+from tests.integration.harness.postgres import PostgreSQL
+from tests.integration.harness.waiting import wait_for
+
+SELF = "select pg_backend_pid()"
+
+
+def status(pooler: Pooler) -> dict[str, Any]:
+    done = pooler.command("status", "--json", "-c", str(pooler.config_path))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_status_counts_clients_and_servers(pooler: Pooler):
+    with pooler.connect() as first, pooler.connect():
+        with first.transaction():
+            first.execute("select 1")
+            fields = status(pooler)
+            assert fields["phase"] == "running"
+            assert fields["pid"] == pooler.master_pid
+            assert sorted(row["pid"] for row in fields["workers"]) == sorted(pooler.worker_pids())
+            assert fields["clients"] == {"active": 1, "waiting": 0, "idle": 1}
+            assert fields["servers"]["in_use"] == 1
+        wait_for(lambda: status(pooler)["servers"]["in_use"] == 0, "the server is given back")
+
+
+def test_killed_worker_is_replaced_and_the_pool_is_whole_again(
+    make_pooler: MakePooler, pg: PostgreSQL
+):
+    pooler = make_pooler(2, pools={"app": {"users": [user(pool_size=3)]}})
+    with pooler.connect() as connection:
+        connection.execute(SELF)
+        victim = next(row["pid"] for row in status(pooler)["workers"] if row["clients"])
+        with pooler.log_contains(rf"worker \d \(pid {victim}\) was killed by SIGKILL"):
+            os.kill(victim, signal.SIGKILL)
+    wait_for(
+        lambda: [row["state"] for row in status(pooler)["workers"]] == ["ready", "ready"],
+        "both workers are ready",
+    )
+    assert victim not in pooler.worker_pids()
+    # All three servers can be had at once: nothing of the dead worker's is still reserved.
+    held = [pooler.connect(autocommit=False) for _ in range(3)]
+    pids = {each.execute(SELF).fetchone() for each in held}
+    assert len(pids) == 3
+    for each in held:
+        each.close()
+
+
+def test_term_lets_a_transaction_end(make_pooler: MakePooler):
+    pooler = make_pooler(2)
+    busy, idle = pooler.connect(autocommit=False), pooler.connect()
+    busy.execute("select 1")
+    process = psutil.Process(pooler.master_pid)
+    with pooler.log_contains("stopping: transactions have 10 s to end"):
+        process.send_signal(signal.SIGTERM)
+    with pytest.raises(psycopg.OperationalError, match="terminating connection"):
+        # Closed at once; its own next query finds that out.
+        idle.execute("select 1")
+    assert busy.execute("select 2").fetchone() == (2,)
+    busy.commit()
+    assert pooler.stop() == 0
+    busy.close()
+
+
+def test_quit_does_not_wait_for_a_transaction(make_pooler: MakePooler):
+    pooler = make_pooler(2, shutdown_timeout="1h")
+    busy = pooler.connect(autocommit=False)
+    busy.execute("select 1")
+    assert pooler.stop(signal.SIGQUIT) == 0
+    with pytest.raises(psycopg.OperationalError):
+        busy.execute("select 2")
+    busy.close()
+
+
+def test_stop_command_waits_until_nothing_is_left(make_pooler: MakePooler):
+    pooler = make_pooler(2)
+    pids = [pooler.master_pid, *pooler.worker_pids()]
+    done = pooler.command("stop", "-c", str(pooler.config_path))
+    assert done.returncode == 0, done.stderr
+    assert pooler.stop() == 0
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_workers_and_servers_die_with_the_master(make_pooler: MakePooler, pg: PostgreSQL):
+    pooler = make_pooler(2)
+    connection = pooler.connect()
+    connection.execute(SELF)
+    workers = [psutil.Process(pid) for pid in pooler.worker_pids()]
+    os.kill(pooler.master_pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert alive == []
+    wait_for(lambda: not pg.backends(user="app"), "PostgreSQL has no backend of the pool's")
+    with pytest.raises(psycopg.OperationalError):
+        connection.execute(SELF)
+    connection.close()
+    pooler.stop()
+    pooler.start()  # over what the dead one has left
+    with pooler.connect() as again:
+        again.execute(SELF)
+
+
+def test_reload_adds_and_removes_pools_while_clients_work(make_pooler: MakePooler):
+    pooler = make_pooler(2, pools={"app": {}})
+    with pooler.connect() as stays:
+        with pytest.raises(psycopg.OperationalError):
+            pooler.connect(database="bench")
+        done = pooler.reload({"app": {}, "bench": {}})
+        assert done.returncode == 0, done.stderr
+        assert 'pool "bench" added' in done.stdout
+        with pooler.connect(database="bench") as new:
+            assert new.execute("select current_database()").fetchone() == ("bench",)
+            assert pooler.reload({"app": {}}).returncode == 0
+            with pytest.raises(psycopg.OperationalError):
+                new.execute("select 1")
+        assert stays.execute("select 1").fetchone() == (1,)
+
+
+def test_reload_replaces_servers_that_start_otherwise(make_pooler: MakePooler):
+    pooler = make_pooler(1, pools={"app": {}})
+    with pooler.connect() as connection:
+        assert connection.execute("show work_mem").fetchone() != ("77kB",)
+        before = connection.execute(SELF).fetchone()
+        done = pooler.reload({"app": {"startup_parameters": {"work_mem": "77kB"}}})
+        assert done.returncode == 0, done.stderr
+        wait_for(lambda: connection.execute(SELF).fetchone() != before, "another server")
+        assert connection.execute("show work_mem").fetchone() == ("77kB",)
+
+
+def test_reload_of_a_bad_file_changes_nothing(make_pooler: MakePooler):
+    pooler = make_pooler(2)
+    with pooler.connect() as connection:
+        done = pooler.reload(query_wait_timeout="soon", nonsense=1)
+        assert done.returncode == 2
+        assert "general.query_wait_timeout" in done.stderr
+        assert "general.nonsense" in done.stderr
+        assert connection.execute("select 1").fetchone() == (1,)
+    assert not status(pooler)["last_reload"]["ok"]
+
+
+def test_second_master_on_the_port_says_who_has_it(make_pooler: MakePooler):
+    pooler = make_pooler(1)
+    other = str(pooler.directory / "other.pid")
+    done = pooler.command("start", "-c", str(pooler.config_path), "--pid-file", other)
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{pooler.port}: address already in use" in done.stderr
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become someone else")
+def test_root_serves_as_the_user_of_the_configuration(make_pooler: MakePooler):
+    run_dir = subprocess.run(
+        ["mktemp", "-d", "/tmp/greenpool-user-XXXXXX"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    os.chmod(run_dir, 0o777)
+    try:
+        pooler = make_pooler(2, user="nobody", pid_file=f"{run_dir}/pid", unix_socket_dir=run_dir)
+        for pid in (pooler.master_pid, *pooler.worker_pids()):
+            assert psutil.Process(pid).username() == "nobody"
+        with pooler.connect() as connection:
+            connection.execute("select 1")
+        assert pooler.stop() == 0
+        assert os.listdir(run_dir) == []
+    finally:
+        os.rmdir(run_dir)
