@@ -1,0 +1,159 @@
+"""The command line. A command parses, calls one function, and maps errors to exit codes.
+
+Exit codes are `greenpool.errors.ExitCode`: 0 done, 1 failed, 2 usage or configuration error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+import greenpool
+from greenpool import config as configuration
+from greenpool.errors import ConfigError, ExitCode, GreenpoolError
+from greenpool.master import command, paths, report
+
+_FILE = click.Path(path_type=Path)
+
+_config_option = click.option(
+    "-c", "--config", "config_file", type=_FILE, metavar="FILE",
+    help="Configuration; default ./greenpool.yaml, then /etc/greenpool/greenpool.yaml.",
+)  # fmt: skip
+_pid_file_option = click.option(
+    "--pid-file", type=_FILE, metavar="FILE", help="Instead of general.pid_file."
+)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; return its exit code. Errors are printed to standard error."""
+    try:
+        code = cli.main(arguments, prog_name="greenpool", standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        return ExitCode.USAGE
+    except click.Abort:
+        return ExitCode.FAILED
+    except ConfigError as exc:
+        for problem in exc.problems:
+            click.echo(problem, err=True)
+        return ExitCode.USAGE
+    except GreenpoolError as exc:
+        click.echo(f"greenpool: {exc}", err=True)
+        return exc.exit_code
+    return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _check(file: Path) -> ExitCode:
+    """Say whether a configuration could be started with."""
+    loaded = configuration.load(file, os.environ)
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"{file}: the configuration is good")
+    return ExitCode.DONE
+
+
+def _check_and_exit(context: click.Context, parameter: click.Parameter, file: Path | None) -> None:
+    if file is not None:
+        context.exit(_check(file))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-t", "--check", type=_FILE, metavar="FILE", expose_value=False, is_eager=True,
+    callback=_check_and_exit, help="Check a configuration file and exit, as `check` does.",
+)  # fmt: skip
+@click.version_option(greenpool.__version__, message="greenpool %(version)s")
+def cli() -> None:
+    """Pool PostgreSQL connections: many clients share few servers."""
+
+
+@cli.command()
+@_config_option
+@_pid_file_option
+@click.option("--daemon", is_flag=True, help="Run in the background; return when it is ready.")
+def start(config_file: Path | None, pid_file: Path | None, daemon: bool) -> ExitCode:
+    """Start greenpool; in the foreground unless told otherwise."""
+    # The other commands do without gevent and the C engine, and start the quicker for it.
+    from greenpool.master import main as master
+
+    return master.start(config_file, daemon, pid_file)
+
+
+@cli.command()
+@_config_option
+@_pid_file_option
+def reload(config_file: Path | None, pid_file: Path | None) -> None:
+    """Have the running greenpool read its configuration again: all of it, or nothing."""
+    result = command.reload(paths.find_pid_file(config_file, pid_file))
+    for warning in result["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
+    for key in result["not_applied"]:
+        click.echo(f"not applied, takes a restart: {key}", err=True)
+    click.echo("\n".join(result["changed"]) or "nothing has changed")
+
+
+@cli.command()
+@_config_option
+@_pid_file_option
+@click.option("--now", is_flag=True, help="Do not wait for transactions to end.")
+def stop(config_file: Path | None, pid_file: Path | None, now: bool) -> None:
+    """Stop the running greenpool and wait until it is gone."""
+    command.stop(paths.find_pid_file(config_file, pid_file), now)
+
+
+@cli.command()
+@_config_option
+@_pid_file_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(config_file: Path | None, pid_file: Path | None, as_json: bool) -> None:
+    """Show what the running greenpool is doing."""
+    fields = command.status(paths.find_pid_file(config_file, pid_file))
+    click.echo(json.dumps(fields) if as_json else report.render(fields))
+
+
+@cli.command()
+@click.argument("file", type=_FILE)
+def check(file: Path) -> ExitCode:
+    """Check a configuration file: every error it has, or that it is good."""
+    return _check(file)
+
+
+@cli.command()
+@click.option("--sample", "text", flag_value="sample", help="An annotated sample configuration.")
+@click.option("--reference", "text", flag_value="reference", help="The reference of all keys.")
+def generate(text: str | None) -> None:
+    """Print a text that is made from the table of configuration keys."""
+    texts: dict[str | None, Callable[[], str]] = {
+        "sample": configuration.sample,
+        "reference": configuration.reference,
+    }
+    if text not in texts:
+        raise click.UsageError("say which: --sample or --reference")
+    click.echo(texts[text](), nl=False)
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Port; default: any free one.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Workers; default: one a core.")
+def demo(port: int | None, workers: int | None) -> int:
+    """Run a private PostgreSQL with greenpool in front of it, until Ctrl-C."""
+    from greenpool.demo import run as run_demo  # an extra: nothing else needs it
+
+    return run_demo(sys.stdout, port, workers)
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(f"greenpool {greenpool.__version__}")

@@ -1,0 +1,139 @@
+"""The command line: parsing and exit codes; what the commands do is tested where it lives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import greenpool
+from greenpool import cli
+from greenpool.errors import ControlError, ExitCode, StartupError
+from greenpool.master import command, paths
+
+GOOD = """
+general: {port: 6543, pid_file: greenpool.pid}
+pools:
+  app:
+    users: [{username: app, password: x}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run in an empty directory, with no configuration of this machine's in sight."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paths, "DEFAULT_FILES", (Path("greenpool.yaml"), tmp_path / "etc.yaml"))
+    return tmp_path
+
+
+def test_version(capsys: pytest.CaptureFixture[str]):
+    assert cli.run(["version"]) == ExitCode.DONE
+    assert capsys.readouterr().out == f"greenpool {greenpool.__version__}\n"
+    assert cli.run(["--version"]) == ExitCode.DONE
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["upgrade"], ["start", "--nonsense"], ["check"], ["generate"], ["stop", "x"]]
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    assert cli.run(arguments) == ExitCode.USAGE
+    assert "Usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["-t"]])
+def test_check_of_a_good_file(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    Path("good.yaml").write_text(GOOD)
+    assert cli.run([*arguments, "good.yaml"]) == ExitCode.DONE
+    assert capsys.readouterr().out == "good.yaml: the configuration is good\n"
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["-t"]])
+def test_check_names_every_error_and_exits_with_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+):
+    Path("bad.yaml").write_text(GOOD.replace("6543", "0").replace("password", "pasword"))
+    assert cli.run([*arguments, "bad.yaml"]) == ExitCode.USAGE
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 2
+    assert errors[0].startswith("bad.yaml:2:")
+    assert 'did you mean "password"?' in errors[1]
+
+
+def test_check_warns_and_still_passes(capsys: pytest.CaptureFixture[str]):
+    Path("old.yaml").write_text(GOOD.replace("port: 6543", "tokio_event_interval: 1"))
+    assert cli.run(["check", "old.yaml"]) == ExitCode.DONE
+    assert capsys.readouterr().err.startswith("warning: ")
+
+
+def test_start_without_any_configuration_says_where_it_looked(
+    capsys: pytest.CaptureFixture[str],
+):
+    assert cli.run(["start"]) == ExitCode.USAGE
+    assert 'there is neither "greenpool.yaml" nor' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["sample", "reference"])
+def test_generate_prints_text(what: str, capsys: pytest.CaptureFixture[str]):
+    assert cli.run(["generate", f"--{what}"]) == ExitCode.DONE
+    assert "query_wait_timeout" in capsys.readouterr().out
+
+
+def test_generated_sample_can_be_checked(capsys: pytest.CaptureFixture[str]):
+    cli.run(["generate", "--sample"])
+    Path("sample.yaml").write_text(capsys.readouterr().out)
+    assert cli.run(["check", "sample.yaml"]) == ExitCode.DONE
+
+
+def test_pid_file_comes_from_the_option_or_the_configuration(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[tuple[Path, bool]] = []
+    monkeypatch.setattr(command, "stop", lambda pid_file, now: asked.append((pid_file, now)))
+    assert cli.run(["stop", "--pid-file", "other.pid"]) == ExitCode.DONE
+    Path("greenpool.yaml").write_text(GOOD)
+    assert cli.run(["stop", "--now"]) == ExitCode.DONE
+    assert asked == [(directory / "other.pid", False), (directory / "greenpool.pid", True)]
+
+
+def test_default_files_are_tried_in_order(directory: Path):
+    with pytest.raises(Exception, match="there is neither"):
+        paths.find_config(None)
+    (directory / "etc.yaml").write_text(GOOD)
+    assert paths.find_config(None) == directory / "etc.yaml"
+    Path("greenpool.yaml").write_text(GOOD)
+    assert paths.find_config(None) == directory / "greenpool.yaml"
+
+
+def test_configuration_without_a_pid_file_is_said(capsys: pytest.CaptureFixture[str]):
+    Path("greenpool.yaml").write_text(GOOD.replace(", pid_file: greenpool.pid", ""))
+    assert cli.run(["status"]) == ExitCode.USAGE
+    assert "general.pid_file is not set" in capsys.readouterr().err
+
+
+def test_broken_configuration_does_not_keep_anyone_from_stop(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[Path] = []
+    monkeypatch.setattr(command, "stop", lambda pid_file, now: asked.append(pid_file))
+    Path("greenpool.yaml").write_text(GOOD.replace("port: 6543", "prot: 0"))
+    assert cli.run(["stop"]) == ExitCode.DONE
+    assert asked == [directory / "greenpool.pid"]
+
+
+@pytest.mark.parametrize("text", ["general: [", "general: {port: 1}", "7", "general: 7"])
+def test_configuration_without_any_pid_file_is_an_error(text: str):
+    Path("greenpool.yaml").write_text(text)
+    assert cli.run(["stop"]) == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("error", [ControlError("it is gone"), StartupError("it is gone")])
+def test_errors_end_in_one_line_and_exit_code_1(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def fail(pid_file: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(command, "status", fail)
+    assert cli.run(["status", "--pid-file", "x"]) == ExitCode.FAILED
+    assert capsys.readouterr().err == "greenpool: it is gone\n"
