@@ -29,7 +29,7 @@ from greenpool.demo.load import Target, read_figures
 WARM_UP_S = 1
 """pgbench's shortest reporting interval: its first report begins the window."""
 
-_REST_S = 1
+_REST_S = 0.4
 _PATIENCE_S = 60
 """How much longer than planned a run may take (many logins) before it is called stuck."""
 
@@ -126,6 +126,11 @@ def percentile(ordered: Sequence[int], share: float) -> int:
     return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
 
 
+def run_s(seconds: float) -> int:
+    """Return how long pgbench runs for a window of so many seconds; it counts in whole ones."""
+    return math.ceil(WARM_UP_S + seconds + _REST_S)
+
+
 def read_latencies(lines: Iterator[str], start_s: float, end_s: float) -> list[int]:
     """Read pgbench's log: the latencies (us), sorted, of what ended within the window.
 
@@ -143,10 +148,9 @@ def read_latencies(lines: Iterator[str], start_s: float, end_s: float) -> list[i
 
 
 def _options(case: Case, directory: Path, seconds: float, share: float) -> list[str]:
-    total_s = WARM_UP_S + seconds + _REST_S
     options = ["-n", "-M", case.mode.value, "-c", str(case.clients)]
     options += ["-j", "1" if case.clients == 1 else "2", "-P", str(WARM_UP_S)]
-    options += ["-T", str(math.ceil(total_s)), "--log", "--log-prefix", str(directory / "log")]
+    options += ["-T", str(run_s(seconds)), "--log", "--log-prefix", str(directory / "log")]
     if share < 1:
         options += ["--sampling-rate", str(share)]
     if case.script.text is None:

@@ -18,7 +18,7 @@ import pytest
 from benchmarks import cpu, figures, record, table
 from benchmarks.errors import BenchError, PlanError
 from benchmarks.plan import QUICK, Case, Mode, Script, make_plan, positive, read_list
-from benchmarks.run import Sample, Window, measure, percentile, read_latencies, summarize
+from benchmarks.run import Sample, Window, measure, percentile, read_latencies, run_s, summarize
 from benchmarks.speed import order
 from greenpool.demo.load import Target
 
@@ -101,9 +101,9 @@ def test_plan_combines_everything_and_keeps_client_counts_together() -> None:
 
 
 def test_quick_ends_within_three_minutes() -> None:
-    """A run takes its seconds, rounded up with two seconds around them; starting takes about 10."""
+    """Four contenders; half a second around each run, and ten to start everything."""
     runs = len(QUICK.scripts) * len(QUICK.modes) * len(QUICK.clients) * QUICK.rounds * 4
-    assert 10 + runs * (int(QUICK.seconds + 0.99) + 1.5) < 180
+    assert 10 + runs * (run_s(QUICK.seconds) + 0.5) < 150
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "", "1,,2"])
