@@ -1,0 +1,51 @@
+"""The end of a client that the engine served: log it, close it, give back its row.
+
+Runs in the hub for most clients: an idle client that leaves costs no greenlet either.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import gevent
+from gevent import socket
+
+from greenpool.engine import now_ns, reason_text
+from greenpool.records import Event, Reason
+from greenpool.worker.sockets import take_leave
+from greenpool.worker.state import Worker
+
+log = logging.getLogger(__name__)
+
+_NS_PER_S = 1_000_000_000
+
+# The client itself ended it: there is nothing left to say that a reset could destroy.
+_OWN_WISH = frozenset({Reason.CLIENT_TERMINATE, Reason.CLIENT_EOF, Reason.CLIENT_IO})
+
+
+def on_event(worker: Worker, event: Event) -> None:
+    """Take leave of one client. Runs in the hub. Switches: no."""
+    client, reason = event.client, Reason(event.detail)
+    is_own = worker.clients.is_own(client)
+    fd = worker.clients.remove(client)
+    if worker.config.general.log_client_disconnections and not is_own:
+        _log(worker, client, reason)
+    worker.engine.forget(client)
+    if reason not in _OWN_WISH:
+        gevent.spawn(take_leave, socket.socket(fileno=fd))
+    elif worker.config.general.tcp_so_linger_s:
+        worker.threads.spawn(os.close, fd)  # close(2) waits for SO_LINGER, nonblocking or not
+    else:
+        os.close(fd)
+
+
+def _log(worker: Worker, client: int, reason: Reason) -> None:
+    row = worker.segment.client_row(client)
+    if row is None:
+        return
+    log.info(
+        "client %s@%s %s: left: %s; connected %.3f s, transactions %d, queries %d",
+        *(row.user, row.database, row.address, reason_text(reason)),
+        *((now_ns() - row.connected_ns) / _NS_PER_S, row.xacts, row.queries),
+    )

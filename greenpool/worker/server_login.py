@@ -1,0 +1,163 @@
+"""Open a server connection: connect, log in, give it to the engine. One greenlet a connection.
+
+Law: every place that the engine gave away with an OPEN event goes back to it, by `server_opened`
+or by `server_failed`. While PostgreSQL cannot be reached its clients wait (query_wait_timeout),
+and the next attempts are spread out; what PostgreSQL itself refuses, its clients are told in
+PostgreSQL's words, unless other servers of the pool still work.
+Partner: `protocol/server_login.py`, the machine without a socket.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+
+import gevent
+from gevent import socket
+
+from greenpool.errors import EngineError, GreenpoolError, ReportedError
+from greenpool.protocol.errors import ErrorFields, SqlState
+from greenpool.protocol.server_login import LoginState, ServerGreeting, ServerLogin
+from greenpool.records import Event, Reason
+from greenpool.worker import dial
+from greenpool.worker.pools import PoolEntry
+from greenpool.worker.state import Worker
+
+log = logging.getLogger(__name__)
+
+LIFETIME_JITTER = 0.2
+"""Server lifetimes vary by this share, so that a pool opened at once does not end at once."""
+
+_RECV_BYTES = 16384
+_NS_PER_MS = 1_000_000
+
+# PostgreSQL starts, stops or recovers: the same question will soon have another answer.
+_PASSING = frozenset(
+    {SqlState.CANNOT_CONNECT_NOW, SqlState.ADMIN_SHUTDOWN, SqlState.CRASH_SHUTDOWN}
+)
+
+
+class LoginRefused(GreenpoolError):
+    """PostgreSQL answered with an error, or asked for what we do not have."""
+
+    def __init__(self, fields: ErrorFields) -> None:
+        super().__init__(f"{fields.message} ({fields.sqlstate})")
+        self.fields = fields
+
+
+def on_event(worker: Worker, event: Event) -> None:
+    """Open the server that the engine asks for. Greenlet. Switches: yes."""
+    entry = worker.pools.at(event.pool)
+    if entry is None:
+        worker.engine.server_failed(event.pool, event.slot)
+        return
+    try:
+        # The place is kept meanwhile: were it free, the engine would ask again at once.
+        gevent.sleep(entry.backoff.left_s(worker.now_s()))
+        sock, greeting = _log_in(worker, entry)
+    except (LoginRefused, ReportedError, OSError) as exc:
+        worker.engine.server_failed(event.pool, event.slot)
+        _on_failure(worker, entry, exc)
+    except BaseException:
+        worker.engine.server_failed(event.pool, event.slot)
+        raise
+    else:
+        entry.backoff.succeed()
+        entry.parameters = greeting.parameters
+        _give(worker, entry, event, sock, greeting)
+
+
+def _log_in(worker: Worker, entry: PoolEntry) -> tuple[socket.socket, ServerGreeting]:
+    """Connect and log in within connect_timeout, as a whole."""
+    deadline = gevent.Timeout(entry.pool.connect_timeout_ms / 1000)
+    try:
+        with deadline:
+            sock = dial.connect(entry.pool, worker.config.general)
+            try:
+                return sock, _converse(sock, _machine(worker, entry))
+            except BaseException:  # a deadline is not an Exception
+                sock.close()
+                raise
+    except gevent.Timeout as exc:
+        if exc is not deadline:
+            raise
+        address = dial.address_of(entry.pool)
+        raise dial.ConnectFailed(
+            f'login to server at "{address}" failed: timeout expired'
+        ) from None
+
+
+def _machine(worker: Worker, entry: PoolEntry) -> ServerLogin:
+    parameters = dict(entry.user.startup_parameters)
+    if entry.pool.application_name is not None:
+        parameters["application_name"] = entry.pool.application_name
+    return ServerLogin(
+        entry.server_user,
+        entry.pool.server_database,
+        parameters,
+        entry.credential,
+        derive=worker.keys,
+    )
+
+
+def _converse(sock: socket.socket, login: ServerLogin) -> ServerGreeting:
+    """Carry bytes between the socket and the machine until the login has ended."""
+    out = login.start()
+    while login.greeting is None:
+        if out:
+            sock.sendall(out)
+        data = sock.recv(_RECV_BYTES)
+        if not data:
+            raise dial.ConnectFailed("server closed the connection during login")
+        out = login.feed(data)
+        if login.state is LoginState.FAILED and login.error is not None:
+            raise LoginRefused(login.error)
+    if login.take_rest():
+        raise dial.ConnectFailed("server sent more than its greeting at login")
+    return login.greeting
+
+
+def _give(
+    worker: Worker, entry: PoolEntry, event: Event, sock: socket.socket, greeting: ServerGreeting
+) -> None:
+    jitter = random.uniform(1 - LIFETIME_JITTER, 1 + LIFETIME_JITTER)
+    lifetime_ns = int(entry.user.server_lifetime_ms * jitter) * _NS_PER_MS
+    address = dial.address_of(entry.pool)
+    fd = sock.detach()
+    try:
+        worker.engine.server_opened(
+            *(event.pool, event.slot, fd, greeting.backend_pid, greeting.cancel_key),
+            *(lifetime_ns, address),
+        )
+    except EngineError as exc:  # it has freed the place itself
+        socket.socket(fileno=fd).close()
+        log.error("%s: cannot use a new server: %s", entry, exc)
+        return
+    log.debug("%s: server %d open, backend %d", entry, event.slot, greeting.backend_pid)
+
+
+def _on_failure(
+    worker: Worker, entry: PoolEntry, exc: LoginRefused | ReportedError | OSError
+) -> None:
+    now_s = worker.now_s()
+    entry.backoff.fail(now_s)
+    if entry.is_news(str(exc), now_s):
+        log.error("%s: cannot open a server: %s", entry, exc)
+    refusal = _final_words(exc)
+    if refusal is not None and not _has_servers(worker, entry.index):
+        worker.engine.refuse(entry.index, Reason.LOGIN_FAILED, *refusal)
+
+
+def _final_words(exc: LoginRefused | ReportedError | OSError) -> tuple[str, str] | None:
+    """Return SQLSTATE and message to tell clients; None: it may pass, let them wait."""
+    if isinstance(exc, LoginRefused):
+        is_passing = exc.fields.sqlstate in _PASSING
+        return None if is_passing else (exc.fields.sqlstate, exc.fields.message)
+    if isinstance(exc, ReportedError) and not isinstance(exc, dial.ConnectFailed):
+        return exc.sqlstate, exc.message
+    return None
+
+
+def _has_servers(worker: Worker, index: int) -> bool:
+    row = worker.segment.pool_row(index)
+    return row is not None and row.sv_active + row.sv_idle > 0

@@ -1,0 +1,301 @@
+"""The life of one client until the engine has it, in one greenlet.
+
+    accepted -> startup packets -> row claimed -> authenticated -> welcomed -> engine.serve
+                  |                    |              |                |
+                  +-> CancelRequest    +-> 53300      +-> 28P01        +-> the admin console stays
+
+The greenlet ends with `engine.serve`: an idle client shall cost no Python stack. Its goodbye comes
+as an event (`goodbye.py`). Law: whoever owns the descriptor closes it, so `run` does until it is
+the client table's; a client is told why it is refused, with PostgreSQL's words and SQLSTATE.
+Source: "Message Flow > Start-up".
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+
+import gevent
+from gevent import socket
+
+from greenpool.admin import session as admin_session
+from greenpool.admin.welcome import ADMIN_DATABASES, WELCOME_PARAMETERS
+from greenpool.auth.client_auth import AuthMethod, AuthState, ClientAuthenticator
+from greenpool.auth.secret import Credential, Secret, prepare_secret
+from greenpool.config import DEFAULT_ADMIN_PASSWORD
+from greenpool.errors import GreenpoolError, ReportedError
+from greenpool.protocol import backend
+from greenpool.protocol.errors import (
+    ClientError,
+    ErrorFields,
+    Severity,
+    SqlState,
+    database_does_not_exist,
+    password_authentication_failed,
+)
+from greenpool.protocol.startup import (
+    CancelRequest,
+    EncryptionRequest,
+    Replication,
+    StartupMessage,
+    StartupReader,
+)
+from greenpool.worker import cancel, welcome
+from greenpool.worker.pools import PoolEntry
+from greenpool.worker.sockets import peer_name, take_leave
+from greenpool.worker.startup_state import SessionState
+from greenpool.worker.state import Worker
+
+log = logging.getLogger(__name__)
+
+SHORT_KEY_BYTES = 4
+LONG_KEY_BYTES = 32
+"""Cancel keys: what protocol 3.0 can carry, and what PostgreSQL 18 makes for 3.2."""
+
+_RECV_BYTES = 8192
+
+
+class Disconnected(GreenpoolError):
+    """The client has gone before its login was complete."""
+
+
+class LoginTimeout(BaseException):
+    """client_login_timeout is over; thrown into the greenlet, caught in `Session.run`."""
+
+
+class Session:
+    """One client from accept to `engine.serve`, or to its refusal. Make it, then `run` it."""
+
+    __slots__ = (
+        "_address",
+        "_client",
+        "_early",
+        "_on_time_out",
+        "_sock",
+        "_unsent",
+        "_who",
+        "_worker",
+    )
+
+    def __init__(self, worker: Worker, sock: socket.socket) -> None:
+        self._worker = worker
+        self._sock = sock
+        self._address = peer_name(sock)
+        self._who = f"client {self._address}"
+        self._client = 0  # its row, while it is this session's to give back
+        self._early = b""  # received and not read yet
+        self._unsent = b""  # leaves with whatever is said next: one segment, and always in order
+        self._on_time_out: ClientError | None = None
+
+    def run(self) -> None:
+        """Live it. The outermost frame of the greenlet; raises nothing."""
+        try:
+            self._live()
+        except LoginTimeout:
+            self._refuse(self._on_time_out)
+        except ClientError as exc:
+            self._refuse(exc)
+        except ReportedError as exc:
+            self._refuse(_as_client_error(exc))
+        except (Disconnected, OSError) as exc:
+            log.debug("%s: gone during login: %s", self._who, exc)
+        except Exception:
+            log.exception("%s: login failed by an error that nobody expected", self._who)
+            self._refuse(ClientError(Severity.FATAL, SqlState.INTERNAL_ERROR, "internal error"))
+        finally:
+            if self._client:
+                self._worker.engine.forget(self._client)
+            self._sock.close()  # detached by now if all went well
+
+    # ---- the phases ------------------------------------------------------------------------
+
+    def _live(self) -> None:
+        timeout_s = self._worker.config.general.client_login_timeout_ms / 1000
+        with gevent.Timeout(timeout_s, LoginTimeout()):
+            first = self._read_startup()
+            if isinstance(first, CancelRequest):
+                cancel.on_request(self._worker, first)
+                return
+            go_on = self._log_in(first)
+        go_on()
+
+    def _read_startup(self) -> StartupMessage | CancelRequest:
+        """Read until it is clear what this is; encryption is not offered yet."""
+        reader = StartupReader(self._worker.config.general.max_startup_packet_bytes)
+        data = b""
+        while True:
+            event = reader.feed(data)
+            if isinstance(event, EncryptionRequest):
+                self._sock.sendall(event.REFUSAL)
+            elif event is not None:
+                self._early = reader.take_rest()
+                return event
+            data = self._receive()
+
+    def _log_in(self, startup: StartupMessage) -> Callable[[], None]:
+        """Authenticate and welcome; return what then takes the client over, without deadline."""
+        self._who = f"client {startup.user}@{startup.database} {self._address}"
+        self._on_time_out = ClientError(
+            Severity.FATAL, SqlState.QUERY_CANCELED, "canceling authentication due to timeout"
+        )
+        if startup.replication is not Replication.NONE:
+            raise ClientError(
+                Severity.FATAL,
+                SqlState.FEATURE_NOT_SUPPORTED,
+                "replication connections are not supported yet",
+                "Connect to PostgreSQL directly.",
+            )
+        self._unsent = startup.negotiation()
+        is_admin = startup.database in ADMIN_DATABASES
+        self._enter(startup, is_admin)
+        return self._log_in_admin(startup) if is_admin else self._log_in_client(startup)
+
+    def _enter(self, startup: StartupMessage, is_admin: bool) -> None:
+        """Claim a row; the admin may use those kept back, to see why everyone else may not."""
+        admin_name = self._worker.config.general.admin_username
+        may_use_reserve = is_admin and startup.user == admin_name
+        engine = self._worker.engine
+        self._client = engine.enter(may_use_reserve, self._address)
+        if not self._client:
+            raise ClientError(
+                Severity.FATAL, SqlState.TOO_MANY_CONNECTIONS, "sorry, too many clients already"
+            )
+        application = startup.parameters.get("application_name", "")
+        engine.names(self._client, startup.user, startup.database, application)
+
+    # ---- a client of a pool ----------------------------------------------------------------
+
+    def _log_in_client(self, startup: StartupMessage) -> Callable[[], None]:
+        entry = self._worker.pools.find(startup.database, startup.user)
+        self._authenticate_for(entry, startup)
+        if entry is None:
+            raise database_does_not_exist(startup.database)
+        state = welcome.state_for(self._worker, entry, startup.settings())
+        if self._worker.pools.at(entry.index) is None:  # a reload has been quicker
+            raise ClientError(Severity.FATAL, SqlState.ADMIN_SHUTDOWN, "the pool has been removed")
+        self._welcome(startup, state.statuses)
+        return lambda: self._hand_over(entry, state)
+
+    def _authenticate_for(self, entry: PoolEntry | None, startup: StartupMessage) -> None:
+        """Authenticate as a user of the pool, or of any pool when the database is unknown.
+
+        Raises: ClientError, the same for an unknown user and a wrong password.
+        """
+        user, pools = startup.user, self._worker.pools
+        known = entry
+        if known is None and not pools.has_database(startup.database):
+            known = pools.of_user(user)
+        if known is None:
+            self._authenticate(AuthMethod.SCRAM_SHA_256, user, None)
+            raise password_authentication_failed(user)
+        secret = known.secret(self._worker.boot_secret, self._worker.keys)
+        method = AuthMethod.TRUST if known.is_trusting else AuthMethod.MD5
+        known.pass_on(self._authenticate(method, user, secret))
+
+    def _hand_over(self, entry: PoolEntry, state: SessionState) -> None:
+        """Give the client to the engine. From here on its descriptor is the table's to close."""
+        worker, client, early = self._worker, self._client, self._early
+        fd = self._sock.detach()
+        worker.clients.add(client, fd)
+        self._client = 0
+        try:
+            worker.engine.serve(client, entry.index, fd, state.hash, state.sql, early)
+        except BaseException:
+            worker.clients.remove(client)
+            worker.engine.forget(client)
+            os.close(fd)
+            raise
+
+    # ---- the admin -------------------------------------------------------------------------
+
+    def _log_in_admin(self, startup: StartupMessage) -> Callable[[], None]:
+        self._authenticate_admin(startup.user)
+        statuses = (backend.parameter_status(*each) for each in WELCOME_PARAMETERS.items())
+        self._welcome(startup, b"".join(statuses))
+        return self._serve_admin
+
+    def _authenticate_admin(self, user: str) -> None:
+        general = self._worker.config.general
+        password, is_local = general.admin_password, self._sock.family == socket.AF_UNIX
+        if user != general.admin_username:
+            self._authenticate(AuthMethod.SCRAM_SHA_256, user, None)
+            raise password_authentication_failed(user)
+        if not is_local and password in ("", DEFAULT_ADMIN_PASSWORD):
+            raise ClientError(
+                Severity.FATAL,
+                SqlState.INVALID_AUTHORIZATION_SPECIFICATION,
+                "the admin console is closed to the network",
+                'Set admin_password to something other than "admin", or use the UNIX socket.',
+            )
+        if not password:
+            self._authenticate(AuthMethod.TRUST, user, None)
+            return
+        secret = prepare_secret(password, user, self._worker.boot_secret, self._worker.keys)
+        self._authenticate(AuthMethod.MD5, user, secret)
+
+    def _serve_admin(self) -> None:
+        """Stay: the console is spoken here, in Python."""
+        reason = admin_session.serve(
+            self._sock, self._worker.console, self._early, lambda: gevent.sleep(0)
+        )
+        if self._worker.config.general.log_client_disconnections:
+            log.info("%s: left: %s", self._who, reason.name.lower().replace("_", " "))
+        take_leave(self._sock)
+
+    # ---- steps of both ---------------------------------------------------------------------
+
+    def _authenticate(
+        self, method: AuthMethod, user: str, secret: Secret | None
+    ) -> Credential | None:
+        """Run the exchange; AuthenticationOk is then unsent, to leave with what follows it."""
+        exchange = ClientAuthenticator(method, user, secret, self._worker.auth)
+        self._unsent += exchange.start()
+        while exchange.state is not AuthState.SUCCEEDED:
+            self._send(b"")
+            data, self._early = self._early, b""
+            self._unsent += exchange.feed(data or self._receive())
+        self._early += exchange.take_rest()
+        return exchange.credential
+
+    def _welcome(self, startup: StartupMessage, statuses: bytes) -> None:
+        length = LONG_KEY_BYTES if startup.takes_long_cancel_keys else SHORT_KEY_BYTES
+        key = self._worker.engine.client_key(self._client, length)
+        key_data = backend.backend_key_data(self._client, key)
+        self._send(statuses + key_data + backend.ready_for_query())
+        if self._worker.config.general.log_client_connections:
+            application = startup.parameters.get("application_name") or "-"
+            log.info("%s: logged in as %d, application %s", self._who, self._client, application)
+
+    def _send(self, data: bytes) -> None:
+        data, self._unsent = self._unsent + data, b""
+        if data:
+            self._sock.sendall(data)
+
+    def _receive(self) -> bytes:
+        data: bytes = self._sock.recv(_RECV_BYTES)
+        if not data:
+            raise Disconnected("it closed the connection")
+        return data
+
+    def _refuse(self, error: ClientError | None) -> None:
+        """Say why, as far as the client listens. None: it has not said enough to be answered."""
+        if error is None:
+            log.info("%s: no startup packet within client_login_timeout", self._who)
+            return
+        log.info("%s: refused: %s (%s)", self._who, error, error.fields.sqlstate)
+        try:
+            self._sock.settimeout(1.0)
+            self._send(error.response())
+        except OSError as exc:
+            log.debug("%s: gone before it was told: %s", self._who, exc)
+            return
+        take_leave(self._sock)
+
+
+def _as_client_error(exc: ReportedError) -> ClientError:
+    error = ClientError(Severity.FATAL, SqlState.INTERNAL_ERROR, exc.message)
+    error.fields = ErrorFields(
+        (("S", "FATAL"), ("V", "FATAL"), ("C", exc.sqlstate), ("M", exc.message))
+    )
+    return error

@@ -1,0 +1,86 @@
+"""What the parts of one worker share. Runs after the fork; one hub, one thread, no locks.
+
+Law: nothing here waits. Parts get the `Worker` and reach each other only through it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gevent.threadpool import ThreadPool
+
+from greenpool.admin.console import Console
+from greenpool.auth.client_auth import AuthContext
+from greenpool.config import Config
+from greenpool.worker.keys import KeyCache
+from greenpool.worker.pools import PoolDirectory
+
+if TYPE_CHECKING:  # the parts can be tested with an engine that is none
+    from greenpool.engine import Engine, Segment
+
+
+class ClientTable:
+    """The descriptors of clients that the engine serves, by client number.
+
+    An idle client costs this side a dictionary entry and nothing else: its names and times stand
+    in its row of the shared segment.
+    """
+
+    __slots__ = ("_fds", "_own")
+
+    def __init__(self) -> None:
+        self._fds: dict[int, int] = {}
+        self._own: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._fds)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(tuple(self._fds))
+
+    def add(self, client: int, fd: int, *, is_own: bool = False) -> None:
+        """Note a client; `is_own`: it is greenpool itself that asks, which is not worth a log."""
+        if client in self._fds:
+            raise AssertionError(f"client {client} is served already")
+        self._fds[client] = fd
+        if is_own:
+            self._own.add(client)
+
+    def is_own(self, client: int) -> bool:
+        """Whether greenpool itself is this client."""
+        return client in self._own
+
+    def remove(self, client: int) -> int:
+        """Forget a client, return its descriptor."""
+        self._own.discard(client)
+        return self._fds.pop(client)
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker process: its engine, its configuration, its pools, its clients."""
+
+    index: int
+    engine: Engine
+    segment: Segment
+    config: Config
+    console: Console
+    threads: ThreadPool
+    boot_secret: bytes = field(repr=False)
+    pools: PoolDirectory = field(default_factory=PoolDirectory)
+    clients: ClientTable = field(default_factory=ClientTable)
+    keys: KeyCache = field(init=False)
+    auth: AuthContext = field(init=False)
+    is_draining: bool = False
+
+    def __post_init__(self) -> None:
+        self.keys = KeyCache(self.threads)
+        self.auth = AuthContext(self.boot_secret, self.keys)
+
+    @staticmethod
+    def now_s() -> float:
+        """Return the clock of back-offs and durations."""
+        return time.monotonic()

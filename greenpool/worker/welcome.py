@@ -1,0 +1,71 @@
+"""What a client needs to know of PostgreSQL, and PostgreSQL of the client, before it is served.
+
+Most logins find everything remembered and ask nobody: the pool's parameters from an earlier
+login, the state from an earlier client with the same settings. Otherwise the pool is asked
+(`probe.py`), once for all clients that want to know the same.
+Partner: `startup_state.py`, which is the pure part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import gevent
+from gevent.event import AsyncResult
+
+from greenpool.errors import GreenpoolError
+from greenpool.worker import probe, startup_state
+from greenpool.worker.pools import PoolEntry
+from greenpool.worker.startup_state import SessionState
+from greenpool.worker.state import Worker
+
+
+def state_for(worker: Worker, entry: PoolEntry, settings: Mapping[str, str]) -> SessionState:
+    """Return the state for a client's startup settings.
+
+    Switches: maybe; the caller has a deadline. Raises: ClientError, PostgreSQL's own where it
+    refuses a setting or no server can be had.
+    """
+    state = entry.states.get(settings)
+    if state is None:
+        state = _find_out(worker, entry, settings)
+        entry.states.put(settings, state)
+    return state
+
+
+def _find_out(worker: Worker, entry: PoolEntry, settings: Mapping[str, str]) -> SessionState:
+    defaults = _defaults(worker, entry)
+    fixed = frozenset({"application_name"} if entry.pool.application_name is not None else ())
+    wanted = startup_state.wanted_settings(settings, defaults, fixed)
+    if not startup_state.is_self_evident(wanted):
+        rows = probe.ask(worker, entry, startup_state.question(wanted))
+        wanted = startup_state.understood(wanted, rows)
+    return startup_state.make_state(wanted, defaults, worker.boot_secret)
+
+
+def _defaults(worker: Worker, entry: PoolEntry) -> Mapping[str, str]:
+    """Return what fresh servers of the pool report: as remembered, or else by asking one."""
+    while entry.parameters is None:
+        if entry.asking is None:
+            entry.asking = AsyncResult()
+            gevent.spawn(_ask_defaults, worker, entry, entry.asking)
+        answer = entry.asking.get()
+        if isinstance(answer, GreenpoolError):
+            raise answer
+    return entry.parameters
+
+
+def _ask_defaults(worker: Worker, entry: PoolEntry, answer: AsyncResult) -> None:
+    """Greenlet: ask for all who wait, whoever of them gives up meanwhile."""
+    error: GreenpoolError | None = None
+    try:
+        rows = probe.ask(worker, entry, startup_state.question({}))
+        # A login may have told meanwhile, and better than we can ask.
+        entry.parameters = entry.parameters or startup_state.reported(rows)
+    except GreenpoolError as exc:
+        error = exc
+    except OSError as exc:
+        error = GreenpoolError(f"cannot ask the pool: {exc}")
+    finally:
+        entry.asking = None
+        answer.set(error)

@@ -1,0 +1,36 @@
+"""Fixtures: a worker whose engine is a fake, and no greenlet left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from greenpool.config import Config
+from tests.unit.worker.fakes import FakedWorker, make_config, make_worker, served_fds
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return make_config(tmp_path)
+
+
+@pytest.fixture
+def worker(config: Config) -> Iterator[FakedWorker]:
+    worker = make_worker(config)
+    with served_fds(worker):
+        yield worker
+
+
+@pytest.fixture(autouse=True)
+def no_greenlet_is_left() -> Iterator[None]:
+    spawned: list[gevent.Greenlet] = []
+    gevent.Greenlet.add_spawn_callback(spawned.append)
+    yield
+    gevent.Greenlet.remove_spawn_callback(spawned.append)
+    gevent.joinall(spawned, timeout=2)
+    left = [each for each in spawned if not each.dead]
+    gevent.killall(left)
+    assert not left

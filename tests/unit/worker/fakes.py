@@ -1,0 +1,212 @@
+"""Stand-ins for the engine and the segment, and a worker made of them; bytes are real."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent import socket
+
+from greenpool.admin.console import Console
+from greenpool.config import Config, load
+from greenpool.protocol.errors import ErrorFields
+from greenpool.protocol.frame import FrameReader
+from greenpool.protocol.message import BackendType, Message
+from greenpool.records import CancelTarget, ClientRow, ClientState, Event, EventKind, Result
+from greenpool.worker.state import Worker
+
+MD5_OF_ADA = "md5" + "0" * 32
+
+CONFIG = """
+general:
+  workers: 2
+  client_login_timeout: 2s
+  admin_password: {admin_password}
+  max_connections: 10
+pools:
+  shop:
+    server_port: {port}
+    connect_timeout: 1s
+    cancel_wait_timeout: 1s
+    users:
+      - {{username: ada, pool_size: 3}}
+      - {{username: bob, password: builder, min_pool_size: 1}}
+      - {{username: cyd, password: "{md5}"}}
+      - {{username: dan, password: "{scram}", min_pool_size: 1}}
+  till:
+    server_port: {port}
+    application_name: till-servers
+    startup_parameters: {{work_mem: 5MB}}
+    users: [{{username: ada}}]
+"""
+SCRAM = "SCRAM-SHA-256$4096:" + "A" * 22 + "==$" + "B" * 43 + "=:" + "C" * 43 + "="
+
+
+def make_config(
+    directory: Path, *, port: int = 1, admin_password: str = "pa55", without: str = ""
+) -> Config:
+    """Load CONFIG; `without` is a line to leave out."""
+    text = CONFIG.format(port=port, admin_password=admin_password, md5=MD5_OF_ADA, scram=SCRAM)
+    lines = [line for line in text.splitlines() if not without or without not in line]
+    path = directory / "greenpool.yaml"
+    path.write_text("\n".join(lines))
+    return load(path, {})
+
+
+def indices_of(config: Config) -> dict[tuple[str, str], int]:
+    names = [(pool.name, user) for pool in config.pools.values() for user in pool.users]
+    return {name: index for index, name in enumerate(names)}
+
+
+class FakeEngine:
+    """Keeps what it is told; `answers` to a probe are given by `on_serve`."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.served: dict[int, tuple[Any, ...]] = {}
+        self.rows_free = 10
+        self.reserve_free = 10
+        self.clients = 0
+        self.on_serve: Any = None
+        self.cancel_answer: CancelTarget | Result = Result.ENOENT
+        self.events: list[list[Event]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: Any) -> None:
+            self.calls.append((name, *args))
+
+        return call
+
+    def named(self, name: str) -> list[tuple[Any, ...]]:
+        return [call[1:] for call in self.calls if call[0] == name]
+
+    def enter(self, reserve: bool, address: str) -> int:
+        self.calls.append(("enter", reserve, address))
+        if self.rows_free:
+            self.rows_free -= 1
+        elif reserve and self.reserve_free:
+            self.reserve_free -= 1
+        else:
+            return 0
+        self.clients += 1
+        return self.clients
+
+    def client_key(self, client: int, length: int) -> bytes:
+        return bytes([client]) * length
+
+    def serve(self, client: int, *rest: Any) -> None:
+        self.served[client] = rest
+        if self.on_serve is not None:
+            self.on_serve(client, *rest)
+
+    def cancel_start(self, client: int, key: bytes) -> CancelTarget | Result:
+        self.calls.append(("cancel_start", client, key))
+        return self.cancel_answer
+
+    def place(self) -> int:
+        return 0
+
+    def step(self) -> list[Event]:
+        return self.events.pop(0) if self.events else []
+
+
+class FakeSegment:
+    def __init__(self) -> None:
+        self.pools: dict[int, Any] = {}
+        self.slots: dict[tuple[int, int], Any] = {}
+        self.clients: dict[int, ClientRow] = {}
+
+    def pool_rows(self) -> list[Any]:
+        return list(self.pools.values())
+
+    def pool_row(self, index: int) -> Any:
+        return self.pools.get(index)
+
+    def slot_row(self, pool: int, slot: int) -> Any:
+        return self.slots.get((pool, slot))
+
+    def client_row(self, client: int) -> ClientRow | None:
+        return self.clients.get(client)
+
+
+class FakedWorker(Worker):
+    """A worker whose engine and segment are the ones above."""
+
+    if TYPE_CHECKING:
+        engine: Any
+        segment: Any
+
+
+def make_worker(config: Config) -> FakedWorker:
+    segment: Any = FakeSegment()
+    engine: Any = FakeEngine()
+    worker = FakedWorker(
+        index=0,
+        engine=engine,
+        segment=segment,
+        config=config,
+        console=Console(segment, lambda: config, lambda _: None),
+        threads=gevent.get_hub().threadpool,
+        boot_secret=b"s" * 32,
+    )
+    worker.pools.apply(config, indices_of(config))
+    return worker
+
+
+def client_row(client: int, **fields: Any) -> ClientRow:
+    values: dict[str, Any] = {
+        "client": client,
+        "state": ClientState.GONE,
+        "worker": 0,
+        "pool": 1,
+        "slot": 0,
+        "wait_since_ns": 0,
+        "request_ns": 0,
+        "connected_ns": 0,
+        "xacts": 2,
+        "queries": 3,
+        "user": "ada",
+        "database": "shop",
+        "address": "10.0.0.1:5",
+        "application": "till",
+    }
+    return ClientRow(**{**values, **fields})
+
+
+def event(
+    kind: EventKind, *, client: int = 0, pool: int = 0, slot: int = 0, detail: int = 0
+) -> Event:
+    return Event(kind, client, pool, slot, detail)
+
+
+@contextmanager
+def served_fds(worker: Worker) -> Iterator[None]:
+    """Close at the end what the worker's clients have left open."""
+    try:
+        yield
+    finally:
+        for client in worker.clients:
+            with suppress(OSError):
+                os.close(worker.clients.remove(client))
+
+
+def read_all(sock: socket.socket) -> list[Message]:
+    """Read backend messages to the end of the stream."""
+    reader = FrameReader(BackendType)
+    messages: list[Message] = []
+    while data := sock.recv(65536):
+        messages += reader.feed(data)
+    assert reader.pending == 0
+    return messages
+
+
+def error_of(messages: list[Message]) -> tuple[str, str, str]:
+    """Return severity, SQLSTATE and text of the error that must stand last."""
+    assert messages, "nothing was said"
+    assert messages[-1].type is BackendType.ERROR_RESPONSE
+    fields = ErrorFields.parse(messages[-1].body)
+    return fields.severity, fields.sqlstate, fields.message

@@ -1,0 +1,160 @@
+"""The directory of pools: what is found, what a reload keeps and what it takes away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import gevent
+import pytest
+
+from greenpool.auth.secret import Md5Hash, PlainPassword, PlainSecret, ScramKeys
+from greenpool.config import Config
+from greenpool.worker.backoff import FIRST_S, MAX_S, Backoff
+from greenpool.worker.keys import KeyCache
+from greenpool.worker.pools import PoolDirectory, PoolEntry
+from tests.unit.worker.fakes import MD5_OF_ADA, indices_of
+
+KEYS = ScramKeys(b"c" * 32, b"s" * 32)
+
+
+@pytest.fixture
+def pools(config: Config) -> PoolDirectory:
+    pools = PoolDirectory()
+    pools.apply(config, indices_of(config))
+    return pools
+
+
+def at(pools: PoolDirectory, database: str, user: str) -> PoolEntry:
+    entry = pools.find(database, user)
+    assert entry is not None
+    return entry
+
+
+def changed_user(config: Config, user: str, **fields: Any) -> Config:
+    shop = config.pools["shop"]
+    users = {**shop.users, user: replace(shop.users[user], **fields)}
+    return replace(config, pools={**config.pools, "shop": replace(shop, users=users)})
+
+
+def test_pools_are_found_by_name_by_place_and_by_user(pools: PoolDirectory):
+    entry = at(pools, "shop", "bob")
+    assert pools.at(entry.index) is entry
+    assert pools.of_user("bob") is entry
+    assert str(entry) == "bob@shop"
+    assert pools.has_database("shop")
+    assert (pools.find("till", "bob"), pools.of_user("eve"), pools.at(99)) == (None, None, None)
+
+
+def test_user_of_several_pools_is_the_first_ones(pools: PoolDirectory):
+    assert pools.of_user("ada") is pools.find("shop", "ada")
+
+
+def test_same_configuration_keeps_what_was_learned(pools: PoolDirectory, config: Config):
+    entry = at(pools, "shop", "ada")
+    entry.parameters = {"TimeZone": "UTC"}
+    assert pools.apply(config, indices_of(config)) == []
+    assert pools.find("shop", "ada") is entry
+
+
+def test_changed_pool_forgets_what_servers_said(pools: PoolDirectory, config: Config):
+    at(pools, "shop", "ada").parameters = {"TimeZone": "UTC"}
+    pools.apply(changed_user(config, "ada", pool_size=5), indices_of(config))
+    assert at(pools, "shop", "ada").parameters is None
+
+
+def test_removed_pools_are_named(pools: PoolDirectory, config: Config):
+    rest = replace(config, pools={"shop": config.pools["shop"]})
+    gone = pools.apply(rest, indices_of(rest))
+    assert [entry.key for entry in gone] == [("till", "ada")]
+    assert pools.at(gone[0].index) is None
+
+
+@pytest.mark.parametrize(
+    ("user", "kind", "is_locked"),
+    [("ada", type(None), False), ("bob", PlainPassword, False), ("cyd", Md5Hash, False)],
+)
+def test_credential_comes_from_the_configuration(
+    pools: PoolDirectory, user: str, kind: type, is_locked: bool
+):
+    entry = at(pools, "shop", user)
+    assert isinstance(entry.credential, kind)
+    assert entry.is_locked is is_locked
+
+
+def test_scram_secret_opens_no_server_until_a_client_has_proved_it(
+    pools: PoolDirectory, config: Config
+):
+    entry = at(pools, "shop", "dan")
+    assert entry.is_locked
+    entry.pass_on(None)
+    assert entry.is_locked
+    entry.pass_on(KEYS)
+    assert (entry.credential, entry.is_locked) == (KEYS, False)
+    pools.apply(changed_user(config, "dan", pool_size=5), indices_of(config))
+    assert at(pools, "shop", "dan").credential == KEYS
+
+
+def test_keys_of_another_secret_are_not_kept(pools: PoolDirectory, config: Config):
+    at(pools, "shop", "dan").pass_on(KEYS)
+    pools.apply(changed_user(config, "dan", password=MD5_OF_ADA), indices_of(config))
+    assert at(pools, "shop", "dan").credential == Md5Hash(MD5_OF_ADA)
+
+
+def test_server_password_is_not_replaced_by_what_clients_prove(
+    pools: PoolDirectory, config: Config
+):
+    pools.apply(changed_user(config, "dan", server_password="own"), indices_of(config))
+    entry = at(pools, "shop", "dan")
+    entry.pass_on(KEYS)
+    assert entry.credential == PlainPassword("own")
+
+
+def test_secret_is_prepared_once(pools: PoolDirectory):
+    calls: list[str] = []
+
+    def derive(password: str, salt: bytes, iterations: int) -> ScramKeys:
+        calls.append(password)
+        return KEYS
+
+    entry = at(pools, "shop", "bob")
+    first = entry.secret(b"m", derive)
+    assert isinstance(first, PlainSecret)
+    assert entry.secret(b"m", derive) is first
+    assert calls == ["builder"]
+
+
+def test_same_failure_is_news_once_a_second(pools: PoolDirectory):
+    entry = at(pools, "shop", "ada")
+    assert entry.is_news("refused", 10.0)
+    assert not entry.is_news("refused", 10.9)
+    assert entry.is_news("other", 10.9)
+    assert entry.is_news("other", 12.0)
+
+
+def test_backoff_doubles_to_its_bound_and_forgets():
+    backoff = Backoff()
+    assert backoff.left_s(0.0) == 0.0
+    delays = []
+    for _ in range(8):
+        backoff.fail(100.0)
+        delays.append(backoff.left_s(100.0))
+    assert 0.75 * FIRST_S <= delays[0] <= 1.25 * FIRST_S
+    assert 0.75 * MAX_S <= delays[-1] <= 1.25 * MAX_S
+    assert backoff.left_s(100.0 + 2 * MAX_S) == 0.0
+    backoff.succeed()
+    assert backoff.left_s(100.0) == 0.0
+
+
+def test_keys_are_derived_once_and_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch):
+    calls: list[bytes] = []
+
+    def derive(password: str, salt: bytes, iterations: int) -> ScramKeys:
+        calls.append(salt)
+        return KEYS
+
+    monkeypatch.setattr("greenpool.worker.keys.derive_keys", derive)
+    keys = KeyCache(gevent.get_hub().threadpool, capacity=2)
+    for salt in (b"a", b"b", b"a", b"c", b"a"):
+        assert keys("pw", salt, 1) == KEYS
+    assert calls == [b"a", b"b", b"c", b"a"]
