@@ -9,12 +9,14 @@ import os
 import socket
 from collections.abc import Iterator
 from enum import IntEnum
+from typing import Any
 
 import pytest
+from greenpool._engine import ffi
 
 from greenpool import engine as binding
 from greenpool import records
-from greenpool.engine import Engine, Segment, ffi, now_ns, reason_text
+from greenpool.engine import Engine, Segment, now_ns, reason_text
 from greenpool.errors import EngineError
 from greenpool.records import (
     CancelTarget,
@@ -120,7 +122,7 @@ def test_enum_equals_the_one_in_c(enum: type[IntEnum], c_name: str, prefix: str)
     ],
 )
 def test_record_has_the_fields_of_the_struct(
-    record: type, c_name: str, ours: set[str], theirs: set[str]
+    record: Any, c_name: str, ours: set[str], theirs: set[str]
 ) -> None:
     in_c = {name for name, _ in ffi.typeof(f"struct {c_name}").fields}
     assert set(record.__slots__) - ours == in_c - theirs

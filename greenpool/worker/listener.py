@@ -1,0 +1,91 @@
+"""Accept clients, and have each served by the worker that should serve it.
+
+All workers accept from the same sockets. Before a byte is read the engine says who shall have the
+client, by measured load; another worker gets the descriptor and makes the session of it.
+Out of descriptors (EMFILE), StreamServer stops accepting for 10 ms to 1 s, which is no busy loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket as plain
+from collections.abc import Iterable
+
+from gevent import socket
+from gevent.pool import Group
+from gevent.server import StreamServer
+
+from greenpool.config import General
+from greenpool.protocol.errors import ClientError
+from greenpool.records import Event
+from greenpool.worker.session import Session
+from greenpool.worker.sockets import set_options
+from greenpool.worker.state import Worker
+
+log = logging.getLogger(__name__)
+
+LOGINS_PER_CONNECTION = 2
+"""Clients that may be logging in, as a multiple of max_connections: PostgreSQL's own bound on
+backends that have not authenticated yet."""
+
+
+class Listeners:
+    """The listening sockets of this worker, and the sessions that are logging in."""
+
+    __slots__ = ("_servers", "_sessions", "_worker")
+
+    def __init__(self, worker: Worker, listeners: Iterable[plain.socket]) -> None:
+        self._worker = worker
+        self._sessions = Group()
+        self._servers = [self._make_server(each) for each in listeners]
+
+    def __len__(self) -> int:
+        """Sessions that Python has in hand: logins, and the admin console's."""
+        return len(self._sessions)
+
+    def start(self) -> None:
+        """Accept from now on."""
+        self.set_options(self._worker.config.general)
+        for server in self._servers:
+            server.start()
+
+    def stop(self) -> None:
+        """Accept no more; this process's copies of the sockets are closed. Sessions go on."""
+        for server in self._servers:
+            server.close()
+        self._servers = []
+
+    def dismiss(self, error: ClientError) -> None:
+        """End all sessions that Python has in hand, with these words. Switches: no."""
+        self._sessions.kill(error, block=False)
+
+    def set_options(self, general: General) -> None:
+        """Set socket options for whoever is accepted from now on (they are inherited)."""
+        for server in self._servers:
+            set_options(server.socket, general)
+
+    def adopt(self, event: Event) -> None:
+        """Serve a client that another worker has accepted. Runs in the hub."""
+        self._begin(event.detail)
+
+    def _make_server(self, listener: plain.socket) -> StreamServer:
+        # spawn=None: `_route` is called in the hub; the server closes what it leaves open.
+        sock = socket.socket(fileno=listener.detach())
+        return StreamServer(sock, handle=self._route, spawn=None)
+
+    def _route(self, sock: socket.socket, _address: object) -> None:
+        """Decide who serves a client that was just accepted. Runs in the hub. Switches: no."""
+        worker = self._worker
+        target = worker.engine.place()
+        if target != worker.index and worker.engine.pass_fd(target, sock.fileno()):
+            return
+        self._begin(sock.detach())
+
+    def _begin(self, fd: int) -> None:
+        sock = socket.socket(fileno=fd)
+        limit = LOGINS_PER_CONNECTION * self._worker.config.general.max_connections
+        if len(self._sessions) >= limit:
+            log.warning("%d clients are logging in: closing another unheard", limit)
+            sock.close()
+            return
+        self._sessions.spawn(Session(self._worker, sock).run)

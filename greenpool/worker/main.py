@@ -1,0 +1,256 @@
+"""The life of a worker process, from just after the fork to its exit.
+
+    run: hub, engine, pump, listeners, janitor -> Ready -> ... -> Drain -> servers closed -> Drained
+
+Law: the one place where the parts of a worker are put together, and where it ends. A worker ends
+when the master says so (Drain, or its end of the control socket closes) or by SIGTERM; both let
+transactions end first, within a time. Partner: `greenpool.master`, which calls `run`.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+
+import gevent
+from gevent import socket
+from gevent.event import Event as Flag
+from gevent.hub import Hub
+from gevent.pool import Group
+
+from greenpool.admin.console import Console
+from greenpool.engine import Engine
+from greenpool.errors import ControlError, ExitCode
+from greenpool.observe import log as logs
+from greenpool.protocol.errors import ClientError, Severity, SqlState
+from greenpool.records import Event, EventKind, Reason
+from greenpool.worker import cancel, goodbye, retire, server_login
+from greenpool.worker.context import WorkerContext
+from greenpool.worker.control import (
+    Command,
+    ControlMessage,
+    ControlReader,
+    ControlSender,
+    Drain,
+    Drained,
+    Ready,
+    Reload,
+    Reloaded,
+)
+from greenpool.worker.janitor import Janitor
+from greenpool.worker.listener import Listeners
+from greenpool.worker.pools import PoolEntry
+from greenpool.worker.pump import Handler, Pump, guarded
+from greenpool.worker.state import Worker
+
+log = logging.getLogger(__name__)
+
+LAST_WORDS_S = 1.0
+"""How long clients may take, after the time is over, to hear that it is."""
+
+HELPER_THREADS = 4
+"""Threads for PBKDF2 and name resolution: few, because they compete with the hub for cores."""
+
+_IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+# Young objects are collected rarely: a login makes hundreds and nearly all of them die at once.
+_GC_THRESHOLDS = (20_000, 20, 20)
+
+
+def run(context: WorkerContext) -> int:
+    """Live as a worker; return the exit status. Runs after the fork, in the child."""
+    for number in _IGNORED_SIGNALS:  # they are the master's, whatever the terminal sends
+        signal.signal(number, signal.SIG_IGN)
+    process = _Process(context)
+    process.start()
+    process.serve()
+    process.end()
+    return ExitCode.DONE
+
+
+class _Process:
+    """The parts of one worker, put together."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        self._index = context.index
+        self._hub = _make_hub()
+        self._tasks = Group()  # greenlets that owe the engine an answer
+        self._is_over = Flag()
+        control = socket.socket(fileno=context.control.detach())
+        self._sender = ControlSender(control)
+        self._reader = ControlReader(control)
+        self._set_up_log(context)
+        self._worker = self._make_worker(context)
+        self._pump = Pump(self._worker.engine, self._handlers())
+        self._listeners = Listeners(self._worker, context.listeners)
+        self._janitor = Janitor(self._worker, self._pump.run, self._listeners.__len__)
+
+    # ---- begin -----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start all parts; the worker then accepts clients, and the master knows."""
+        self._pump.start(self._hub)
+        self._hub.loop.signal(signal.SIGTERM).start(self._on_term)
+        gevent.spawn(self._obey)
+        gevent.spawn(self._janitor.run)
+        gevent.spawn(self._prepare_secrets)
+        self._listeners.start()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        self._sender.send(Ready())
+
+    def serve(self) -> None:
+        """Wait for the end. Everything happens in the hub and in greenlets meanwhile."""
+        self._is_over.wait()
+
+    def _make_worker(self, context: WorkerContext) -> Worker:
+        worker = Worker(
+            index=context.index,
+            engine=Engine(context.segment, context.index),
+            segment=context.segment,
+            config=context.config,
+            console=Console(context.segment, lambda: self._worker.config, self._command),
+            threads=self._hub.threadpool,
+            boot_secret=context.boot_secret,
+        )
+        worker.pools.apply(context.config, context.pools)
+        return worker
+
+    def _handlers(self) -> dict[EventKind, Handler]:
+        worker = self._worker
+
+        def in_task(handler: Handler) -> Handler:
+            return lambda event: self._tasks.spawn(guarded, handler, event)
+
+        return {
+            EventKind.OPEN: in_task(lambda event: server_login.on_event(worker, event)),
+            EventKind.RETIRE: in_task(lambda event: retire.on_event(worker, event)),
+            EventKind.CANCEL: in_task(lambda event: cancel.on_event(worker, event)),
+            EventKind.GOODBYE: lambda event: goodbye.on_event(worker, event),
+            EventKind.ACCEPTED: lambda event: self._listeners.adopt(event),
+            EventKind.DRAINED: self._on_drained,
+        }
+
+    def _set_up_log(self, context: WorkerContext) -> None:
+        general = context.config.general
+        logs.setup(general.log_level, general.log_format, general.syslog_prog_name, self._index)
+
+    def _prepare_secrets(self) -> None:
+        """Greenlet: run PBKDF2 for the plain passwords now, not at their users' first login."""
+        worker = self._worker
+        for entry in worker.pools:
+            entry.secret(worker.boot_secret, worker.keys)
+
+    # ---- the master's words ----------------------------------------------------------------
+
+    def _obey(self) -> None:
+        """Greenlet: do what the master says, until it says nothing more."""
+        try:
+            while (messages := self._reader.receive()) is not None:
+                for message in messages:
+                    self._do(message)
+            log.error("the master is gone")
+        except (ControlError, OSError):
+            log.exception("cannot understand the master")
+        self._is_over.set()
+
+    def _do(self, message: ControlMessage) -> None:
+        if isinstance(message, Reload):
+            self._reload(message)
+        elif isinstance(message, Drain):
+            self._drain(message.timeout_s)
+        else:
+            raise ControlError(f"a {type(message).__name__} is for the master")
+
+    def _command(self, name: str) -> None:
+        """Pass on what the administrator wants. Switches: no."""
+        gevent.spawn(self._sender.send, Command(name))
+
+    def _reload(self, message: Reload) -> None:
+        worker = self._worker
+        worker.config = message.config
+        general = message.config.general
+        logs.setup(general.log_level, general.log_format, general.syslog_prog_name, self._index)
+        self._listeners.set_options(general)
+        for gone in worker.pools.apply(message.config, message.pools):
+            self._dismiss(gone)
+        gevent.spawn(self._prepare_secrets)
+        self._sender.send(Reloaded())
+
+    def _dismiss(self, entry: PoolEntry) -> None:
+        """End the clients of a pool that is no more."""
+        worker = self._worker
+        for client in worker.clients:
+            row = worker.segment.client_row(client)
+            if row is not None and row.pool == entry.index + 1:
+                _kill(worker, client, Reason.KILLED)
+        self._pump.run()
+
+    # ---- end -------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Close what is left: clients, then servers. Every step has a deadline."""
+        self._listeners.stop()
+        self._say_last_words()
+        worker = self._worker
+        for entry in worker.pools:
+            worker.engine.retire_idle(entry.index, Reason.SHUTDOWN)
+        self._pump.run()
+        self._tasks.join(timeout=retire.HANG_UP_S)
+        self._pump.stop()
+        try:
+            self._sender.send(Drained())
+        except OSError as exc:
+            log.debug("the master does not hear that this worker ends: %s", exc)
+
+    def _on_term(self) -> None:
+        self._drain(self._worker.config.general.shutdown_timeout_ms / 1000)
+
+    def _drain(self, timeout_s: float) -> None:
+        """Accept nobody, end clients as they become idle, all of them when the time is over."""
+        if self._worker.is_draining:
+            return
+        log.debug("draining, for %g s at most", timeout_s)
+        self._worker.is_draining = True
+        self._listeners.stop()
+        self._listeners.dismiss(_shutting_down())
+        self._worker.engine.drain()
+        gevent.spawn_later(timeout_s, self._is_over.set)
+        gevent.spawn(self._pump.run)
+
+    def _on_drained(self, _event: Event) -> None:
+        self._is_over.set()
+
+    def _say_last_words(self) -> None:
+        """Tell clients that are still here why they are closed; what they ran is cancelled."""
+        worker = self._worker
+        for client in worker.clients:
+            _kill(worker, client, Reason.SHUTDOWN)
+        self._listeners.dismiss(_shutting_down())
+        with gevent.Timeout(LAST_WORDS_S, False):
+            while len(worker.clients) or len(self._listeners):
+                self._pump.run()
+                gevent.sleep(0.01)
+
+
+def _make_hub() -> Hub:
+    """Make this process's hub. What fails in it is logged like everything else."""
+    hub = gevent.get_hub()
+    hub.threadpool.maxsize = HELPER_THREADS
+
+    def log_failure(context: object, _kind: object, value: BaseException, _trace: object) -> None:
+        log.error("%s failed", context, exc_info=value)
+
+    hub.print_exception = log_failure
+    return hub
+
+
+def _kill(worker: Worker, client: int, reason: Reason) -> None:
+    message = "terminating connection due to administrator command"
+    worker.engine.kill(client, reason, SqlState.ADMIN_SHUTDOWN, message)
+
+
+def _shutting_down() -> ClientError:
+    message = "terminating connection due to administrator command"
+    return ClientError(Severity.FATAL, SqlState.ADMIN_SHUTDOWN, message)
