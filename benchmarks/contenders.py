@@ -22,6 +22,7 @@ from benchmarks.errors import BenchError
 from benchmarks.plan import POOL_SIZE
 from benchmarks.server import DATABASE, USER
 from greenpool.demo.cluster import Cluster
+from greenpool.demo.errors import DemoError
 from greenpool.demo.installation import unprivileged_user
 from greenpool.demo.pooler import answers, free_port
 from greenpool.demo.waiting import wait_until
@@ -80,7 +81,7 @@ class Pooler:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it and wait until it answers. Raises: GreenpoolError."""
+        """Start it and wait until it answers. Raises: BenchError with its log."""
         user = self.settings.user
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -93,7 +94,10 @@ class Pooler:
                 group=user.pw_gid if user else None,
                 start_new_session=True,
             )
-        wait_until(self._answers, START_DEADLINE_S, f"{self.name} does not answer")
+        try:
+            wait_until(self._answers, START_DEADLINE_S, f"{self.name} does not answer")
+        except DemoError as exc:
+            raise BenchError(f"{exc}\n{self.log_tail()}") from exc
 
     def stop(self) -> None:
         """End it: in order, at once, by force."""

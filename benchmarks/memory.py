@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.contenders import Pooler
+from benchmarks.contenders import Contender
 from benchmarks.errors import BenchError
 from benchmarks.server import DATABASE, USER
 from greenpool.protocol import frontend
@@ -46,7 +46,7 @@ def raise_file_limit(clients: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def measure_memory(pooler: Pooler, steps: Sequence[int]) -> Iterator[Reading]:
+def measure_memory(pooler: Contender, steps: Sequence[int]) -> Iterator[Reading]:
     """Connect up to each number of clients in turn and read the memory. Raises: BenchError."""
     with ExitStack() as stack:
         _connect(pooler, stack)  # what the first client alone brings about is no client's cost
@@ -59,7 +59,7 @@ def measure_memory(pooler: Pooler, steps: Sequence[int]) -> Iterator[Reading]:
             yield Reading(pooler.name, step, total, (total - empty) / step)
 
 
-def _connect(pooler: Pooler, stack: ExitStack) -> None:
+def _connect(pooler: Contender, stack: ExitStack) -> None:
     try:
         client = socket.create_connection(("127.0.0.1", pooler.port), timeout=_DEADLINE_S)
         stack.callback(client.close)
@@ -80,7 +80,7 @@ def _read_until_ready(client: socket.socket) -> None:
         received += chunk
 
 
-def _pss_bytes(pooler: Pooler) -> int:
+def _pss_bytes(pooler: Contender) -> int:
     return sum(_pss_of(pid) for pid in pooler.usage())
 
 

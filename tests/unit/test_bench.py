@@ -6,17 +6,22 @@ measured window, whose CPU time counts, what a ratio is a ratio of.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from benchmarks import cpu, figures, record, table
 from benchmarks.errors import BenchError, PlanError
+from benchmarks.memory import measure_memory
 from benchmarks.plan import QUICK, Case, Mode, Script, make_plan, positive, read_list
 from benchmarks.run import Sample, Window, measure, percentile, read_latencies, run_s, summarize
 from benchmarks.speed import order
@@ -54,6 +59,7 @@ print("pgbench (15.18)", file=sys.stderr)
 print("progress: 1.0 s, 100.0 tps, lat 1.000 ms stddev 0.1", file=sys.stderr, flush=True)
 with open(prefix + ".1", "w") as log:
     end = time.time() + 0.4
+    print(0, 0, 9999999, 0, int(end) - 2, 0, file=log)  # while it warmed up
     number = 0
     while time.time() < end:
         number += 1
@@ -198,11 +204,11 @@ def test_summarize_leaves_the_cpu_out_where_nobody_pools() -> None:
 
 
 def test_measure_counts_only_the_window(tmp_path: Path) -> None:
-    """The fake pgbench logs for 0.4 s; the window takes the first 0.2 s of it."""
+    """The fake pgbench logs a slow transaction before the window, then one every 2 ms."""
     sample = measure(Idle(os.getpid()), _target(tmp_path), CASE, 0.2, 0)
-    assert 0.2 <= sample.seconds < 0.4
-    assert 10 <= sample.transactions <= 110
-    assert sample.p50_ms == sample.p99_ms == sample.mean_ms == 1.5
+    assert sample.seconds >= 0.2
+    assert 1 <= sample.transactions <= sample.seconds * 500 + 1
+    assert sample.p50_ms == sample.max_ms == sample.mean_ms == 1.5
     assert sample.cpu_us is not None
     assert sample.cpu_us > 0
 
@@ -210,6 +216,59 @@ def test_measure_counts_only_the_window(tmp_path: Path) -> None:
 def test_measure_tells_what_both_sides_said(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"(?s)idle, select-x.*client 3 aborted.*the log of idle"):
         measure(Idle(os.getpid()), _target(tmp_path, fails=True), CASE, 0.2, 0)
+
+
+# -- memory ---------------------------------------------------------------------------------------
+
+
+class Pretending(Idle):
+    """A contender in this process: accepts everybody and is always ready."""
+
+    def __init__(self, says: bytes = b"Z\0\0\0\x05I") -> None:
+        super().__init__(os.getpid())
+        self._says = says
+        self.connections: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=20)
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for each in (self._listener, *self.connections):
+            each.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):  # the listener has been shut down
+            while True:
+                connection, _ = self._listener.accept()
+                self.connections.append(connection)
+                for _ in ("login", "query"):
+                    connection.recv(4096)
+                    connection.sendall(self._says)
+
+
+def test_memory_is_read_at_each_number_of_clients() -> None:
+    with Pretending() as pooler:
+        readings = list(measure_memory(pooler, [2, 5]))
+    assert [each.clients for each in readings] == [2, 5]
+    assert len(pooler.connections) == 6  # the first one is part of what is there without clients
+    assert all(each.bytes_total > 1_000_000 for each in readings)
+
+
+def test_memory_tells_when_a_client_is_refused() -> None:
+    class Refusing(Pretending):
+        def _serve(self) -> None:
+            self.connections.append(self._listener.accept()[0])
+            self.connections[0].recv(4096)
+            self.connections[0].close()
+
+    with Refusing() as pooler, pytest.raises(BenchError, match=r"(?s)idle: .*closed.*log of idle"):
+        list(measure_memory(pooler, [1]))
 
 
 # -- what is said ---------------------------------------------------------------------------------
