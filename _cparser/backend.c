@@ -97,7 +97,7 @@ static enum verdict step_ready(struct gp_engine *e, struct gp_server *s, const u
         return LOST;
     gp_replies_pop(&s->replies);
     s->in_copy = s->client_copies = 0;
-    if (s->replies.count == 0)
+    if (gp_replies_empty(&s->replies)) /* but for marks of a COPY that failed */
         s->status = body[0];
     if (verdict == FORWARD) {
         if (head != GP_REPLY_SYNC)
@@ -137,13 +137,11 @@ static enum verdict step_error(struct gp_engine *e, struct gp_server *s, const u
 }
 
 /* Forget where the client is in a COPY that the server has ended. */
-static void step_copy(struct gp_engine *e, struct gp_server *s, uint8_t type)
+static void step_copy(struct gp_server *s, uint8_t type)
 {
     if (type == GP_COPY_IN_RESPONSE || type == GP_COPY_BOTH_RESPONSE) {
         s->in_copy = 1;
         s->client_copies = !gp_replies_copy_begins(&s->replies);
-        if (s->state != GP_SERVER_LINKED)
-            gp_backend_fail_copy(e, s);
     } else if (type == GP_COMMAND_COMPLETE && s->in_copy) {
         s->in_copy = s->client_copies = 0;
         gp_replies_copy_ends(&s->replies);
@@ -157,8 +155,10 @@ static enum verdict step(struct gp_engine *e, struct gp_server *s, const uint8_t
     enum gp_reply_action action;
     enum gp_txn_status status;
 
-    if (frame->flags & GP_ASYNC)
-        return to_client(s, GP_REPLY_FORWARD);
+    if (frame->flags & GP_ASYNC) {
+        (void)gp_replies_head(&s->replies, &action); /* a notice about our own statement is ours */
+        return to_client(s, frame->type == GP_NOTICE_RESPONSE ? action : GP_REPLY_FORWARD);
+    }
     if (frame->type == GP_ERROR_RESPONSE)
         return step_error(e, s, message, frame);
     if (frame->type == GP_READY_FOR_QUERY)
@@ -169,7 +169,7 @@ static enum verdict step(struct gp_engine *e, struct gp_server *s, const uint8_t
     struct rule rule = rules[frame->type];
     if (!(rule.heads & 1u << head))
         return LOST;
-    step_copy(e, s, frame->type);
+    step_copy(s, frame->type);
     if (rule.pops & 1u << head) {
         gp_replies_pop(&s->replies);
         if (head == GP_REPLY_EXECUTE && s->client)
@@ -251,25 +251,6 @@ void gp_backend_received(struct gp_engine *e, struct gp_server *s, const uint8_t
         return;
     }
     gp_link_turn(e, s);
-}
-
-void gp_backend_fail_copy(struct gp_engine *e, struct gp_server *s)
-{
-    static const uint8_t copy_fail[] = {GP_COPY_FAIL, 0,   0,   0,   16,  'c', 'l', 'i', 'e',
-                                        'n',          't', ' ', 'g', 'o', 'n', 'e', '\0'};
-    enum gp_reply_action action;
-    uint8_t sync[GP_SIMPLE_TOTAL];
-
-    _Static_assert(sizeof(copy_fail) == 17, "type and a length of 16");
-    s->client_copies = 0;
-    gp_conn_send(e->transport, &s->conn, copy_fail, sizeof(copy_fail));
-    if (gp_replies_head(&s->replies, &action) != GP_REPLY_QUERY &&
-        gp_replies_push(&s->replies, GP_REPLY_SYNC, GP_REPLY_SWALLOW)) {
-        gp_build_simple(sync, GP_SYNC);
-        gp_conn_send(e->transport, &s->conn, sync, sizeof(sync));
-    }
-    if (s->conn.broken)
-        gp_todo(e, &s->conn);
 }
 
 /* Whole messages of a server at rest: only what needs no request is lawful. */

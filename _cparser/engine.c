@@ -293,6 +293,9 @@ static void sweep_clients(struct gp_engine *e)
         if (c->state == GP_CLIENT_CLOSING && age >= GP_CLOSING_NS / 1000000) {
             c->conn.broken = 1;
             gp_todo(e, &c->conn);
+        } else if (c->parted && c->leaving == GP_REASON_CLIENT_EOF &&
+                   age >= GP_CLOSING_NS / 1000000) {
+            gp_client_finish(e, c, c->leaving); /* a half-close lasts no longer than this */
         } else if (c->state == GP_CLIENT_IDLE && idle && age >= idle) {
             gp_client_fail(e, c, GP_REASON_CLIENT_IDLE, "57P05",
                            "terminating connection due to client_idle_timeout");

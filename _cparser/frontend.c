@@ -81,13 +81,13 @@ static enum verdict step(struct gp_engine *e, struct gp_client *c, uint8_t type)
         c->leaving = GP_REASON_CLIENT_TERMINATE;
         return END;
     }
+    if (gp_client_blocked(c))
+        return WAIT; /* before it takes a server that it could not use */
     if (!c->server) {
         enum verdict verdict = step_unlinked(e, c, type);
         if (verdict != FORWARD)
             return verdict;
     }
-    if (gp_client_blocked(c))
-        return WAIT;
     return step_linked(e, c->server, type);
 }
 
@@ -101,12 +101,13 @@ static void forward(struct gp_engine *e, struct gp_client *c, const uint8_t *dat
         gp_todo(e, &c->server->conn);
 }
 
-static void refuse_bytes(struct gp_engine *e, struct gp_client *c, uint8_t type)
+/* The client broke the protocol: it is told after what it is owed for the requests before. */
+static void refuse_bytes(struct gp_client *c, uint8_t type)
 {
-    if (gp_type_table[GP_FRONTEND][type])
-        gp_client_fail(e, c, GP_REASON_CLIENT_PROTOCOL, "08P01", "invalid message length");
-    else
-        gp_client_fail(e, c, GP_REASON_CLIENT_PROTOCOL, "08P01", "invalid frontend message type");
+    c->leaving = GP_REASON_CLIENT_PROTOCOL;
+    c->fault = gp_type_table[GP_FRONTEND][type] && type != GP_PASSWORD
+                   ? "invalid message length"
+                   : "invalid frontend message type";
 }
 
 /* Take as many bytes as may be taken now. Gives their number; len when the client is done for. */
@@ -123,7 +124,7 @@ static size_t consume(struct gp_engine *e, struct gp_client *c, const uint8_t *d
                 break;
             if (result != GP_OK || frame.type == GP_PASSWORD) {
                 forward(e, c, data + run, pos - run);
-                refuse_bytes(e, c, data[pos]);
+                refuse_bytes(c, data[pos]);
                 return len;
             }
             enum verdict verdict = step(e, c, frame.type);
@@ -152,9 +153,24 @@ static size_t consume(struct gp_engine *e, struct gp_client *c, const uint8_t *d
 static void leave(struct gp_engine *e, struct gp_client *c)
 {
     gp_conn_pause(e->transport, &c->conn);
-    if (!c->server || c->msg_left) /* in the middle of a message nothing more can be answered */
-        gp_client_finish(e, c, c->leaving);
-    else
+    gp_buffer_free(&c->in);          /* at most a part of a header */
+    if (!c->server || c->msg_left) { /* in the middle of a message nothing more can be answered */
+        gp_client_depart(e, c);
+        return;
+    }
+    if (!c->parted) {
+        c->parted = 1;
+        c->since_ns = e->now;
+        gp_link_wind_up(e, c->server);
+    }
+    gp_link_turn(e, c->server);
+}
+
+/* A message that asks for nothing may end after the transaction did: a CopyData of a failed COPY.
+ */
+static void look_again(struct gp_engine *e, struct gp_client *c)
+{
+    if (c->server && c->msg_left == 0 && c->server->status == GP_TXN_IDLE)
         gp_link_turn(e, c->server);
 }
 
@@ -183,6 +199,8 @@ void gp_frontend_received(struct gp_engine *e, struct gp_client *c, const uint8_
         leave(e, c);
     else if (gp_client_blocked(c))
         gp_conn_pause(e->transport, &c->conn);
+    else
+        look_again(e, c);
     if (c->conn.broken)
         gp_todo(e, &c->conn);
 }
@@ -201,10 +219,12 @@ void gp_frontend_continue(struct gp_engine *e, struct gp_client *c)
         leave(e, c);
         return;
     }
-    if (gp_client_blocked(c))
+    if (gp_client_blocked(c)) {
         gp_conn_pause(e->transport, &c->conn);
-    else
+    } else {
         gp_conn_resume(e->transport, &c->conn);
+        look_again(e, c);
+    }
     if (c->conn.broken)
         gp_todo(e, &c->conn);
 }

@@ -292,7 +292,7 @@ static void turn_linked(struct gp_engine *e, struct gp_server *s)
         unlink(e, s, GP_CLIENT_IDLE);
         gp_server_release(e, s);
         if (c->leaving && !c->in)
-            gp_client_finish(e, c, c->leaving);
+            gp_client_depart(e, c);
         else if (e->draining)
             gp_client_fail(e, c, GP_REASON_SHUTDOWN, "57P01",
                            "terminating connection due to administrator command");
@@ -302,7 +302,7 @@ static void turn_linked(struct gp_engine *e, struct gp_server *s)
         gp_client_fail(e, c, GP_REASON_MODE, "0A000",
                        "transaction blocks are not allowed in statement pooling mode");
     } else if (c->leaving && !c->in) {
-        gp_client_finish(e, c, c->leaving);
+        gp_client_depart(e, c);
     } else if (c->conn.mode == GP_CONN_PAUSED) {
         gp_todo(e, &c->conn);
     }
@@ -315,7 +315,8 @@ void gp_link_turn(struct gp_engine *e, struct gp_server *s)
         return;
     }
     if (!quiet(s)) {
-        if (s->state == GP_SERVER_LINKED && s->client->conn.mode == GP_CONN_PAUSED)
+        if (s->state == GP_SERVER_LINKED && s->client->conn.mode == GP_CONN_PAUSED &&
+            (s->client->in || !s->client->leaving))
             gp_todo(e, &s->client->conn); /* it may have been the queue that was full */
         return;
     }
@@ -391,29 +392,46 @@ void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason rea
         gp_client_fail(e, c, reason, "08006", "server closed the connection unexpectedly");
 }
 
+/* A COPY FROM, begun or to begin, fails; elsewhere PostgreSQL ignores this. */
+static const uint8_t copy_fail[] = {GP_COPY_FAIL, 0,   0,   0,   16,  'c', 'l', 'i', 'e',
+                                    'n',          't', ' ', 'g', 'o', 'n', 'e', '\0'};
+_Static_assert(sizeof(copy_fail) == 17, "type and a length of 16");
+
+/* Without its Sync, what the client executed is not committed on a direct connection either. An
+ * error that is still to come skips the ROLLBACK, and so does one that was reported. */
+void gp_link_wind_up(struct gp_engine *e, struct gp_server *s)
+{
+    uint8_t message[32];
+
+    if (s->status != 0)
+        return;
+    s->client_copies = 0;
+    gp_conn_send(e->transport, &s->conn, copy_fail, sizeof(copy_fail));
+    if (!s->skipping && !gp_replies_empty(&s->replies) && !gp_replies_open(&s->replies))
+        return;
+    if (!s->skipping && gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_SWALLOW))
+        gp_conn_send(e->transport, &s->conn, message,
+                     gp_build_query(message, sizeof(message), "ROLLBACK"));
+    if (gp_replies_push(&s->replies, GP_REPLY_SYNC, GP_REPLY_SWALLOW))
+        gp_conn_send(e->transport, &s->conn, message, gp_build_simple(message, GP_SYNC));
+    s->skipping = 0;
+    if (s->conn.broken)
+        gp_todo(e, &s->conn);
+}
+
 /* Its client is gone: answers go to nobody, and what it left open is ended. */
 static void orphan(struct gp_engine *e, struct gp_server *s, bool midway)
 {
-    uint8_t sync[GP_SIMPLE_TOTAL];
-
     gp_slot_assign(e->seg, s->pool, s->slot, e->worker, GP_NO_CLIENT);
     if (midway) {
         gp_server_lost(e, s, GP_REASON_UNCLEAN);
         return;
     }
     bool running = !gp_replies_empty(&s->replies) && s->state == GP_SERVER_LINKED;
+    if (s->state == GP_SERVER_LINKED)
+        gp_link_wind_up(e, s);
     gp_server_enter(e, s, GP_SERVER_ORPHAN);
     gp_conn_resume(e->transport, &s->conn); /* it may have been paused for its client's sake */
-    if (s->in_copy)
-        gp_backend_fail_copy(e, s);
-    if (s->status == 0 &&
-        (s->skipping || gp_replies_empty(&s->replies) || gp_replies_open(&s->replies))) {
-        s->skipping = 0;
-        if (gp_replies_push(&s->replies, GP_REPLY_SYNC, GP_REPLY_SWALLOW)) {
-            gp_build_simple(sync, GP_SYNC);
-            gp_conn_send(e->transport, &s->conn, sync, sizeof(sync));
-        }
-    }
     if (running) {
         s->canceling = 1;
         gp_event_push(e, GP_EVENT_CANCEL, 0, s->pool, s->slot, 0);
@@ -461,6 +479,14 @@ void gp_client_fail(struct gp_engine *e, struct gp_client *c, enum gp_reason rea
         gp_conn_send(e->transport, &c->conn, error, len);
     }
     gp_client_finish(e, c, reason);
+}
+
+void gp_client_depart(struct gp_engine *e, struct gp_client *c)
+{
+    if (c->fault)
+        gp_client_fail(e, c, c->leaving, "08P01", c->fault);
+    else
+        gp_client_finish(e, c, c->leaving);
 }
 
 void gp_client_refuse(struct gp_engine *e, struct gp_client *c, const char *sqlstate,

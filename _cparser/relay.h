@@ -77,10 +77,12 @@ struct gp_client {
     uint8_t reason;       /* enum gp_reason: why it is CLOSING or GONE */
     uint8_t leaving;      /* enum gp_reason: it asked for nothing more; ends when its replies are
                              delivered */
+    const char *fault;    /* leaving because it broke the protocol: the words for that */
     uint8_t skipping : 1; /* unlinked, its request was refused: drop what comes up to Sync */
     uint8_t
         msg_forward : 1; /* what remains of the current message goes to the server, or is dropped */
     uint8_t published : 1; /* while WAITING: a ticket stands for it */
+    uint8_t parted : 1;    /* leaving, and its server has been told to end what it left open */
     uint8_t forgotten : 1; /* Python is done with it: freed when the todo list lets go */
     uint8_t todo : 1;
     uint32_t msg_left;    /* bytes of the current message still to come */
@@ -89,7 +91,8 @@ struct gp_client {
     struct gp_state *params;
     struct gp_client *before, *behind; /* WAITING: the pool's queue */
     struct gp_conn *next_todo;
-    uint64_t since_ns; /* WAITING: arrival; CLOSING: beginning; otherwise the last request */
+    uint64_t
+        since_ns; /* WAITING: arrival; CLOSING, parted: beginning; otherwise the last request */
 };
 
 struct gp_server {
@@ -160,6 +163,8 @@ struct gp_engine {
 bool gp_link_acquire(struct gp_engine *e, struct gp_client *c);
 /* Link a server that is ACTIVE(this worker) with a client. */
 void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c);
+/* Its client says no more: end what it left open, so that the server comes to rest. */
+void gp_link_wind_up(struct gp_engine *e, struct gp_server *s);
 /* Look what is next for a server: release, clean, retire, or nothing yet. Called whenever it may
  * have come to rest. */
 void gp_link_turn(struct gp_engine *e, struct gp_server *s);
@@ -175,6 +180,8 @@ void gp_client_finish(struct gp_engine *e, struct gp_client *c, enum gp_reason r
 /* The same, with FATAL words first. */
 void gp_client_fail(struct gp_engine *e, struct gp_client *c, enum gp_reason reason,
                     const char *sqlstate, const char *message);
+/* End a client that is leaving, all owed replies delivered: with its fault, if it has one. */
+void gp_client_depart(struct gp_engine *e, struct gp_client *c);
 /* Answer a WAITING client's request with an ERROR; it stays connected. */
 void gp_client_refuse(struct gp_engine *e, struct gp_client *c, const char *sqlstate,
                       const char *message);
@@ -191,8 +198,6 @@ void gp_frontend_received(struct gp_engine *e, struct gp_client *c, const uint8_
 /* Process what is buffered, if anything may be; then read on if nothing blocks. */
 void gp_frontend_continue(struct gp_engine *e, struct gp_client *c);
 void gp_backend_received(struct gp_engine *e, struct gp_server *s, const uint8_t *data, size_t len);
-/* Its client is gone: end the COPY FROM that it was to feed. */
-void gp_backend_fail_copy(struct gp_engine *e, struct gp_server *s);
 /* A server nobody uses has something to say: read it. GP_OK: it may be used; GP_EOF or GP_EPROTO:
  * it may not. */
 enum gp_result gp_backend_listen(struct gp_engine *e, struct gp_server *s);
