@@ -76,6 +76,7 @@ class _Process:
         self._hub = _make_hub()
         self._tasks = Group()  # greenlets that owe the engine an answer
         self._is_over = Flag()
+        self._term_watcher = self._hub.loop.signal(signal.SIGTERM)
         control = socket.socket(fileno=context.control.detach())
         self._sender = ControlSender(control)
         self._reader = ControlReader(control)
@@ -90,7 +91,7 @@ class _Process:
     def start(self) -> None:
         """Start all parts; the worker then accepts clients, and the master knows."""
         self._pump.start(self._hub)
-        self._hub.loop.signal(signal.SIGTERM).start(self._on_term)
+        self._term_watcher.start(self._on_term)
         gevent.spawn(self._obey)
         gevent.spawn(self._janitor.run)
         gevent.spawn(self._prepare_secrets)
@@ -215,6 +216,9 @@ class _Process:
         self._worker.is_draining = True
         self._listeners.stop()
         self._listeners.dismiss(_shutting_down())
+        for client in self._worker.clients:
+            if self._worker.clients.is_own(client):  # who wanted its answer has been dismissed
+                _kill(self._worker, client, Reason.SHUTDOWN)
         self._worker.engine.drain()
         gevent.spawn_later(timeout_s, self._is_over.set)
         gevent.spawn(self._pump.run)

@@ -98,6 +98,12 @@ class PoolEntry:
         if isinstance(credential, ScramKeys) and self.user.server_password is None:
             self.credential = credential
 
+    def learn(self, parameters: Mapping[str, str]) -> None:
+        """Keep what a fresh server reports; what was concluded from anything else is forgotten."""
+        if parameters != self.parameters:
+            self.parameters = parameters
+            self.states = StateCache()
+
     def inherit(self, old: PoolEntry) -> None:
         """Take over what a client proved to `old`, if it would prove the same now."""
         if old.user.password == self.user.password:

@@ -63,7 +63,7 @@ def on_event(worker: Worker, event: Event) -> None:
         raise
     else:
         entry.backoff.succeed()
-        entry.parameters = greeting.parameters
+        entry.learn(greeting.parameters)
         _give(worker, entry, event, sock, greeting)
 
 
@@ -141,6 +141,7 @@ def _on_failure(
 ) -> None:
     now_s = worker.now_s()
     entry.backoff.fail(now_s)
+    worker.engine.explain(entry.index, str(exc))
     if entry.is_news(str(exc), now_s):
         log.error("%s: cannot open a server: %s", entry, exc)
     refusal = _final_words(exc)

@@ -139,6 +139,10 @@ class Session:
         self._on_time_out = ClientError(
             Severity.FATAL, SqlState.QUERY_CANCELED, "canceling authentication due to timeout"
         )
+        if self._worker.is_draining:
+            raise ClientError(
+                Severity.FATAL, SqlState.CANNOT_CONNECT_NOW, "the database system is shutting down"
+            )
         if startup.replication is not Replication.NONE:
             raise ClientError(
                 Severity.FATAL,

@@ -60,8 +60,8 @@ def _ask_defaults(worker: Worker, entry: PoolEntry, answer: AsyncResult) -> None
     error: GreenpoolError | None = None
     try:
         rows = probe.ask(worker, entry, startup_state.question({}))
-        # A login may have told meanwhile, and better than we can ask.
-        entry.parameters = entry.parameters or startup_state.reported(rows)
+        if entry.parameters is None:  # a login may have told meanwhile
+            entry.learn(startup_state.reported(rows))
     except GreenpoolError as exc:
         error = exc
     except OSError as exc:

@@ -63,6 +63,17 @@ def test_changed_pool_forgets_what_servers_said(pools: PoolDirectory, config: Co
     assert at(pools, "shop", "ada").parameters is None
 
 
+def test_server_that_reports_something_new_makes_states_old(pools: PoolDirectory):
+    entry = at(pools, "shop", "ada")
+    entry.learn({"TimeZone": "UTC"})
+    states = entry.states
+    entry.learn({"TimeZone": "UTC"})
+    assert entry.states is states
+    entry.learn({"TimeZone": "CET"})
+    assert entry.parameters == {"TimeZone": "CET"}
+    assert entry.states is not states
+
+
 def test_removed_pools_are_named(pools: PoolDirectory, config: Config):
     rest = replace(config, pools={"shop": config.pools["shop"]})
     gone = pools.apply(rest, indices_of(rest))

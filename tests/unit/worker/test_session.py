@@ -286,6 +286,14 @@ def test_replication_is_refused_in_words(worker: FakedWorker):
         assert error_of(client.rest())[1] == "0A000"
 
 
+def test_draining_worker_takes_nobody_new(worker: FakedWorker):
+    worker.is_draining = True
+    with connected(worker) as client:
+        client.send(startup())
+        text = "the database system is shutting down"
+        assert error_of(client.rest()) == ("FATAL", "57P03", text)
+
+
 def test_bad_options_end_after_authentication_as_in_postgresql(worker: FakedWorker):
     entry_of(worker, "shop", "ada")
     with connected(worker) as client:
