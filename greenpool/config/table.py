@@ -81,8 +81,8 @@ KEYS: tuple[Key, ...] = (
         choices=c.LogLevel),
     Key("log_format", "G", CHOICE, "text", "Log lines for people (text) or JSON objects "
         "(structured).", choices=c.LogFormat),
-    Key("syslog_prog_name", "G", STRING, None, "Log to syslog under this name instead of the "
-        "standard error stream.", today=_NONE),
+    Key("syslog_prog_name", "G", STRING, None, "Log to syslog (/dev/log) under this name "
+        "instead of the standard error stream."),
     Key("log_client_connections", "G", BOOL, True, "Log each client that logs in."),
     Key("log_client_disconnections", "G", BOOL, True, "Log each client that leaves."),
     # --- limits ---------------------------------------------------------------------------------

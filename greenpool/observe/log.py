@@ -16,14 +16,10 @@ from __future__ import annotations
 
 import json
 import logging
-import logging.handlers
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
-from greenpool.errors import StartupError
-
-SYSLOG_SOCKET = "/dev/log"
+from greenpool.observe.syslog import SyslogHandler
 
 _NAMES = {
     logging.CRITICAL: "error",
@@ -47,21 +43,23 @@ def setup(level: str, fmt: str, prog: str | None, worker: int | None) -> None:
     `level` is "debug", "info", "warning" or "error"; `fmt` is "text" or "structured". `prog` is
     the name to use towards syslog; None or empty: log to standard error. `worker` is the index of
     this worker; None: this is the master.
-
-    Raises: StartupError when syslog is asked for and not there.
+    What syslog does not take, because it is not there, goes to standard error.
     """
-    handler = _syslog_handler(prog) if prog else logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        StructuredFormatter(worker)
-        if fmt == "structured"
-        else TextFormatter(worker, bare=bool(prog))
-    )
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_formatter(fmt, worker, is_bare=False))
+    if prog:
+        handler = SyslogHandler(prog, fallback=handler)
+        handler.setFormatter(_formatter(fmt, worker, is_bare=True))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
         old.close()
     root.addHandler(handler)
     root.setLevel(level.upper())
+
+
+def _formatter(fmt: str, worker: int | None, is_bare: bool) -> logging.Formatter:
+    return StructuredFormatter(worker) if fmt == "structured" else TextFormatter(worker, is_bare)
 
 
 class TextFormatter(logging.Formatter):
@@ -107,17 +105,3 @@ class StructuredFormatter(logging.Formatter):
 
 def _utc(record: logging.LogRecord) -> datetime:
     return datetime.fromtimestamp(record.created, UTC)
-
-
-def _syslog_handler(prog: str) -> logging.Handler:
-    if not Path(SYSLOG_SOCKET).is_socket():
-        raise StartupError(
-            f'cannot log to syslog as "{prog}": there is no "{SYSLOG_SOCKET}"; '
-            "unset syslog_prog_name to log to standard error"
-        )
-    handler = logging.handlers.SysLogHandler(
-        SYSLOG_SOCKET, facility=logging.handlers.SysLogHandler.LOG_DAEMON
-    )
-    handler.ident = f"{prog}: "
-    handler.append_nul = False
-    return handler

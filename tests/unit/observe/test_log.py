@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import re
-import socket
 import sys
-from pathlib import Path
 
 import pytest
 
-from greenpool.errors import StartupError
 from greenpool.observe import log as logs
 from greenpool.observe.log import StructuredFormatter, TextFormatter
 
@@ -93,20 +90,3 @@ def test_setup_again_replaces_the_form(capfd: pytest.CaptureFixture[str]):
     log.info("once")
     lines = capfd.readouterr().err.splitlines()
     assert [json.loads(line)["worker"] for line in lines] == [1]
-
-
-def test_syslog_gets_the_name_and_no_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = tmp_path / "log"
-    monkeypatch.setattr(logs, "SYSLOG_SOCKET", str(path))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslogd:
-        syslogd.bind(str(path))
-        syslogd.settimeout(5)
-        logs.setup("info", "text", "pooler", 2)
-        log.warning("heard")
-        assert syslogd.recv(1000) == b"<28>pooler: WARNING worker 2: heard"
-
-
-def test_missing_syslog_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(logs, "SYSLOG_SOCKET", str(tmp_path / "missing"))
-    with pytest.raises(StartupError, match="unset syslog_prog_name"):
-        logs.setup("info", "text", "pooler", None)
