@@ -1,16 +1,19 @@
 """One pgbench run against one contender, and what the contender's processes spent meanwhile.
 
-      pgbench starts        its first report             the window ends       pgbench ends
-    ------|--- logins ---|------ 1 s ------|====== window ======|--- rest ---|
-                                           ^ CPU, clock         ^ CPU, clock
+      pgbench starts        its first report             the window ends
+    ------|--- logins ---|------ 1 s ------|====== window ======|-- goodbyes
+                                           ^ CPU, clock         ^ CPU, clock, SIGALRM
 
 Logging in, filling the pool and saying goodbye stay outside of the window. All figures are about
-the same transactions: those that pgbench's log says to have ended within the window.
+the same transactions: those that pgbench's log says to have ended within the window. SIGALRM is
+what pgbench sends itself when its time (-T) is over; ours comes first, because -T counts whole
+seconds and begins before the logins, of which nobody knows how long they take.
 """
 
 from __future__ import annotations
 
 import math
+import signal
 import subprocess
 import tempfile
 import threading
@@ -29,7 +32,6 @@ from greenpool.demo.load import Target, read_figures
 WARM_UP_S = 1
 """pgbench's shortest reporting interval: its first report begins the window."""
 
-_REST_S = 0.4
 _PATIENCE_S = 60
 """How much longer than planned a run may take (many logins) before it is called stuck."""
 
@@ -126,11 +128,6 @@ def percentile(ordered: Sequence[int], share: float) -> int:
     return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
 
 
-def run_s(seconds: float) -> int:
-    """Return how long pgbench runs for a window of so many seconds; it counts in whole ones."""
-    return math.ceil(WARM_UP_S + seconds + _REST_S)
-
-
 def read_latencies(lines: Iterator[str], start_s: float, end_s: float) -> list[int]:
     """Read pgbench's log: the latencies (us), sorted, of what ended within the window.
 
@@ -150,7 +147,13 @@ def read_latencies(lines: Iterator[str], start_s: float, end_s: float) -> list[i
 def _options(case: Case, directory: Path, seconds: float, share: float) -> list[str]:
     options = ["-n", "-M", case.mode.value, "-c", str(case.clients)]
     options += ["-j", "1" if case.clients == 1 else "2", "-P", str(WARM_UP_S)]
-    options += ["-T", str(run_s(seconds)), "--log", "--log-prefix", str(directory / "log")]
+    options += [
+        "-T",
+        str(math.ceil(seconds) + _PATIENCE_S),
+        "--log",
+        "--log-prefix",
+        str(directory / "log"),
+    ]
     if share < 1:
         options += ["--sampling-rate", str(share)]
     if case.script.text is None:
@@ -190,11 +193,12 @@ def _running(
 
 
 def _watch(process: subprocess.Popen[str], contender: Contender, seconds: float) -> Window:
-    """Wait for the first report, let the window pass, and look at the CPU at both of its ends."""
+    """Wait for the first report, let the window pass, look at the CPU at both of its ends, stop."""
     _wait_for_report(process)
     before, start_s = contender.usage(), time.time()
     time.sleep(seconds)
     after, end_s = contender.usage(), time.time()
+    process.send_signal(signal.SIGALRM)
     return Window(start_s, end_s, before, after)
 
 
