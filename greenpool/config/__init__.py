@@ -3,14 +3,16 @@
 Others use what is named here and nothing else of this package.
 """
 
-from greenpool.config.changes import Changes, changes
+from greenpool.config.changes import Changes, changes, keep_restart_keys
+from greenpool.config.checks import DEFAULT_ADMIN_PASSWORD
 from greenpool.config.choices import IoBackend, LogFormat, LogLevel, PoolMode, SessionState
-from greenpool.config.loading import load
+from greenpool.config.loading import load, peek_pid_file
 from greenpool.config.model import Config, General, Parameters, Pool, User, Web
 from greenpool.config.reference import reference, sample
 from greenpool.config.show import show_rows
 
 __all__ = [
+    "DEFAULT_ADMIN_PASSWORD",
     "Changes",
     "Config",
     "General",
@@ -24,7 +26,9 @@ __all__ = [
     "User",
     "Web",
     "changes",
+    "keep_restart_keys",
     "load",
+    "peek_pid_file",
     "reference",
     "sample",
     "show_rows",

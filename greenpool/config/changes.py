@@ -1,9 +1,10 @@
-"""What differs between two configurations, in the words that `reload` reports."""
+"""What differs between two configurations, in the words that `reload` reports, and what of it
+a running greenpool can take over."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from greenpool.config.key import Key, Reload, Section
@@ -56,6 +57,23 @@ def changes(old: Config, new: Config) -> Changes:
             name for name in new_users if name in old_users and old_users[name] != new_users[name]
         ),
     )
+
+
+def keep_restart_keys(old: Config, new: Config) -> Config:
+    """Return `new` with `old`'s values of all keys that take a restart."""
+    return replace(
+        new,
+        general=replace(new.general, **_restart_values(Section.GENERAL, old.general)),
+        web=replace(new.web, **_restart_values(Section.WEB, old.web)),
+    )
+
+
+def _restart_values(section: Section, values: object) -> dict[str, Any]:
+    return {
+        key.attribute: getattr(values, key.attribute)
+        for key in keys_of(section)
+        if key.reload is Reload.RESTART
+    }
 
 
 def _differing(section: Section, path: str, old: Any, new: Any) -> Iterator[tuple[str, Key]]:

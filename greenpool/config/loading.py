@@ -1,4 +1,4 @@
-"""From a path to a checked configuration: the one way in."""
+"""From a path to a checked configuration, or to the one key that commands need of a broken one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from greenpool.config.build import build
 from greenpool.config.model import Config
 from greenpool.config.source import read_files
-from greenpool.config.tree import Problems
+from greenpool.config.tree import Node, Problems
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -24,3 +24,22 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     config = build(root, files, problems)
     problems.raise_if_any()
     return config
+
+
+def peek_pid_file(path: Path, environ: Mapping[str, str]) -> Path | None:
+    """Return general.pid_file alone, however wrong the other keys are; None: it is not set.
+
+    A broken file must not keep anyone from `stop`, and `reload` leaves it to the master to say
+    what is wrong. Raises: ConfigError when not even this key can be read.
+    """
+    problems = Problems()
+    root, _ = read_files(path, environ, problems)
+    node = _member(_member(root, "general"), "pid_file")
+    if node is not None and isinstance(node.value, str) and node.value:
+        return node.mark.relative(node.value).absolute()
+    problems.raise_if_any()
+    return None
+
+
+def _member(node: Node | None, name: str) -> Node | None:
+    return node.value.get(name) if node is not None and isinstance(node.value, dict) else None

@@ -87,7 +87,7 @@ KEYS: tuple[Key, ...] = (
     Key("log_client_disconnections", "G", BOOL, True, "Log each client that leaves."),
     # --- limits ---------------------------------------------------------------------------------
     Key("max_connections", "G", INT, 8192, "Clients that may be connected at a time, over all "
-        "workers.", bounds=(1, 1_000_000)),
+        "workers. Raising it above its value at the start takes a restart.", bounds=(1, 1_000_000)),
     Key("max_user_client_connections", "G", INT, 0, "Clients that may be connected at a time as "
         "one user; 0 means no limit.", bounds=_COUNT, today=_ZERO),
     Key("max_db_client_connections", "G", INT, 0, "Clients that may be connected at a time to "

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from greenpool import config as configuration
 from greenpool.config import Changes, Config
-from greenpool.config.key import Reload, Section
-from greenpool.config.table import keys_of
 from greenpool.errors import ConfigError, EngineError
 from greenpool.master import pools as pools_of
 from greenpool.master.pools import Pools, Segment
@@ -92,7 +90,7 @@ class LiveConfig:
     def _adopt(self, loaded: Config) -> ReloadResult:
         old = self.config
         differences = configuration.changes(old, loaded)
-        new = _keep_restart_keys(old, loaded)
+        new = configuration.keep_restart_keys(old, loaded)
         pools = pools_of.change(self._segment, old, self.pools, new)
         self._doomed += [index for name, index in self.pools.items() if name not in pools]
         self._doomed = [index for index in self._doomed if index not in pools.values()]
@@ -115,7 +113,7 @@ class LiveConfig:
 
 
 def set_up_log(config: Config, worker: int | None) -> None:
-    """Log as `config` says; `worker` None: as the master. Raises: StartupError."""
+    """Log as `config` says; `worker` None: as the master."""
     logs.setup(*_log_settings(config), worker)
 
 
@@ -136,22 +134,6 @@ def log_result(result: ReloadResult) -> None:
 def _log_settings(config: Config) -> tuple[str, str, str | None]:
     general = config.general
     return general.log_level, general.log_format, general.syslog_prog_name
-
-
-def _keep_restart_keys(old: Config, new: Config) -> Config:
-    return replace(
-        new,
-        general=replace(new.general, **_restart_values(Section.GENERAL, old.general)),
-        web=replace(new.web, **_restart_values(Section.WEB, old.web)),
-    )
-
-
-def _restart_values(section: Section, values: object) -> dict[str, Any]:
-    return {
-        key.attribute: getattr(values, key.attribute)
-        for key in keys_of(section)
-        if key.reload is Reload.RESTART
-    }
 
 
 def _describe(differences: Changes) -> tuple[str, ...]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from greenpool.config.source import read_files
-from greenpool.config.tree import Node, Problems
+from greenpool.config import peek_pid_file
 from greenpool.errors import ConfigError
 
 DEFAULT_FILES = (Path("greenpool.yaml"), Path("/etc/greenpool/greenpool.yaml"))
@@ -33,7 +32,7 @@ def find_pid_file(given_config: Path | None, given: Path | None) -> Path:
     if given is not None:
         return given.absolute()
     path = find_config(given_config)
-    named = _pid_file_in(path)
+    named = peek_pid_file(path, os.environ)
     if named is None:
         raise ConfigError(
             [f"{path}: general.pid_file is not set: commands find greenpool by it (or --pid-file)"]
@@ -44,22 +43,3 @@ def find_pid_file(given_config: Path | None, given: Path | None) -> Path:
 def control_path(pid_file: Path) -> Path:
     """Return the control socket that belongs to a pid file."""
     return pid_file.with_name(pid_file.name + ".sock")
-
-
-def _pid_file_in(path: Path) -> Path | None:
-    """Read the one key, however wrong the others are: a broken file must not keep anyone from
-    `stop`, and `reload` leaves it to the master to say what is wrong.
-
-    Raises: ConfigError when not even that can be read.
-    """
-    problems = Problems()
-    root, _ = read_files(path, os.environ, problems)
-    node = _member(_member(root, "general"), "pid_file")
-    if node is not None and isinstance(node.value, str) and node.value:
-        return node.mark.relative(node.value).absolute()
-    problems.raise_if_any()
-    return None
-
-
-def _member(node: Node | None, name: str) -> Node | None:
-    return node.value.get(name) if node is not None and isinstance(node.value, dict) else None

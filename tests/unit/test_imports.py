@@ -90,6 +90,16 @@ def test_nothing_imports_the_built_engine_but_engine():
     assert users == [ROOT / "engine.py"]
 
 
+def test_configuration_is_used_by_what_it_exports():
+    users = {module: _imports_of(path) for module, path in MODULES.items()}
+    inside = {module for module, names in users.items() if _reaches_into_config(names)}
+    assert all(part_of(module) == "config" for module in inside), inside
+
+
+def _reaches_into_config(names: set[str]) -> bool:
+    return any(name.startswith("greenpool.config.") for name in names)
+
+
 def _imports_of(path: Path) -> set[str]:
     nodes = ast.walk(ast.parse(path.read_text()))
     return {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}

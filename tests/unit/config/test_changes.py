@@ -1,6 +1,6 @@
 import pytest
 
-from greenpool.config import changes
+from greenpool.config import changes, keep_restart_keys
 
 OLD = """
 general:
@@ -76,3 +76,15 @@ def test_users_come_go_and_change_without_changing_the_pool(compare):
 def test_web_keys_carry_their_section(compare):
     found = compare(web=("general:", "web: {port: 9999}\ngeneral:"))
     assert found.restart == ("web.port",)
+
+
+def test_what_takes_a_restart_keeps_its_value_and_the_rest_is_new(files):
+    old = files.load(OLD, name="old.yaml")
+    text = OLD.replace("7000", "7001").replace("info", "debug").replace("ann", "eve")
+    new = files.load("web: {port: 9999}" + text, name="new.yaml")
+    kept = keep_restart_keys(old, new)
+    assert kept.general.port == 7000
+    assert kept.web.port == old.web.port
+    assert kept.general.log_level == "debug"
+    assert list(kept.pools["app"].users) == ["eve", "bob"]
+    assert changes(kept, new).restart == ("general.port", "web.port")
