@@ -6,6 +6,7 @@ Others use what is named here and nothing else of this package.
 from greenpool.config.changes import Changes, changes, keep_restart_keys
 from greenpool.config.checks import DEFAULT_ADMIN_PASSWORD
 from greenpool.config.choices import IoBackend, LogFormat, LogLevel, PoolMode, SessionState
+from greenpool.config.frozen_map import FrozenMap
 from greenpool.config.loading import load, peek_pid_file
 from greenpool.config.model import Config, General, Parameters, Pool, User, Web
 from greenpool.config.reference import reference, sample
@@ -15,6 +16,7 @@ __all__ = [
     "DEFAULT_ADMIN_PASSWORD",
     "Changes",
     "Config",
+    "FrozenMap",
     "General",
     "IoBackend",
     "LogFormat",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from greenpool.config import checks
+from greenpool.config.frozen_map import FrozenMap
 from greenpool.config.key import Section
 from greenpool.config.kinds import did_you_mean
 from greenpool.config.model import AuthQuery, Config, General, Pool, User, Web
@@ -77,7 +77,7 @@ class _Builder:
         if not members:
             self._problems.add((node or root).mark, "pools", "no pool is defined")
         pools = {name: self._pool(name, item, general) for name, item in members.items()}
-        return MappingProxyType(pools)
+        return FrozenMap(pools)
 
     def _pool(self, name: str, node: Node, general: Values) -> Pool:
         path = f"pools.{name}"
@@ -114,7 +114,7 @@ class _Builder:
                 what = f'"{user.username}" is already a user of this pool'
                 self._problems.add(settings["username"].mark, f"{where}.username", what)
             users[user.username] = user
-        return MappingProxyType(users)
+        return FrozenMap(users)
 
     def _user_nodes(self, node: Node | None, path: str) -> list[tuple[int, Node]]:
         """Return the users of a list, or of PgDoorman's mapping from numbers, in their order."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
 
-from greenpool.config import Config
 from greenpool.master.control import Reply
 from greenpool.master.live import LiveConfig, ReloadResult
 from greenpool.master.slot import WorkerSlot
@@ -41,7 +39,7 @@ class Rollout:
             self._asked.append((reply, result))
         if result.is_ok:
             self._deadline = time.monotonic() + DEADLINE_S
-            message = Reload(_portable(self._live.config), self._live.pools)
+            message = Reload(self._live.config, self._live.pools)
             for slot in self._workers.alive():
                 if self._workers.send(slot, message):
                     self._owed[slot.pid] = self._owed.get(slot.pid, 0) + 1
@@ -69,9 +67,3 @@ class Rollout:
     def next_due(self) -> float | None:
         """Return when (time.monotonic) the wait is over; None: nobody is waited for."""
         return self._deadline if self._owed else None
-
-
-def _portable(config: Config) -> Config:
-    """Return the configuration with plain dictionaries: read-only views cannot be pickled."""
-    pools = {name: replace(pool, users=dict(pool.users)) for name, pool in config.pools.items()}
-    return replace(config, pools=pools)
