@@ -305,6 +305,9 @@ GP_API void gp_server_failed(struct gp_engine *engine, uint32_t pool, uint32_t s
 /* Answer every client of this worker that waits in the pool with this FATAL error. */
 GP_API void gp_pool_refuse(struct gp_engine *engine, uint32_t pool, uint32_t reason,
                            const char *sqlstate, const char *message);
+/* Why a login failed: clients of this worker whose wait times out after that are told. Cut to 255
+ * bytes. */
+GP_API void gp_pool_explain(struct gp_engine *engine, uint32_t pool, const char *why);
 /* After GP_EVENT_RETIRE: the descriptor, now Python's (-1: this worker never had it). */
 GP_API int32_t gp_server_surrender(struct gp_engine *engine, uint32_t pool, uint32_t slot);
 /* PostgreSQL has hung up (or was given up on): frees the place. */

@@ -5,6 +5,7 @@
  *      |___ have tickets ____|   |____ none yet ______|
  *
  * A ticket that someone claims is a slot on its way here, for whoever is first then. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "relay.h"
@@ -167,6 +168,29 @@ static void publish_again(struct gp_engine *e, struct gp_queue *q)
     gp_pool_settle(e->seg, q->pool, e->worker, e->now);
 }
 
+void gp_pool_explain(struct gp_engine *e, uint32_t pool, const char *why)
+{
+    struct gp_queue *q = gp_queue_at(e, pool);
+
+    if (!q)
+        return;
+    q->failed_ns = gp_now_ns();
+    (void)snprintf(q->why, sizeof(q->why), "%s", why);
+}
+
+/* Its time is over: say what kept it waiting, a login that failed meanwhile before all else. */
+static void time_out(struct gp_engine *e, struct gp_queue *q, struct gp_client *c)
+{
+    char message[GP_WHY_BYTES + 32];
+    const char *why = "no server connection became free in time";
+
+    if (q->failed_ns >= c->since_ns)
+        why = q->why;
+    (void)snprintf(message, sizeof(message), "query_wait_timeout: %s", why);
+    gp_count(&gp_counters_of(e, q->pool)->timeouts, 1);
+    gp_client_refuse(e, c, "53300", message);
+}
+
 void gp_queue_sweep(struct gp_engine *e)
 {
     struct gp_queue *next;
@@ -177,11 +201,8 @@ void gp_queue_sweep(struct gp_engine *e)
             1000000ull * atomic_load_explicit(&pool->wait_timeout_ms, memory_order_relaxed);
 
         next = q->behind;
-        while (bound && q->first && e->now - q->first->since_ns >= bound) {
-            gp_count(&gp_counters_of(e, q->pool)->timeouts, 1);
-            gp_client_refuse(e, q->first, "53300",
-                             "query_wait_timeout: no server connection became free in time");
-        }
+        while (bound && q->first && e->now - q->first->since_ns >= bound)
+            time_out(e, q, q->first);
         if (!q->first)
             continue;
         publish_again(e, q);

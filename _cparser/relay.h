@@ -122,6 +122,8 @@ struct gp_server {
     struct gp_replies replies;
 };
 
+#define GP_WHY_BYTES 256u
+
 /* Those who wait for a server of one pool, oldest first; the first `published` of them have a
  * ticket. */
 struct gp_queue {
@@ -130,6 +132,8 @@ struct gp_queue {
     uint32_t opening; /* logins this worker has in flight for the pool */
     uint32_t pool;
     struct gp_queue *before, *behind; /* queues that have waiters */
+    uint64_t failed_ns;               /* when a login for the pool last failed here, and ... */
+    char why[GP_WHY_BYTES];           /* ... why: see gp_pool_explain */
 };
 
 struct gp_engine {

@@ -361,6 +361,10 @@ class Engine:
         """Answer every client of this worker that waits in the pool with this FATAL error."""
         lib.gp_pool_refuse(self._engine, pool, reason, _bytes(sqlstate), _bytes(message))
 
+    def explain(self, pool: int, why: str) -> None:
+        """Say why a login failed, for clients of this worker whose wait times out after that."""
+        lib.gp_pool_explain(self._engine, pool, _bytes(why))
+
     def surrender(self, pool: int, slot: int) -> int:
         """Take the descriptor of a server to retire; -1: this worker never had it."""
         return int(lib.gp_server_surrender(self._engine, pool, slot))
