@@ -4,7 +4,7 @@ Law: every place that the engine gave away with an OPEN event goes back to it, b
 or by `server_failed`. While PostgreSQL cannot be reached its clients wait (query_wait_timeout),
 and the next attempts are spread out; what PostgreSQL itself refuses, its clients are told in
 PostgreSQL's words, unless other servers of the pool still work.
-Partner: `protocol/server_login.py`, the machine without a socket.
+Partner: `auth/server_login.py`, the machine without a socket.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import random
 import gevent
 from gevent import socket
 
+from greenpool.auth.server_login import LoginState, ServerGreeting, ServerLogin
 from greenpool.errors import EngineError, GreenpoolError, ReportedError
 from greenpool.protocol.errors import ErrorFields, SqlState
-from greenpool.protocol.server_login import LoginState, ServerGreeting, ServerLogin
 from greenpool.records import Event, Reason
 from greenpool.worker import dial
 from greenpool.worker.pools import PoolEntry

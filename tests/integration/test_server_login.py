@@ -19,11 +19,11 @@ from greenpool.auth.secret import (
     parse_scram_secret,
     prepare_secret,
 )
+from greenpool.auth.server_login import LoginState, ServerLogin
 from greenpool.protocol import frontend
 from greenpool.protocol.body import Body
 from greenpool.protocol.frame import FrameReader
 from greenpool.protocol.message import BackendType
-from greenpool.protocol.server_login import LoginState, ServerLogin
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 

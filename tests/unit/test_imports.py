@@ -20,7 +20,7 @@ import greenpool
 ROOT = Path(greenpool.__file__).parent
 
 # A package imports from itself, its own row and the rows below; the demo runs greenpool as a child
-# process and knows nothing of the master. Single modules never import each other in a circle.
+# process and knows nothing of the master. Neither modules nor packages import in a circle.
 ROWS = (
     ("__main__",),
     ("cli",),
@@ -83,6 +83,14 @@ def test_module_imports_only_from_its_row_and_below(module: str):
 def test_no_module_imports_itself_in_a_circle():
     graph = {module: imports(module) - {module} for module in MODULES}
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_no_package_imports_itself_in_a_circle():
+    graph: dict[str, set[str]] = {}
+    for module in MODULES:
+        others = {part_of(other) for other in imports(module)}
+        graph.setdefault(part_of(module), set()).update(others - {part_of(module)})
+    TopologicalSorter(graph).prepare()
 
 
 def test_nothing_imports_the_built_engine_but_engine():

@@ -16,19 +16,19 @@ from greenpool.auth.secret import (
     build_scram_secret,
     derive_keys,
 )
-from greenpool.errors import ServerProtocolError
-from greenpool.protocol import backend, frontend
-from greenpool.protocol.body import Body
-from greenpool.protocol.errors import ErrorFields, Severity, SqlState
-from greenpool.protocol.frame import FrameReader
-from greenpool.protocol.message import AuthCode, BackendType, FrontendType, build
-from greenpool.protocol.server_login import (
+from greenpool.auth.server_login import (
     _AUTHENTICATIONS,
     _MESSAGES,
     LoginState,
     ServerGreeting,
     ServerLogin,
 )
+from greenpool.errors import ServerProtocolError
+from greenpool.protocol import backend, frontend
+from greenpool.protocol.body import Body
+from greenpool.protocol.errors import ErrorFields, Severity, SqlState
+from greenpool.protocol.frame import FrameReader
+from greenpool.protocol.message import AuthCode, BackendType, FrontendType, build
 from tests.unit.protocol.feeding import slicings
 
 PENCIL = PlainPassword("pencil")
