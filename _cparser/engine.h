@@ -198,10 +198,12 @@ GP_API struct gp_segment *gp_segment_create(uint32_t workers, uint32_t pools_max
                                             uint32_t clients_max);
 /* Unmap and close the descriptors (in a child: its own copies only). */
 GP_API void gp_segment_destroy(struct gp_segment *seg);
+/* max_connections and max_concurrent_creates (1..64; 0 = 64). */
 GP_API void gp_segment_limits(struct gp_segment *seg, uint32_t clients_limit, uint32_t max_creates);
 
 /* Find or make the pool of (database, user) and apply settings; also at reload, from the master.
- * Result in *pool. GP_EFULL: pools_max. */
+ * Result in *pool. GP_EFULL: pools_max.
+ * GP_EPROTO: a name of 64 bytes or more, or a setting out of its bounds; nothing is changed. */
 GP_API enum gp_result gp_pool_define(struct gp_segment *seg, const char *database, const char *user,
                                      const struct gp_pool_settings *settings, uint32_t *pool);
 /* Take a pool out of use: nothing new is opened, idle servers are retired by the workers' sweeps.

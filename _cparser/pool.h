@@ -1,0 +1,360 @@
+/* The pool that processes share: one segment of shared memory, mapped by the master before it
+ * forks. It holds, for every pool (one database and user), the server connections (slots), which
+ * of them are free, who waits for one, and for every client the row that SHOW and cancel need.
+ *
+ * Law of this file: a slot's state word changes in slot_move() of pool_internal.h and nowhere else;
+ * pool.c, slot.c, client_rows.c (cancel) and reclaim.c call it, nobody beyond them. Everything else
+ * here is written by one named owner. There are no locks, because any process may be killed at any
+ * instruction. A limit is never a counter: it is a row of *places*, and taking a place is one
+ * compare-and-swap that writes the taker's name into it. So nothing can be lost with a process:
+ * whoever finds a dead name in a place knows what to undo (gp_segment_reclaim).
+ *
+ * The segment, in order (every part starts on a 64-byte boundary; strides are fixed at creation):
+ *
+ *   +--------------------+ 0
+ *   | gp_segment         |  magic, version, sizes, places for logins in flight
+ *   +--------------------+ workers_off
+ *   | gp_worker   x W    |  one per worker process: pid, wake-up, inbox, load
+ *   +--------------------+ owners_off
+ *   | u32         x C    |  who owns client row i (0 = free): the places of max_connections
+ *   +--------------------+ clients_off
+ *   | gp_client_row x C  |
+ *   +--------------------+ pools_off
+ *   | pool 0             |
+ *   |   gp_pool          |  names, settings, who waits
+ *   |   gp_lane x W      |  what each worker has in this pool: idle, handed, tickets, counters
+ *   |   gp_slot x S      |  the server connections; a slot's index is also its place: a pool has at
+ *   |   gp_slot_cold x S |  most pool_size of them because only indices below it are ever claimed
+ *   | pool 1: ...        |
+ *   +--------------------+ total_size
+ *
+ * A slot's state word (64 bits, changed by compare-and-swap only):
+ *
+ *    63      60 59        52 51     48 47                 24 23                  0
+ *   | state:4  | worker:8   | cancels:4 | client row + 1: 24 | generation: 24      |
+ *
+ * States, and who moves a slot from one to the next (o = the worker named in the word):
+ *
+ *   FREE -> CONNECTING(o)               gp_pool_claim    a worker that needs one more
+ *   CONNECTING(o) -> ACTIVE(o)          gp_slot_opened   o, after the login
+ *   CONNECTING(o) -> FREE               gp_slot_free     o, when the login failed
+ *   ACTIVE(o) -> IDLE(o)                gp_pool_release  o; its bit is in o's idle set by then
+ *   ACTIVE(o) -> HANDOFF(w)             gp_pool_release  o, for the oldest waiter, in worker w
+ *   ACTIVE(o) -> PARKED(o)              gp_pool_release  o, while a cancel is being delivered
+ *   PARKED(o) -> HANDOFF(o)             gp_cancel_end    whoever delivered the last cancel
+ *   IDLE(x) -> ACTIVE(o)                gp_pool_take, gp_slot_seize   any holder of the descriptor
+ *   HANDOFF(o) -> ACTIVE(o)             gp_pool_next_handoff   o
+ *   HANDOFF(o) -> IDLE(w), FREE         gp_pool_next_handoff   o, when it was meant for the process
+ *                                       that had o's place before; as for a dead one, below
+ *   ACTIVE, PARKED, REAP(o) -> CLOSING(o)   gp_slot_closing   o
+ *   CLOSING(o) -> FREE                  gp_slot_free     o, when PostgreSQL has hung up
+ *
+ * and for a dead worker d, by gp_segment_reclaim in the master, where w is the lowest living worker
+ * that holds the descriptor:
+ *
+ *   IDLE(d), HANDOFF(d) -> IDLE(w)      clean; without a w FREE: the death has closed it
+ *   CONNECTING(d) -> FREE               the death has closed it
+ *   ACTIVE, PARKED, CLOSING, REAP(d) -> REAP(w)   nobody knows what PostgreSQL does for it: w
+ *                                       closes it; without a w REAP(d), for d's successor
+ *
+ * The generation grows by one at CLOSING/CONNECTING -> FREE, so a descriptor or a name kept from an
+ * earlier life never fits.
+ *
+ * Waiting. A client that finds no server joins the queue of its worker (private memory, in order
+ * of arrival) and its worker publishes a *ticket*, the time of arrival, in the ring of its lane.
+ * Who frees a slot compares the oldest tickets of all lanes, claims one (compare-and-swap on that
+ * ring's head), and hands the slot to that lane's worker, which gives it to the first client of its
+ * queue. Tickets are promises of order, the private queue is the truth: a ticket too many costs one
+ * bounce, a ticket too few is published again by the sweep. The race of a waiter that looks while a
+ * releaser frees is closed from both sides: publish, fence, look for idle slots (gp_pool_settle);
+ * set idle, fence, look for tickets (gp_pool_release). model/pool.pml proves it.
+ *
+ * The idle bit of a slot is set before its word says IDLE(w) and cleared by the taker after the
+ * word says otherwise, so IDLE(w) without a bit does not exist. A bit without IDLE(w) may (its
+ * taker died between the two steps); it misleads nobody, for the word is the truth, and goes with
+ * the next take. */
+#ifndef GP_POOL_H
+#define GP_POOL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine.h"
+#include "stats.h"
+
+#define GP_SEGMENT_MAGIC    0x67726e706f6f6c31ull /* "grnpool1" */
+#define GP_LAYOUT_VERSION   1u
+#define GP_WORKERS_MAX      64u
+#define GP_SLOTS_MAX        1024u /* bound of pool_size; PostgreSQL itself rarely has more */
+#define GP_SLOT_WORDS       (GP_SLOTS_MAX / 64u)
+#define GP_TICKETS          16u /* published waiters a lane; more wait unseen until one is claimed */
+#define GP_CREATES_MAX      64u
+#define GP_NAME_BYTES       64u  /* NAMEDATALEN: 63 bytes and a zero */
+#define GP_KEY_BYTES        256u /* the longest cancel key of protocol 3.2 */
+#define GP_CLIENT_KEY_BYTES 32u
+#define GP_NO_SLOT          UINT32_MAX
+#define GP_NO_CLIENT        0u /* client rows are named by index + 1, so that 0 means none */
+#define GP_CLIENTS_LIMIT    ((1u << 24) - 2u)
+
+#define GP_WORD_GENERATION_BITS 24u
+#define GP_WORD_CLIENT_BITS     24u
+#define GP_WORD_CANCELS_BITS    4u
+#define GP_WORD_WORKER_BITS     8u
+#define GP_WORD_STATE_BITS      4u
+_Static_assert(GP_WORD_GENERATION_BITS + GP_WORD_CLIENT_BITS + GP_WORD_CANCELS_BITS +
+                       GP_WORD_WORKER_BITS + GP_WORD_STATE_BITS ==
+                   64,
+               "a slot's state is one word");
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "lock-free atomics");
+
+struct gp_word { /* a state word, unpacked: private memory only */
+    enum gp_slot_state state;
+    uint32_t worker;
+    uint32_t cancels;
+    uint32_t client; /* row + 1, or GP_NO_CLIENT */
+    uint32_t generation;
+};
+
+/* A server connection. holders: bit w = worker w has the descriptor; set by w, cleared by w, at its
+ * reclaim, or at FREE. The other fields are written by the CONNECTING or ACTIVE owner and travel
+ * with the word: its compare-and-swaps release and acquire them. */
+struct gp_slot {
+    _Alignas(64) _Atomic uint64_t word; /* drawn above */
+    _Atomic uint64_t holders;
+    _Atomic uint64_t state_hash;    /* parameter state that the server has */
+    _Atomic uint64_t idle_since_ns; /* CLOCK_MONOTONIC, like all times here */
+    _Atomic uint64_t opened_ns;
+    _Atomic uint64_t expires_ns; /* end of its lifetime (with jitter), 0 = never */
+    _Atomic uint32_t epoch;      /* the pool's when the login began; an older one makes it stale */
+    uint32_t backend_pid;
+    _Atomic uint64_t xacts; /* transactions served */
+};
+_Static_assert(sizeof(struct gp_slot) == 64, "a slot is one cache line");
+
+/* What only cancel and SHOW read. Written by the CONNECTING owner before gp_slot_opened. */
+struct gp_slot_cold {
+    _Alignas(64) uint32_t key_length;
+    uint8_t key[GP_KEY_BYTES];
+    char address[60];
+};
+
+/* What worker w has in one pool; written by w, except for idle (set by w, cleared by the taker),
+ * handed (set by the giver, cleared by w) and head (compare-and-swap by anyone). */
+struct gp_lane {
+    _Alignas(64) _Atomic uint64_t idle[GP_SLOT_WORDS]; /* hint: slots IDLE(w) */
+    _Atomic uint64_t handed[GP_SLOT_WORDS];            /* hint: slots HANDOFF(w) */
+    _Alignas(64) _Atomic uint32_t head;                /* tickets claimed so far */
+    _Atomic uint32_t tail;                             /* tickets published so far */
+    _Alignas(64) _Atomic uint64_t ticket[GP_TICKETS];  /* arrival, ns, at index n % GP_TICKETS */
+    _Alignas(64) _Atomic uint32_t waiting;             /* for SHOW: length of w's private queue */
+    _Atomic uint64_t oldest_ns;                        /* for SHOW: arrival of its oldest, or 0 */
+    _Alignas(64) struct gp_counters counters;          /* see stats.h */
+};
+
+/* frees grows, from 1, when a slot becomes FREE or pool_size changes; full_at is its value when
+ * somebody last found no FREE slot: until it grows nobody need search again (gp_pool_claim). Both
+ * by whoever does that. The settings are the master's, written at define. */
+struct gp_pool {
+    _Alignas(64) _Atomic uint64_t waiters; /* bit w: lane w may have tickets; by w */
+    _Atomic uint32_t size_high;            /* slots ever claimed: scans stop here; only grows */
+    _Atomic uint32_t in_use;               /* 0 = this entry is unused or removed */
+    _Atomic uint32_t frees;
+    _Atomic uint32_t full_at;
+    _Alignas(64) _Atomic uint32_t size; /* pool_size: slots with an index below it are claimed */
+    _Atomic uint32_t min_size;          /* min_pool_size */
+    _Atomic uint32_t max_creates;       /* scaling_max_parallel_creates, 1..GP_CREATES_MAX */
+    _Atomic uint32_t mode;              /* enum gp_pool_mode of engine.h */
+    _Atomic uint32_t epoch;             /* grows when servers must be replaced */
+    _Atomic uint32_t wait_timeout_ms;   /* query_wait_timeout, 0 = none */
+    _Atomic uint32_t idle_timeout_ms;   /* idle_timeout, 0 = none */
+    _Atomic uint32_t idle_transaction_timeout_ms;
+    _Atomic uint32_t client_idle_timeout_ms;
+    _Atomic uint32_t creates[GP_CREATES_MAX]; /* logins: 0 or worker + 1 << 16 | slot */
+    char database[GP_NAME_BYTES];
+    char user[GP_NAME_BYTES];
+};
+
+/* A client; written by its worker. key: its secret, written before the key is announced, compared
+ * in constant time; key_length is 0 until then. */
+struct gp_client_row {
+    _Alignas(64) _Atomic uint32_t state; /* enum gp_client_state of engine.h */
+    _Atomic uint32_t slot;               /* linked slot + 1, 0 = none */
+    _Atomic uint32_t pool;               /* pool + 1, 0 = not logged in or the admin console */
+    uint32_t worker;
+    _Atomic uint64_t wait_since_ns; /* 0 = not waiting */
+    _Atomic uint64_t request_ns;    /* last message from the client */
+    uint64_t connected_ns;
+    _Atomic uint64_t xacts;
+    _Atomic uint64_t queries;
+    uint32_t key_length;
+    uint8_t key[GP_CLIENT_KEY_BYTES];
+    char user[GP_NAME_BYTES];
+    char database[GP_NAME_BYTES];
+    char address[56];
+    char application[GP_NAME_BYTES];
+};
+
+/* A worker's place. The descriptors are made by the master before any fork, so that their numbers
+ * are valid in all processes. */
+struct gp_worker {
+    _Alignas(64) _Atomic uint32_t poked; /* 1 = an eventfd write is on its way: coalesces pokes */
+    _Atomic uint32_t alive;              /* 1 from gp_worker_born until gp_segment_reclaim */
+    _Atomic uint32_t pid;
+    _Atomic uint32_t births; /* how many processes have had this place */
+    int32_t wake_fd;         /* eventfd */
+    int32_t inbox_read;      /* SOCK_SEQPACKET pair: descriptors of servers and accepted clients */
+    int32_t inbox_write;
+    _Alignas(64) _Atomic uint32_t busy_permille; /* share of a core used lately; by the worker */
+    _Atomic uint32_t clients;                    /* clients it serves, logins included; likewise */
+    _Atomic uint64_t beat_ns;                    /* last time its loop was alive; likewise */
+    _Atomic uint32_t row_hint; /* its next search for a free client row begins there; likewise */
+    _Alignas(64) _Atomic uint64_t handed_pools[64]; /* bit p % 4096: look at lane handed of p */
+};
+
+struct gp_segment {
+    uint64_t magic;
+    uint32_t layout_version;
+    uint32_t workers;
+    uint32_t clients_max; /* rows, the admin's reserve included */
+    uint32_t pools_max;
+    uint64_t total_size;
+    uint64_t boot_ns;
+    uint64_t workers_off, owners_off, clients_off, pools_off;
+    uint64_t pool_stride, lanes_off, slots_off, cold_off; /* the last three from a pool's start */
+    _Alignas(64) _Atomic uint32_t pools_high;             /* pools ever defined */
+    _Atomic uint32_t max_creates;                         /* max_concurrent_creates */
+    _Atomic uint32_t clients_limit; /* max_connections; rows below it are for everyone */
+    _Atomic uint64_t starved; /* bit w: w found no place for a login; woken when one is freed */
+    _Alignas(
+        64) _Atomic uint64_t creates[GP_CREATES_MAX]; /* 0, or worker+1 << 48|pool << 16|slot */
+};
+
+/* ---- places ---- */
+struct gp_worker *gp_worker_at(struct gp_segment *seg, uint32_t worker);
+struct gp_client_row *gp_client_at(struct gp_segment *seg, uint32_t client); /* client = row + 1 */
+struct gp_pool *gp_pool_at(struct gp_segment *seg, uint32_t pool);
+struct gp_lane *gp_lane_at(struct gp_segment *seg, uint32_t pool, uint32_t worker);
+struct gp_slot *gp_slot_at(struct gp_segment *seg, uint32_t pool, uint32_t slot);
+struct gp_slot_cold *gp_slot_cold_at(struct gp_segment *seg, uint32_t pool, uint32_t slot);
+
+struct gp_word gp_word_unpack(uint64_t word);
+uint64_t gp_word_pack(struct gp_word word);
+
+/* ---- waking workers; the life of the segment is in engine.h ---- */
+
+/* Wake a worker: at most one eventfd write until it has called gp_worker_unpoke. Never blocks. */
+void gp_worker_poke(struct gp_segment *seg, uint32_t worker);
+/* The worker's side: forget earlier pokes; whatever was published before them is then visible.
+ * Afterwards look at all of it: gp_pool_next_handoff until false, then for each pool with clients
+ * that wait gp_pool_settle and gp_pool_claim. */
+void gp_worker_unpoke(struct gp_segment *seg, uint32_t worker);
+/* The worker's first call, after the fork: its place is alive from now on, and it finds itself
+ * poked. */
+void gp_worker_born(struct gp_segment *seg, uint32_t worker, uint32_t pid);
+
+/* ---- take, wait, release: the hot path ---- */
+
+/* Take an idle slot for a client, the worker's own first (lowest index: the warmest), then any
+ * other whose descriptor the worker holds. Never one that a published waiter could have (no
+ * barging), never a stale one (see GP_RELEASED_STALE; expired ones are given: they end at their
+ * release). Counts taken_own and taken_other. Gives the slot, now ACTIVE(worker, client), or
+ * GP_NO_SLOT. The caller's own queue is empty. */
+uint32_t gp_pool_take(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint32_t client);
+
+/* Publish one waiter of this lane; false: the ring is full (publish it later, in order). The
+ * caller then calls gp_pool_settle. */
+bool gp_lane_publish(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint64_t arrival_ns);
+
+/* Take back one ticket, the oldest, because a waiter left (if it was a younger one, those before it
+ * now count as having arrived one place later). False: all are granted; a slot will come and must
+ * be released again. */
+bool gp_lane_retract(struct gp_segment *seg, uint32_t pool, uint32_t worker);
+
+/* Say that the lane's private queue is empty (no ticket will follow). Tickets still in the ring are
+ * retracted. */
+void gp_lane_quiet(struct gp_segment *seg, uint32_t pool, uint32_t worker);
+
+/* Tickets of this lane that nobody has claimed yet. */
+uint32_t gp_lane_outstanding(struct gp_segment *seg, uint32_t pool, uint32_t worker);
+
+enum gp_release {
+    GP_RELEASED_IDLE,   /* nobody waits: it is in the worker's idle set */
+    GP_RELEASED_SELF,   /* the worker's own oldest waiter has it: still ACTIVE(worker), link it */
+    GP_RELEASED_AWAY,   /* handed to another worker, which has been poked */
+    GP_RELEASED_PARKED, /* a cancel is being delivered: it comes back by gp_pool_next_handoff */
+    GP_RELEASED_STALE   /* pool removed, shrunk or renewed, or its lifetime over: still
+                           ACTIVE(worker), retire it */
+};
+
+/* Give back a slot that is ACTIVE(worker): clean, in sync, nothing unread. Hands it to the oldest
+ * ticket of all lanes whose worker lives and holds the descriptor; a ticket of this worker wins
+ * when it is at most slack_ns younger. Counts handed_away. A slot that is not ACTIVE(worker) is
+ * left alone: GP_RELEASED_AWAY. */
+enum gp_release gp_pool_release(struct gp_segment *seg, uint32_t pool, uint32_t slot,
+                                uint32_t worker, uint64_t now_ns, uint64_t slack_ns);
+
+/* Match idle slots with tickets until one of them runs out (the second look of a waiter; the
+ * sweep; after gp_slot_hold). Looks at slots whose descriptor the worker holds. Slots granted to
+ * this worker come by gp_pool_next_handoff (it is poked). */
+void gp_pool_settle(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint64_t now_ns);
+
+/* Next slot handed to this worker, now ACTIVE(worker, no client). False: none is left. */
+bool gp_pool_next_handoff(struct gp_segment *seg, uint32_t worker, uint32_t *pool, uint32_t *slot);
+
+/* Name the client of a slot that is ACTIVE(worker). */
+void gp_slot_assign(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker,
+                    uint32_t client);
+
+/* ---- open and close ---- */
+
+/* Claim a place for one more server: FREE -> CONNECTING(worker). GP_NO_SLOT: pool_size is reached
+ * (a worker whose waiters are published is poked when a slot becomes FREE), or as many logins are
+ * in flight as the pool or the whole house allows (the worker is poked when one ends). Publish and
+ * settle first, then claim. */
+uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker);
+
+/* The login is done: CONNECTING(worker) -> ACTIVE(worker, no client). Frees the places of the
+ * login; the worker is the first holder. A key longer than GP_KEY_BYTES counts as none. Counts
+ * logins. */
+void gp_slot_opened(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker,
+                    uint32_t backend_pid, const uint8_t *key, uint32_t key_length, uint64_t now_ns,
+                    uint64_t expires_ns);
+
+/* This worker received the descriptor of a slot in that generation. False: that life is over. */
+bool gp_slot_hold(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t generation,
+                  uint32_t worker);
+
+/* Take a certain idle slot out of the pool: IDLE -> ACTIVE(worker, no client). False: it is not
+ * idle any more. */
+bool gp_slot_seize(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker);
+
+/* ACTIVE(worker), PARKED(worker) or REAP(worker) -> CLOSING(worker). The place stays taken until
+ * PostgreSQL has hung up, so the limit holds for its backends too. False: not this worker's. */
+bool gp_slot_closing(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker);
+
+/* CLOSING(worker) or CONNECTING(worker) -> FREE; frees the places of a login (and counts
+ * login_failures); pokes the workers that wait. */
+void gp_slot_free(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker);
+
+/* ---- cancel ---- */
+
+/* Find the server of a client whose key this is, and keep it from changing hands. GP_ENOENT: no
+ * such client, wrong key. GP_AGAIN: it has no server now (waiting: *waiting is true). GP_EFULL: too
+ * many cancels at once. A GP_OK is answered by one gp_cancel_end; if that never comes (its worker
+ * died), the slot stays PARKED until its owner closes it. */
+enum gp_result gp_cancel_begin(struct gp_segment *seg, uint32_t client, const uint8_t *key,
+                               uint32_t key_length, uint32_t *pool, uint32_t *slot,
+                               uint32_t *generation, bool *waiting);
+/* PostgreSQL has closed the cancel connection (or it failed). generation: as read at begin. */
+void gp_cancel_end(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t generation);
+
+/* ---- clients ---- */
+
+/* Claim a client row for a worker; reserve: rows beyond clients_limit (admin) may be used.
+ * GP_NO_CLIENT: full. */
+uint32_t gp_client_claim(struct gp_segment *seg, uint32_t worker, bool reserve);
+void gp_client_release(struct gp_segment *seg, uint32_t client, uint32_t worker);
+
+#endif

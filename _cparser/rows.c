@@ -1,0 +1,218 @@
+/* Copies of what is in the segment, for SHOW, metrics and cancel. A copy is not a snapshot: its
+ * fields were true one after the other, each of them at its own moment. What identifies it (a
+ * generation, an owner) is read before and after, so that a row never mixes two lives. */
+#include "pool_internal.h"
+
+#include <string.h>
+
+/* ---- pools ---- */
+
+static uint32_t load32(_Atomic uint32_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static uint64_t load64(_Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+/* Copy a name whose writer may be at work: always terminated, at worst a mixture. */
+static void name_copy(char *to, const char *from, size_t size)
+{
+    memcpy(to, from, size);
+    to[size - 1] = '\0';
+}
+
+static void settings_copy(struct gp_pool *p, struct gp_pool_settings *to)
+{
+    to->mode = load32(&p->mode);
+    to->size = load32(&p->size);
+    to->min_size = load32(&p->min_size);
+    to->max_creates = load32(&p->max_creates);
+    to->wait_timeout_ms = load32(&p->wait_timeout_ms);
+    to->idle_timeout_ms = load32(&p->idle_timeout_ms);
+    to->idle_transaction_timeout_ms = load32(&p->idle_transaction_timeout_ms);
+    to->client_idle_timeout_ms = load32(&p->client_idle_timeout_ms);
+}
+
+static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
+{
+    row->xact_count += load64(&c->xact_count);
+    row->query_count += load64(&c->query_count);
+    row->bytes_received += load64(&c->bytes_received);
+    row->bytes_sent += load64(&c->bytes_sent);
+    row->xact_ns += load64(&c->xact_ns);
+    row->query_ns += load64(&c->query_ns);
+    row->wait_ns += load64(&c->wait_ns);
+    row->wait_count += load64(&c->wait_count);
+    row->errors += load64(&c->errors);
+    row->taken_own += load64(&c->taken_own);
+    row->taken_other += load64(&c->taken_other);
+    row->handed_away += load64(&c->handed_away);
+    row->bounced += load64(&c->bounced);
+    row->timeouts += load64(&c->timeouts);
+    row->logins += load64(&c->logins);
+    row->login_failures += load64(&c->login_failures);
+}
+
+static void lanes_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
+{
+    uint64_t now = gp_now_ns();
+
+    for (uint32_t worker = 0; worker < seg->workers; worker++) {
+        struct gp_lane *lane = gp_lane_at(seg, pool, worker);
+        uint64_t oldest = load64(&lane->oldest_ns);
+        counters_add(&lane->counters, row);
+        if (oldest != 0 && oldest < now && now - oldest > row->maxwait_ns)
+            row->maxwait_ns = now - oldest;
+    }
+}
+
+static void slots_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
+{
+    uint32_t *const counts[GP_SLOT_STATES] = {
+        [GP_SLOT_CONNECTING] = &row->sv_login, [GP_SLOT_IDLE] = &row->sv_idle,
+        [GP_SLOT_ACTIVE] = &row->sv_active,    [GP_SLOT_HANDOFF] = &row->sv_active,
+        [GP_SLOT_PARKED] = &row->sv_canceled,  [GP_SLOT_CLOSING] = &row->sv_closing,
+        [GP_SLOT_REAP] = &row->sv_closing,
+    };
+
+    for (uint32_t slot = 0, high = gp_slots_high(seg, pool); slot < high; slot++) {
+        uint32_t *count = counts[slot_word(gp_slot_at(seg, pool, slot)).state];
+        if (count != NULL)
+            (*count)++;
+    }
+}
+
+static void clients_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
+{
+    uint32_t *const counts[GP_CLIENT_STATES] = {
+        [GP_CLIENT_LOGIN] = &row->cl_login,
+        [GP_CLIENT_IDLE] = &row->cl_idle,
+        [GP_CLIENT_WAITING] = &row->cl_waiting,
+        [GP_CLIENT_ACTIVE] = &row->cl_active,
+    };
+
+    for (uint32_t i = 0; i < seg->clients_max; i++) {
+        struct gp_client_row *client = gp_client_at(seg, i + 1);
+        uint32_t state;
+        if (load32(owner_at(seg, i)) == 0 || load32(&client->pool) != pool + 1)
+            continue;
+        state = load32(&client->state);
+        if (state < GP_CLIENT_STATES && counts[state] != NULL)
+            (*counts[state])++;
+    }
+}
+
+enum gp_result gp_pool_row(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
+{
+    struct gp_pool *p;
+
+    if (pool >= gp_pools_high(seg))
+        return GP_ENOENT;
+    p = gp_pool_at(seg, pool);
+    memset(row, 0, sizeof(*row));
+    name_copy(row->database, p->database, sizeof(row->database));
+    name_copy(row->user, p->user, sizeof(row->user));
+    settings_copy(p, &row->settings);
+    row->in_use = load32(&p->in_use);
+    lanes_add(seg, pool, row);
+    slots_add(seg, pool, row);
+    clients_add(seg, pool, row);
+    return GP_OK;
+}
+
+/* ---- slots ---- */
+
+uint32_t gp_slots_high(struct gp_segment *seg, uint32_t pool)
+{
+    return pool < gp_pools_high(seg) ? pool_high(gp_pool_at(seg, pool)) : 0;
+}
+
+static void slot_copy(struct gp_slot *s, struct gp_slot_cold *cold, struct gp_slot_row *row)
+{
+    row->backend_pid = s->backend_pid;
+    row->holders = load64(&s->holders);
+    row->idle_since_ns = load64(&s->idle_since_ns);
+    row->opened_ns = load64(&s->opened_ns);
+    row->expires_ns = load64(&s->expires_ns);
+    row->xacts = load64(&s->xacts);
+    row->key_length = cold->key_length <= GP_KEY_BYTES ? cold->key_length : 0;
+    memcpy(row->key, cold->key, row->key_length);
+    name_copy(row->address, cold->address, sizeof(row->address));
+}
+
+enum gp_result gp_slot_row(struct gp_segment *seg, uint32_t pool, uint32_t slot,
+                           struct gp_slot_row *row)
+{
+    struct gp_slot *s;
+    struct gp_word before, after;
+
+    if (slot >= gp_slots_high(seg, pool))
+        return GP_ENOENT;
+    s = gp_slot_at(seg, pool, slot);
+    do {
+        before = slot_word(s);
+        if (before.state == GP_SLOT_FREE)
+            return GP_ENOENT;
+        memset(row, 0, sizeof(*row));
+        if (before.state != GP_SLOT_CONNECTING) /* a login: what is there is of an earlier life */
+            slot_copy(s, gp_slot_cold_at(seg, pool, slot), row);
+        atomic_thread_fence(memory_order_acquire); /* the copy is made before the second look */
+        after = slot_word(s);
+    } while (after.generation != before.generation);
+    row->state = before.state;
+    row->worker = before.worker;
+    row->client = before.client;
+    row->generation = before.generation;
+    row->cancels = before.cancels;
+    return GP_OK;
+}
+
+/* ---- clients and workers ---- */
+
+enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client, struct gp_client_info *row)
+{
+    struct gp_client_row *from;
+    uint32_t owner;
+
+    if (client == GP_NO_CLIENT || client > seg->clients_max)
+        return GP_ENOENT;
+    from = gp_client_at(seg, client);
+    owner = atomic_load_explicit(owner_at(seg, client - 1), memory_order_acquire);
+    memset(row, 0, sizeof(*row));
+    row->state = atomic_load_explicit(&from->state, memory_order_acquire);
+    row->worker = from->worker;
+    row->pool = load32(&from->pool);
+    row->slot = load32(&from->slot);
+    row->wait_since_ns = load64(&from->wait_since_ns);
+    row->request_ns = load64(&from->request_ns);
+    row->connected_ns = from->connected_ns;
+    row->xacts = load64(&from->xacts);
+    row->queries = load64(&from->queries);
+    name_copy(row->user, from->user, sizeof(row->user));
+    name_copy(row->database, from->database, sizeof(row->database));
+    name_copy(row->address, from->address, sizeof(row->address));
+    name_copy(row->application, from->application, sizeof(row->application));
+    atomic_thread_fence(memory_order_acquire); /* the copy is made before the second look */
+    if (owner == 0 || row->state == GP_CLIENT_FREE || load32(owner_at(seg, client - 1)) != owner)
+        return GP_ENOENT;
+    return GP_OK;
+}
+
+enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker, struct gp_worker_row *row)
+{
+    struct gp_worker *w;
+
+    if (worker >= seg->workers)
+        return GP_ENOENT;
+    w = gp_worker_at(seg, worker);
+    *row = (struct gp_worker_row){.pid = load32(&w->pid),
+                                  .alive = load32(&w->alive),
+                                  .births = load32(&w->births),
+                                  .clients = load32(&w->clients),
+                                  .busy_permille = load32(&w->busy_permille),
+                                  .beat_ns = load64(&w->beat_ns)};
+    return GP_OK;
+}

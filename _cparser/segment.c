@@ -1,0 +1,343 @@
+/* The segment itself: where everything is, how it is made, how its pools are defined, how its
+ * workers are woken. The picture is in pool.h. Everything here but the places and the pokes is the
+ * master's. */
+#include "pool_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE 64u
+#define POOLS_LIMIT                                                                                \
+    (1u << 20) /* a pool's place is about 400 KB of address space: 2^20 of them fit 47 bits */
+
+_Static_assert(sizeof(struct gp_segment) % LINE == 0, "parts start on a line");
+_Static_assert(sizeof(struct gp_worker) % LINE == 0, "parts start on a line");
+_Static_assert(sizeof(struct gp_client_row) % LINE == 0, "parts start on a line");
+_Static_assert(sizeof(struct gp_pool) % LINE == 0, "parts start on a line");
+_Static_assert(sizeof(struct gp_lane) % LINE == 0, "parts start on a line");
+_Static_assert(sizeof(struct gp_slot_cold) % LINE == 0, "parts start on a line");
+
+uint64_t gp_now_ns(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail for this clock */
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- places ---- */
+
+static void *at(struct gp_segment *seg, uint64_t offset)
+{
+    return (uint8_t *)seg + offset;
+}
+
+static uint64_t pool_offset(struct gp_segment *seg, uint32_t pool)
+{
+    return seg->pools_off + seg->pool_stride * pool;
+}
+
+struct gp_worker *gp_worker_at(struct gp_segment *seg, uint32_t worker)
+{
+    return (struct gp_worker *)at(seg, seg->workers_off) + worker;
+}
+
+_Atomic uint32_t *owner_at(struct gp_segment *seg, uint32_t row)
+{
+    return (_Atomic uint32_t *)at(seg, seg->owners_off) + row;
+}
+
+struct gp_client_row *gp_client_at(struct gp_segment *seg, uint32_t client)
+{
+    return (struct gp_client_row *)at(seg, seg->clients_off) + (client - 1);
+}
+
+struct gp_pool *gp_pool_at(struct gp_segment *seg, uint32_t pool)
+{
+    return at(seg, pool_offset(seg, pool));
+}
+
+struct gp_lane *gp_lane_at(struct gp_segment *seg, uint32_t pool, uint32_t worker)
+{
+    return (struct gp_lane *)at(seg, pool_offset(seg, pool) + seg->lanes_off) + worker;
+}
+
+struct gp_slot *gp_slot_at(struct gp_segment *seg, uint32_t pool, uint32_t slot)
+{
+    return (struct gp_slot *)at(seg, pool_offset(seg, pool) + seg->slots_off) + slot;
+}
+
+struct gp_slot_cold *gp_slot_cold_at(struct gp_segment *seg, uint32_t pool, uint32_t slot)
+{
+    return (struct gp_slot_cold *)at(seg, pool_offset(seg, pool) + seg->cold_off) + slot;
+}
+
+uint32_t gp_pools_high(struct gp_segment *seg)
+{
+    /* acquire: pairs with the release in pool_append; the pools below are defined */
+    return atomic_load_explicit(&seg->pools_high, memory_order_acquire);
+}
+
+uint32_t gp_clients_max(struct gp_segment *seg)
+{
+    return seg->clients_max;
+}
+
+/* ---- making it ---- */
+
+static uint64_t lines(uint64_t bytes)
+{
+    return (bytes + LINE - 1) / LINE * LINE;
+}
+
+/* Within the bounds that gp_segment_create checks nothing here overflows. */
+static struct gp_segment segment_plan(uint32_t workers, uint32_t pools_max, uint32_t clients_max)
+{
+    struct gp_segment plan = {.magic = GP_SEGMENT_MAGIC,
+                              .layout_version = GP_LAYOUT_VERSION,
+                              .workers = workers,
+                              .clients_max = clients_max,
+                              .pools_max = pools_max,
+                              .boot_ns = gp_now_ns()};
+
+    plan.workers_off = sizeof(struct gp_segment);
+    plan.owners_off = plan.workers_off + sizeof(struct gp_worker) * workers;
+    plan.clients_off = plan.owners_off + lines(sizeof(uint32_t) * (uint64_t)clients_max);
+    plan.pools_off = plan.clients_off + sizeof(struct gp_client_row) * (uint64_t)clients_max;
+    plan.lanes_off = sizeof(struct gp_pool);
+    plan.slots_off = plan.lanes_off + sizeof(struct gp_lane) * workers;
+    plan.cold_off = plan.slots_off + sizeof(struct gp_slot) * GP_SLOTS_MAX;
+    plan.pool_stride = plan.cold_off + sizeof(struct gp_slot_cold) * GP_SLOTS_MAX;
+    plan.total_size = plan.pools_off + plan.pool_stride * pools_max;
+    return plan;
+}
+
+static bool worker_wire(struct gp_worker *w)
+{
+    int pair[2];
+
+    w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (w->wake_fd == -1)
+        return false;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == -1)
+        return false;
+    w->inbox_read = pair[0];
+    w->inbox_write = pair[1];
+    return true;
+}
+
+struct gp_segment *gp_segment_create(uint32_t workers, uint32_t pools_max, uint32_t clients_max)
+{
+    struct gp_segment plan, *seg;
+
+    if (workers == 0 || workers > GP_WORKERS_MAX || pools_max == 0 || pools_max > POOLS_LIMIT ||
+        clients_max == 0 || clients_max > GP_CLIENTS_LIMIT) {
+        errno = EINVAL;
+        return NULL;
+    }
+    plan = segment_plan(workers, pools_max, clients_max);
+    seg = mmap(NULL, plan.total_size, PROT_READ | PROT_WRITE,
+               MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (seg == MAP_FAILED)
+        return NULL;
+    memcpy(seg, &plan, sizeof(plan));
+    gp_segment_limits(seg, clients_max, GP_CREATES_MAX);
+    for (uint32_t i = 0; i < workers; i++) {
+        struct gp_worker *w = gp_worker_at(seg, i);
+        w->wake_fd = w->inbox_read = w->inbox_write = -1;
+    }
+    for (uint32_t i = 0; i < workers; i++) {
+        if (!worker_wire(gp_worker_at(seg, i))) {
+            int error = errno;
+            gp_segment_destroy(seg);
+            errno = error;
+            return NULL;
+        }
+    }
+    return seg;
+}
+
+/* close(2) releases the descriptor whatever it returns, and there is nothing buffered to lose. */
+static void descriptor_close(int32_t fd)
+{
+    if (fd != -1)
+        (void)close(fd);
+}
+
+void gp_segment_destroy(struct gp_segment *seg)
+{
+    for (uint32_t i = 0; i < seg->workers; i++) {
+        struct gp_worker *w = gp_worker_at(seg, i);
+        descriptor_close(w->wake_fd);
+        descriptor_close(w->inbox_read);
+        descriptor_close(w->inbox_write);
+    }
+    (void)munmap(seg, seg->total_size); /* fails for a bad address only */
+}
+
+void gp_segment_limits(struct gp_segment *seg, uint32_t clients_limit, uint32_t max_creates)
+{
+    if (clients_limit > seg->clients_max)
+        clients_limit = seg->clients_max;
+    if (max_creates == 0 || max_creates > GP_CREATES_MAX)
+        max_creates = GP_CREATES_MAX;
+    /* relaxed: each is read alone */
+    atomic_store_explicit(&seg->clients_limit, clients_limit, memory_order_relaxed);
+    atomic_store_explicit(&seg->max_creates, max_creates, memory_order_relaxed);
+}
+
+/* ---- pools ---- */
+
+static void workers_poke_all(struct gp_segment *seg)
+{
+    for (uint32_t i = 0; i < seg->workers; i++)
+        gp_worker_poke(seg, i);
+}
+
+static bool settings_sound(const struct gp_pool_settings *s)
+{
+    return s->mode <= GP_MODE_STATEMENT && s->size >= 1 && s->size <= GP_SLOTS_MAX &&
+           s->min_size <= s->size && s->max_creates >= 1 && s->max_creates <= GP_CREATES_MAX;
+}
+
+/* Release: pairs with the acquire loads of pool.c and slot.c. */
+static void setting_store(_Atomic uint32_t *setting, uint32_t value)
+{
+    atomic_store_explicit(setting, value, memory_order_release);
+}
+
+static void pool_apply(struct gp_pool *p, const struct gp_pool_settings *s)
+{
+    setting_store(&p->mode, s->mode);
+    setting_store(&p->size, s->size);
+    setting_store(&p->min_size, s->min_size);
+    setting_store(&p->max_creates, s->max_creates);
+    setting_store(&p->wait_timeout_ms, s->wait_timeout_ms);
+    setting_store(&p->idle_timeout_ms, s->idle_timeout_ms);
+    setting_store(&p->idle_transaction_timeout_ms, s->idle_transaction_timeout_ms);
+    setting_store(&p->client_idle_timeout_ms, s->client_idle_timeout_ms);
+    atomic_fetch_add_explicit(&p->frees, 1,
+                              memory_order_release); /* there may be room now: free_find */
+    setting_store(&p->in_use, 1);
+}
+
+static bool pool_find(struct gp_segment *seg, const char *database, const char *user,
+                      uint32_t *pool)
+{
+    for (uint32_t i = 0, high = gp_pools_high(seg); i < high; i++) {
+        struct gp_pool *p = gp_pool_at(seg, i);
+        if (strcmp(p->database, database) == 0 && strcmp(p->user, user) == 0) {
+            *pool = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum gp_result gp_pool_define(struct gp_segment *seg, const char *database, const char *user,
+                              const struct gp_pool_settings *settings, uint32_t *pool)
+{
+    size_t database_length = strlen(database), user_length = strlen(user);
+
+    if (database_length >= GP_NAME_BYTES || user_length >= GP_NAME_BYTES ||
+        !settings_sound(settings))
+        return GP_EPROTO;
+    if (!pool_find(seg, database, user, pool)) {
+        uint32_t high = gp_pools_high(seg);
+        if (high == seg->pools_max)
+            return GP_EFULL;
+        memcpy(gp_pool_at(seg, high)->database, database, database_length);
+        memcpy(gp_pool_at(seg, high)->user, user, user_length);
+        pool_apply(gp_pool_at(seg, high), settings);
+        /* release: pairs with the acquire in gp_pools_high; names never change again */
+        atomic_store_explicit(&seg->pools_high, high + 1, memory_order_release);
+        *pool = high;
+        return GP_OK;
+    }
+    pool_apply(gp_pool_at(seg, *pool), settings);
+    workers_poke_all(seg); /* who waits may claim more now; sweeps retire what is too much */
+    return GP_OK;
+}
+
+enum gp_result gp_pool_remove(struct gp_segment *seg, uint32_t pool)
+{
+    if (pool >= gp_pools_high(seg) ||
+        atomic_load_explicit(&gp_pool_at(seg, pool)->in_use, memory_order_relaxed) == 0)
+        return GP_ENOENT;
+    setting_store(&gp_pool_at(seg, pool)->in_use, 0);
+    gp_pool_renew(seg, pool); /* its servers stay stale should the pool come back */
+    return GP_OK;
+}
+
+void gp_pool_renew(struct gp_segment *seg, uint32_t pool)
+{
+    if (pool >= gp_pools_high(seg))
+        return;
+    atomic_fetch_add_explicit(&gp_pool_at(seg, pool)->epoch, 1, memory_order_release);
+    workers_poke_all(seg);
+}
+
+/* ---- waking workers ---- */
+
+/* EAGAIN means that the counter is full, that is, readable: the worker wakes. Nothing else can go
+ * wrong with an eventfd that is open. */
+static void wake_write(int32_t fd)
+{
+    uint64_t one = 1;
+    while (write(fd, &one, sizeof(one)) == -1 && errno == EINTR)
+        ;
+}
+
+void gp_worker_poke(struct gp_segment *seg, uint32_t worker)
+{
+    struct gp_worker *w = gp_worker_at(seg, worker);
+
+    /* acq_rel: pairs with the exchange in gp_worker_unpoke, also when the mark was there already */
+    if (atomic_exchange_explicit(&w->poked, 1, memory_order_acq_rel) == 0)
+        wake_write(w->wake_fd);
+}
+
+void workers_poke(struct gp_segment *seg, uint64_t set)
+{
+    while (set != 0)
+        gp_worker_poke(seg, set_pop(&set));
+}
+
+void worker_poke_hard(struct gp_segment *seg, uint32_t worker)
+{
+    struct gp_worker *w = gp_worker_at(seg, worker);
+
+    (void)atomic_exchange_explicit(&w->poked, 1, memory_order_acq_rel);
+    wake_write(w->wake_fd);
+}
+
+void gp_worker_unpoke(struct gp_segment *seg, uint32_t worker)
+{
+    struct gp_worker *w = gp_worker_at(seg, worker);
+    uint64_t pokes;
+
+    /* First the descriptor, then the mark. The other way round a poke between the two would write,
+     * have its write eaten here and leave its mark: no later poke would wake us. EAGAIN: woken by
+     * something else. */
+    while (read(w->wake_fd, &pokes, sizeof(pokes)) == -1 && errno == EINTR)
+        ;
+    (void)atomic_exchange_explicit(&w->poked, 0,
+                                   memory_order_acq_rel); /* pairs with gp_worker_poke */
+}
+
+void gp_worker_born(struct gp_segment *seg, uint32_t worker, uint32_t pid)
+{
+    struct gp_worker *w = gp_worker_at(seg, worker);
+
+    atomic_store_explicit(&w->pid, pid, memory_order_relaxed);
+    atomic_store_explicit(&w->beat_ns, gp_now_ns(), memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->births, 1, memory_order_relaxed);
+    /* release: pairs with worker_alive; whoever grants to us sees the place as the reclaim left it
+     */
+    atomic_store_explicit(&w->alive, 1, memory_order_release);
+    worker_poke_hard(seg, worker); /* a poke for the predecessor may be half done */
+}

@@ -1,0 +1,316 @@
+/* A server connection from claim to FREE, apart from the hot path (pool.c) and the fate of the dead
+ * (reclaim.c).
+ *
+ * A login in flight holds two places, one of its pool and one of the house; they are taken after
+ * the slot is CONNECTING and given back before it is anything else, so a place always names a
+ * CONNECTING slot. */
+#include "pool_internal.h"
+
+#include <string.h>
+
+struct gp_word gp_word_unpack(uint64_t word)
+{
+    return word_unpack(word);
+}
+
+uint64_t gp_word_pack(struct gp_word word)
+{
+    return word_pack(word);
+}
+
+/* ---- places of logins ---- */
+
+/* The rows of places differ in width only: u32 in a pool, u64 in the house. Acquire and release: a
+ * place travels from one login to the next like a lock. */
+static bool pool_place_take(struct gp_pool *p, uint32_t name)
+{
+    uint32_t limit = atomic_load_explicit(&p->max_creates, memory_order_relaxed);
+
+    for (uint32_t i = 0; i < limit; i++) {
+        uint32_t none = 0;
+        if (atomic_compare_exchange_strong_explicit(&p->creates[i], &none, name,
+                                                    memory_order_acq_rel, memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+static bool house_place_take(struct gp_segment *seg, uint64_t name)
+{
+    uint32_t limit = atomic_load_explicit(&seg->max_creates, memory_order_relaxed);
+
+    for (uint32_t i = 0; i < limit; i++) {
+        uint64_t none = 0;
+        if (atomic_compare_exchange_strong_explicit(&seg->creates[i], &none, name,
+                                                    memory_order_acq_rel, memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+/* Not bounded by the limits: they may have shrunk since. */
+static void pool_place_free(struct gp_pool *p, uint32_t name)
+{
+    for (uint32_t i = 0; i < GP_CREATES_MAX; i++) {
+        uint32_t expected = name;
+        if (atomic_compare_exchange_strong_explicit(&p->creates[i], &expected, 0,
+                                                    memory_order_acq_rel, memory_order_relaxed))
+            return;
+    }
+}
+
+static void house_place_free(struct gp_segment *seg, uint64_t name)
+{
+    for (uint32_t i = 0; i < GP_CREATES_MAX; i++) {
+        uint64_t expected = name;
+        if (atomic_compare_exchange_strong_explicit(&seg->creates[i], &expected, 0,
+                                                    memory_order_acq_rel, memory_order_relaxed))
+            return;
+    }
+}
+
+/* Is there a place of each kind? A look only; it spares a claim that would have to be undone. */
+static bool places_left(struct gp_segment *seg, struct gp_pool *p)
+{
+    uint32_t of_pool = atomic_load_explicit(&p->max_creates, memory_order_relaxed);
+    uint32_t of_house = atomic_load_explicit(&seg->max_creates, memory_order_relaxed);
+    uint32_t i = 0;
+
+    while (i < of_pool && atomic_load_explicit(&p->creates[i], memory_order_relaxed) != 0)
+        i++;
+    if (i == of_pool)
+        return false;
+    for (i = 0; i < of_house; i++) {
+        if (atomic_load_explicit(&seg->creates[i], memory_order_relaxed) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool places_take(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker)
+{
+    struct gp_pool *p = gp_pool_at(seg, pool);
+
+    if (!pool_place_take(p, pool_place(worker, slot)))
+        return false;
+    if (house_place_take(seg, house_place(worker, pool, slot)))
+        return true;
+    pool_place_free(p, pool_place(worker, slot));
+    return false;
+}
+
+static void places_free(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker)
+{
+    house_place_free(seg, house_place(worker, pool, slot));
+    pool_place_free(gp_pool_at(seg, pool), pool_place(worker, slot));
+}
+
+/* ---- who wants a place ---- */
+
+/* A login has ended: wake those who found no place for theirs. */
+static void starved_wake(struct gp_segment *seg)
+{
+    /* Pairs with the fence in gp_pool_claim: either that finds the place, or this finds the bit. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&seg->starved, memory_order_relaxed) != 0)
+        workers_poke(seg, atomic_exchange_explicit(&seg->starved, 0, memory_order_acq_rel));
+}
+
+void vacancy_announce(struct gp_segment *seg, uint32_t pool)
+{
+    struct gp_pool *p = gp_pool_at(seg, pool);
+
+    atomic_fetch_add_explicit(&p->frees, 1, memory_order_release); /* pairs with free_find */
+    starved_wake(
+        seg); /* its fence also pairs with the one in gp_pool_settle: publish, fence, claim */
+    workers_poke(seg, atomic_load_explicit(&p->waiters, memory_order_acquire));
+}
+
+/* ---- claim ---- */
+
+/* Raise size_high before the slot is anything but FREE, so that whoever scans sees all that is in
+ * use. */
+static void high_raise(struct gp_pool *p, uint32_t slot)
+{
+    uint32_t high = atomic_load_explicit(&p->size_high, memory_order_relaxed);
+
+    while (high <= slot &&
+           !atomic_compare_exchange_weak_explicit(&p->size_high, &high, slot + 1,
+                                                  memory_order_acq_rel, memory_order_relaxed))
+        ;
+}
+
+/* FREE -> CONNECTING(worker) for the lowest index there is. When there is none, remember at which
+ * count of `frees`: until that grows nobody need search again. */
+static uint32_t free_find(struct gp_segment *seg, uint32_t pool, uint32_t worker)
+{
+    struct gp_pool *p = gp_pool_at(seg, pool);
+    uint32_t size = atomic_load_explicit(&p->size, memory_order_acquire);
+    uint32_t frees = atomic_load_explicit(&p->frees, memory_order_acquire);
+
+    if (atomic_load_explicit(&p->full_at, memory_order_relaxed) == frees)
+        return GP_NO_SLOT;
+    for (uint32_t slot = 0; slot < size; slot++) {
+        struct gp_slot *s = gp_slot_at(seg, pool, slot);
+        struct gp_word from = slot_word(s);
+        if (from.state != GP_SLOT_FREE)
+            continue;
+        high_raise(p, slot);
+        if (slot_move(s, from, word_to(from, GP_SLOT_CONNECTING, worker)))
+            return slot;
+    }
+    atomic_store_explicit(&p->full_at, frees, memory_order_relaxed);
+    return GP_NO_SLOT;
+}
+
+/* One attempt. *starved: there may be a slot, but no place for one more login. */
+static uint32_t claim_once(struct gp_segment *seg, uint32_t pool, uint32_t worker, bool *starved)
+{
+    struct gp_pool *p = gp_pool_at(seg, pool);
+    struct gp_slot *s;
+    uint32_t slot;
+
+    *starved = !places_left(seg, p);
+    if (*starved)
+        return GP_NO_SLOT;
+    slot = free_find(seg, pool, worker);
+    if (slot == GP_NO_SLOT || places_take(seg, pool, slot, worker))
+        return slot;
+    *starved = true;
+    s = gp_slot_at(seg, pool, slot);
+    (void)slot_vacate(s, slot_word(s)); /* ours: cannot fail */
+    vacancy_announce(seg, pool);        /* somebody may have found the pool full because of this */
+    return GP_NO_SLOT;
+}
+
+uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker)
+{
+    struct gp_pool *p = gp_pool_at(seg, pool);
+    bool starved;
+    uint32_t slot;
+
+    if (atomic_load_explicit(&p->in_use, memory_order_acquire) == 0)
+        return GP_NO_SLOT;
+    slot = claim_once(seg, pool, worker, &starved);
+    if (starved) {
+        atomic_fetch_or_explicit(&seg->starved, worker_bit(worker), memory_order_release);
+        atomic_thread_fence(memory_order_seq_cst); /* pairs with the fence in starved_wake */
+        slot = claim_once(seg, pool, worker, &starved);
+    }
+    if (slot != GP_NO_SLOT) /* as of the beginning of the login: a renewal during it makes the
+                               server stale */
+        atomic_store_explicit(&gp_slot_at(seg, pool, slot)->epoch,
+                              atomic_load_explicit(&p->epoch, memory_order_acquire),
+                              memory_order_relaxed);
+    return slot;
+}
+
+/* ---- open ---- */
+
+void gp_slot_opened(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker,
+                    uint32_t backend_pid, const uint8_t *key, uint32_t key_length, uint64_t now_ns,
+                    uint64_t expires_ns)
+{
+    struct gp_slot *s = gp_slot_at(seg, pool, slot);
+    struct gp_slot_cold *cold = gp_slot_cold_at(seg, pool, slot);
+    struct gp_word from = slot_word(s);
+
+    if (!word_is(from, GP_SLOT_CONNECTING, worker))
+        return;
+    cold->key_length = key_length <= GP_KEY_BYTES ? key_length : 0;
+    if (cold->key_length != 0)
+        memcpy(cold->key, key, cold->key_length);
+    s->backend_pid = backend_pid;
+    /* relaxed: all of it is published by the release of the word below */
+    atomic_store_explicit(&s->xacts, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->state_hash, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->idle_since_ns, now_ns, memory_order_relaxed);
+    atomic_store_explicit(&s->opened_ns, now_ns, memory_order_relaxed);
+    atomic_store_explicit(&s->expires_ns, expires_ns, memory_order_relaxed);
+    atomic_store_explicit(&s->holders, worker_bit(worker),
+                          memory_order_release); /* see gp_slot_hold */
+    places_free(seg, pool, slot, worker);
+    (void)slot_move(s, from, word_to(from, GP_SLOT_ACTIVE, worker)); /* ours: cannot fail */
+    gp_count(&gp_lane_at(seg, pool, worker)->counters.logins, 1);
+    starved_wake(seg);
+}
+
+bool gp_slot_hold(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t generation,
+                  uint32_t worker)
+{
+    struct gp_slot *s = gp_slot_at(seg, pool, slot);
+    struct gp_word w = slot_word(s);
+
+    if (w.state == GP_SLOT_FREE || w.state == GP_SLOT_CONNECTING || w.generation != generation)
+        return false;
+    /* acquire: pairs with the release of holders in gp_slot_opened. If that came first, the word
+     * read next is of the new life; if it comes later, it wipes this bit. */
+    atomic_fetch_or_explicit(&s->holders, worker_bit(worker), memory_order_acq_rel);
+    w = slot_word(s);
+    if (w.state != GP_SLOT_FREE && w.state != GP_SLOT_CONNECTING && w.generation == generation)
+        return true;
+    atomic_fetch_and_explicit(&s->holders, ~worker_bit(worker), memory_order_relaxed);
+    return false;
+}
+
+void gp_slot_assign(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker,
+                    uint32_t client)
+{
+    struct gp_slot *s = gp_slot_at(seg, pool, slot);
+    struct gp_word from, to;
+
+    do {
+        from = slot_word(s);
+        if (!word_is(from, GP_SLOT_ACTIVE, worker))
+            return;
+        to = from;
+        to.client = client;
+    } while (!slot_move(s, from, to)); /* a cancel for the client before was counted meanwhile */
+}
+
+/* ---- close ---- */
+
+bool gp_slot_seize(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker)
+{
+    struct gp_slot *s = gp_slot_at(seg, pool, slot);
+    struct gp_word from = slot_word(s);
+
+    return from.state == GP_SLOT_IDLE &&
+           (atomic_load_explicit(&s->holders, memory_order_acquire) & worker_bit(worker)) != 0 &&
+           slot_unrest(seg, pool, slot, from, word_to(from, GP_SLOT_ACTIVE, worker));
+}
+
+bool gp_slot_closing(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker)
+{
+    struct gp_slot *s = gp_slot_at(seg, pool, slot);
+    struct gp_word from, to;
+
+    do {
+        from = slot_word(s);
+        if (from.worker != worker || (from.state != GP_SLOT_ACTIVE &&
+                                      from.state != GP_SLOT_PARKED && from.state != GP_SLOT_REAP))
+            return false;
+        to = word_to(from, GP_SLOT_CLOSING, worker);
+        to.cancels = from.cancels; /* still on their way, and still this generation's */
+    } while (!slot_move(s, from, to));
+    return true;
+}
+
+void gp_slot_free(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker)
+{
+    struct gp_slot *s = gp_slot_at(seg, pool, slot);
+    struct gp_word from;
+
+    do {
+        from = slot_word(s);
+        if (!word_is(from, GP_SLOT_CLOSING, worker) && !word_is(from, GP_SLOT_CONNECTING, worker))
+            return;
+        if (from.state == GP_SLOT_CONNECTING)
+            places_free(seg, pool, slot, worker);
+        atomic_store_explicit(&s->holders, 0,
+                              memory_order_relaxed); /* before the word, which releases it */
+    } while (!slot_vacate(s, from));                 /* a cancel ended meanwhile */
+    if (from.state == GP_SLOT_CONNECTING)
+        gp_count(&gp_lane_at(seg, pool, worker)->counters.login_failures, 1);
+    vacancy_announce(seg, pool);
+}

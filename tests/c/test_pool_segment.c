@@ -1,0 +1,218 @@
+/* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
+/* sources: _cparser/reclaim.c _cparser/rows.c _cparser/names.c */
+/* The segment around the slots: its layout, its pools, the rows of clients, the copies for SHOW. */
+#include <errno.h>
+
+#include "pool_fixture.h"
+
+/* ---- the word, the segment, the pools ---- */
+
+static void test_word_packs_every_field(void)
+{
+    struct gp_word w = {GP_SLOT_PARKED, 63, 15, GP_CLIENTS_LIMIT + 1, 0xffffff};
+    struct gp_word back = gp_word_unpack(gp_word_pack(w));
+    CHECK_EQ(back.state, w.state);
+    CHECK_EQ(back.worker, w.worker);
+    CHECK_EQ(back.cancels, w.cancels);
+    CHECK_EQ(back.client, w.client);
+    CHECK_EQ(back.generation, w.generation);
+    CHECK_EQ(gp_word_pack((struct gp_word){.state = GP_SLOT_FREE}), 0);
+}
+
+static void test_segment_refuses_sizes_out_of_bounds(void)
+{
+    CHECK(gp_segment_create(0, 1, 1) == NULL && errno == EINVAL);
+    CHECK(gp_segment_create(GP_WORKERS_MAX + 1, 1, 1) == NULL && errno == EINVAL);
+    CHECK(gp_segment_create(1, 0, 1) == NULL && errno == EINVAL);
+    CHECK(gp_segment_create(1, 1, 0) == NULL && errno == EINVAL);
+    CHECK(gp_segment_create(1, 1, GP_CLIENTS_LIMIT + 1) == NULL && errno == EINVAL);
+}
+
+static void test_segment_parts_do_not_overlap(void)
+{
+    setup();
+    CHECK_EQ(seg->magic, GP_SEGMENT_MAGIC);
+    CHECK((char *)gp_worker_at(seg, 0) >= (char *)(seg + 1));
+    CHECK((char *)gp_client_at(seg, 1) >= (char *)(gp_worker_at(seg, W)));
+    CHECK((char *)gp_pool_at(seg, 0) >= (char *)(gp_client_at(seg, 10) + 1));
+    CHECK((char *)gp_lane_at(seg, 1, 0) >= (char *)(gp_pool_at(seg, 1) + 1));
+    CHECK((char *)gp_slot_at(seg, 1, 0) >= (char *)(gp_lane_at(seg, 1, W)));
+    CHECK((char *)gp_slot_cold_at(seg, 1, 0) >= (char *)gp_slot_at(seg, 1, GP_SLOTS_MAX));
+    CHECK((char *)gp_pool_at(seg, 2) >= (char *)gp_slot_cold_at(seg, 1, GP_SLOTS_MAX));
+    CHECK((char *)gp_pool_at(seg, 3) == (char *)seg + seg->total_size);
+    CHECK_EQ((uintptr_t)gp_slot_at(seg, 2, 1) % 64, 0);
+    CHECK_EQ((uintptr_t)gp_client_at(seg, 3) % 64, 0);
+    teardown();
+}
+
+static void test_pools_are_found_by_name(void)
+{
+    uint32_t other, again;
+    setup();
+    CHECK_EQ(gp_pool_define(seg, "shop", "bob", &settings, &other), GP_OK);
+    CHECK(other != pool);
+    CHECK_EQ(gp_pool_define(seg, "shop", "ann", &settings, &again), GP_OK);
+    CHECK_EQ(again, pool);
+    CHECK_EQ(gp_pool_define(seg, "shopann", "", &settings, &again), GP_OK);
+    CHECK_EQ(gp_pool_define(seg, "fourth", "ann", &settings, &again), GP_EFULL);
+    CHECK_EQ(gp_pools_high(seg), 3);
+    CHECK_EQ(gp_pool_remove(seg, 3), GP_ENOENT);
+    CHECK_EQ(gp_pool_remove(seg, other), GP_OK);
+    CHECK_EQ(gp_pool_remove(seg, other), GP_ENOENT);
+    CHECK_EQ(gp_pool_claim(seg, other, 0), GP_NO_SLOT);
+    CHECK_EQ(gp_pool_define(seg, "shop", "bob", &settings, &again), GP_OK);
+    CHECK_EQ(again, other);
+    CHECK_EQ(gp_pool_claim(seg, other, 0), 0);
+    teardown();
+}
+
+static void test_define_refuses_what_is_out_of_bounds(void)
+{
+    char long_name[GP_NAME_BYTES + 1] = {0};
+    struct gp_pool_settings bad[] = {settings, settings, settings, settings, settings};
+    struct gp_pool_row row;
+    uint32_t out = 77;
+    setup();
+    memset(long_name, 'x', GP_NAME_BYTES);
+    CHECK_EQ(gp_pool_define(seg, long_name, "ann", &settings, &out), GP_EPROTO);
+    CHECK_EQ(gp_pool_define(seg, "shop", long_name, &settings, &out), GP_EPROTO);
+    bad[0].size = 0;
+    bad[1].size = GP_SLOTS_MAX + 1;
+    bad[2].max_creates = 0;
+    bad[3].max_creates = GP_CREATES_MAX + 1;
+    bad[4].mode = 3;
+    for (size_t i = 0; i < 5; i++)
+        CHECK_EQ(gp_pool_define(seg, "shop", "ann", &bad[i], &out), GP_EPROTO);
+    CHECK_EQ(out, 77);
+    CHECK_EQ(gp_pools_high(seg), 1);
+    CHECK_EQ(gp_pool_row(seg, pool, &row), GP_OK);
+    CHECK_EQ(row.settings.size, 4);
+    long_name[GP_NAME_BYTES - 1] = '\0';
+    CHECK_EQ(gp_pool_define(seg, long_name, "ann", &settings, &out), GP_OK);
+    teardown();
+}
+
+static void test_pokes_coalesce_and_none_is_lost(void)
+{
+    uint64_t count;
+    setup();
+    gp_worker_poke(seg, 1);
+    gp_worker_poke(seg, 1);
+    CHECK_EQ(read(gp_worker_at(seg, 1)->wake_fd, &count, sizeof(count)), sizeof(count));
+    CHECK_EQ(count, 1);
+    gp_worker_poke(seg, 1); /* marked as poked until it says otherwise */
+    CHECK_EQ(read(gp_worker_at(seg, 1)->wake_fd, &count, sizeof(count)), -1);
+    gp_worker_unpoke(seg, 1);
+    gp_worker_poke(seg, 1);
+    CHECK(woken(1));
+    CHECK(!woken(1));
+    CHECK(!woken(0));
+    teardown();
+}
+
+/* ---- clients ---- */
+
+static void test_client_rows_have_a_limit_and_a_reserve(void)
+{
+    uint32_t rows[10];
+    struct gp_client_info info;
+    setup();
+    for (int i = 0; i < 8; i++)
+        CHECK((rows[i] = gp_client_claim(seg, (uint32_t)i % W, false)) != GP_NO_CLIENT);
+    CHECK_EQ(gp_client_claim(seg, 0, false), GP_NO_CLIENT);
+    CHECK((rows[8] = gp_client_claim(seg, 0, true)) > 8);
+    CHECK((rows[9] = gp_client_claim(seg, 0, true)) > 8);
+    CHECK_EQ(gp_client_claim(seg, 0, true), GP_NO_CLIENT);
+    CHECK_EQ(audit().clients, 10);
+    check_sound();
+    gp_client_release(seg, rows[4], 0); /* worker 1's: refused */
+    CHECK_EQ(audit().clients, 10);
+    gp_client_release(seg, 0, 0);
+    gp_client_release(seg, 11, 0);
+    memcpy(gp_client_at(seg, rows[4])->user, "ann", 4);
+    CHECK_EQ(gp_client_info(seg, rows[4], &info), GP_OK);
+    CHECK_EQ(info.state, GP_CLIENT_LOGIN);
+    CHECK_EQ(info.worker, 1);
+    CHECK_MEM(info.user, "ann", 4);
+    gp_client_release(seg, rows[4], 1);
+    CHECK_EQ(gp_client_info(seg, rows[4], &info), GP_ENOENT);
+    CHECK_EQ(gp_client_claim(seg, 2, true), rows[4]); /* the reserve is a last resort */
+    CHECK_EQ(gp_client_info(seg, rows[4], &info), GP_OK);
+    CHECK_EQ(info.user[0], '\0');
+    CHECK_EQ(gp_client_info(seg, 0, &info), GP_ENOENT);
+    CHECK_EQ(gp_client_info(seg, 11, &info), GP_ENOENT);
+    gp_segment_limits(seg, 2,
+                      3); /* max_connections was lowered: nobody is thrown out, nobody gets in */
+    gp_client_release(seg, rows[7], 1);
+    CHECK_EQ(gp_client_claim(seg, 1, false), GP_NO_CLIENT);
+    teardown();
+}
+
+/* ---- rows and names ---- */
+
+static void test_rows_tell_what_is(void)
+{
+    struct gp_slot_row slot_row;
+    struct gp_pool_row row;
+    struct gp_worker_row worker_row;
+    uint32_t slot;
+    setup();
+    uint32_t client = client_linked(&slot);
+    server_idle(1, 5);
+    CHECK_EQ(gp_pool_claim(seg, pool, 2), 2);
+    atomic_store(&gp_lane_at(seg, pool, 1)->oldest_ns, gp_now_ns() - SECOND_NS);
+    CHECK_EQ(gp_pool_row(seg, pool, &row), GP_OK);
+    CHECK_MEM(row.database, "shop", 5);
+    CHECK_MEM(row.user, "ann", 4);
+    CHECK_EQ(row.sv_active, 1);
+    CHECK_EQ(row.sv_idle, 1);
+    CHECK_EQ(row.sv_login, 1);
+    CHECK_EQ(row.cl_active, 1);
+    CHECK_EQ(row.logins, 2);
+    CHECK(row.maxwait_ns >= SECOND_NS && row.maxwait_ns < 60ull * SECOND_NS);
+    CHECK_EQ(gp_pool_row(seg, 1, &row), GP_ENOENT);
+    CHECK_EQ(gp_slots_high(seg, pool), 3);
+    CHECK_EQ(gp_slots_high(seg, 1), 0);
+    CHECK_EQ(gp_slot_row(seg, pool, slot, &slot_row), GP_OK);
+    CHECK_EQ(slot_row.state, GP_SLOT_ACTIVE);
+    CHECK_EQ(slot_row.client, client);
+    CHECK_EQ(slot_row.backend_pid, 4711);
+    CHECK_EQ(slot_row.key_length, 4);
+    CHECK_EQ(slot_row.key[3], 4);
+    CHECK_EQ(gp_slot_row(seg, pool, 2, &slot_row), GP_OK);
+    CHECK_EQ(slot_row.state, GP_SLOT_CONNECTING);
+    CHECK_EQ(slot_row.backend_pid, 0);
+    CHECK_EQ(gp_slot_row(seg, pool, 3, &slot_row), GP_ENOENT);
+    CHECK_EQ(gp_worker_row(seg, 2, &worker_row), GP_OK);
+    CHECK_EQ(worker_row.pid, 102);
+    CHECK_EQ(worker_row.births, 1);
+    CHECK_EQ(gp_worker_row(seg, W, &worker_row), GP_ENOENT);
+    CHECK_EQ(gp_clients_max(seg), 10);
+    teardown();
+}
+
+static void test_every_number_has_words(void)
+{
+    for (uint32_t i = 0; i < GP_REASONS; i++)
+        CHECK(gp_reason_text(i) != NULL && strcmp(gp_reason_text(i), "unknown reason") != 0);
+    CHECK(strcmp(gp_reason_text(GP_REASONS), "unknown reason") == 0);
+    for (uint32_t i = 0; i <= GP_ENOENT; i++)
+        CHECK(gp_result_text(i) != NULL && strcmp(gp_result_text(i), "unknown result") != 0);
+    CHECK(strcmp(gp_result_text(UINT32_MAX), "unknown result") == 0);
+    CHECK_EQ(gp_abi_version(), GP_ABI_VERSION);
+    CHECK(gp_now_ns() != 0);
+}
+
+int main(void)
+{
+    RUN(test_word_packs_every_field);
+    RUN(test_segment_refuses_sizes_out_of_bounds);
+    RUN(test_segment_parts_do_not_overlap);
+    RUN(test_pools_are_found_by_name);
+    RUN(test_define_refuses_what_is_out_of_bounds);
+    RUN(test_pokes_coalesce_and_none_is_lost);
+    RUN(test_client_rows_have_a_limit_and_a_reserve);
+    RUN(test_rows_tell_what_is);
+    RUN(test_every_number_has_words);
+    return check_done();
+}
