@@ -209,10 +209,14 @@ class _Process:
         self._drain(self._worker.config.general.shutdown_timeout_ms / 1000)
 
     def _drain(self, timeout_s: float) -> None:
-        """Accept nobody, end clients as they become idle, all of them when the time is over."""
+        """Accept nobody, end clients as they become idle, all of them when the time is over.
+
+        Told again, it only takes the time: whichever is over first ends the worker.
+        """
+        log.debug("draining, for %g s at most", timeout_s)
+        gevent.spawn_later(timeout_s, self._is_over.set)
         if self._worker.is_draining:
             return
-        log.debug("draining, for %g s at most", timeout_s)
         self._worker.is_draining = True
         self._listeners.stop()
         self._listeners.dismiss(_shutting_down())
@@ -220,7 +224,6 @@ class _Process:
             if self._worker.clients.is_own(client):  # who wanted its answer has been dismissed
                 _kill(self._worker, client, Reason.SHUTDOWN)
         self._worker.engine.drain()
-        gevent.spawn_later(timeout_s, self._is_over.set)
         gevent.spawn(self._pump.run)
 
     def _on_drained(self, _event: Event) -> None:

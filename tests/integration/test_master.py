@@ -87,6 +87,29 @@ def test_quit_does_not_wait_for_a_transaction(make_pooler: MakePooler):
     busy.close()
 
 
+# A drain that was told again did not listen: its clients heard nothing, and it ended by SIGKILL.
+@pytest.mark.parametrize("again", ["TERM", "QUIT", "stop --now"])
+def test_second_stop_does_not_wait_for_the_time_of_the_first(make_pooler: MakePooler, again: str):
+    pooler = make_pooler(2, shutdown_timeout="1h")
+    clients = [pooler.connect(autocommit=False) for _ in range(4)]
+    for each in clients:
+        each.execute("select 1")
+    process = psutil.Process(pooler.master_pid)
+    with pooler.log_contains("stopping: transactions have 3600 s to end"):
+        process.send_signal(signal.SIGTERM)
+    assert clients[0].execute("select 2").fetchone() == (2,)
+    if again == "stop --now":
+        assert pooler.command("stop", "--now", "-c", str(pooler.config_path)).returncode == 0
+    else:
+        process.send_signal(signal.Signals[f"SIG{again}"])
+    assert pooler.stop() == 0
+    assert "killing it" not in pooler.log()
+    for each in clients:
+        with pytest.raises(psycopg.errors.AdminShutdown, match="administrator command"):
+            each.execute("select 3")
+        each.close()
+
+
 def test_stop_command_waits_until_nothing_is_left(make_pooler: MakePooler):
     pooler = make_pooler(2)
     pids = [pooler.master_pid, *pooler.worker_pids()]
