@@ -36,7 +36,7 @@
 
 #define GP_SLACK_NS                                                                                \
     1000000ull /* an own waiter this much younger may go first: a hand-over costs two wake-ups */
-#define GP_FRESH_NS   1000000ull    /* a server idle for longer is looked at before it is used */
+#define GP_FRESH_NS   50000000ull   /* idle for longer: looked at before use, whatever epoll told */
 #define GP_ORPHAN_NS  5000000000ull /* bound of cleaning up behind a vanished client */
 #define GP_CLOSING_NS 5000000000ull /* bound of delivering last words */
 #define GP_PARKED_NS                                                                               \
