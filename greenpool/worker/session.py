@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import gevent
 from gevent import socket
@@ -175,11 +175,18 @@ class Session:
         self._authenticate_for(entry, startup)
         if entry is None:
             raise database_does_not_exist(startup.database)
-        state = welcome.state_for(self._worker, entry, startup.settings())
+        state = self._state_for(entry, startup.settings())
         if self._worker.pools.at(entry.index) is None:  # a reload has been quicker
             raise ClientError(Severity.FATAL, SqlState.ADMIN_SHUTDOWN, "the pool has been removed")
         self._welcome(startup, state.statuses)
         return lambda: self._hand_over(entry, state)
+
+    def _state_for(self, entry: PoolEntry, settings: Mapping[str, str]) -> SessionState:
+        state = entry.states.get(settings)
+        if state is None:
+            self._send(b"")  # what follows may take its time: the client has been let in already
+            state = welcome.find_state(self._worker, entry, settings)
+        return state
 
     def _authenticate_for(self, entry: PoolEntry | None, startup: StartupMessage) -> None:
         """Authenticate as a user of the pool, or of any pool when the database is unknown.

@@ -1,7 +1,7 @@
 """What a client needs to know of PostgreSQL, and PostgreSQL of the client, before it is served.
 
-Most logins find everything remembered and ask nobody: the pool's parameters from an earlier
-login, the state from an earlier client with the same settings. Otherwise the pool is asked
+Most logins find the state of an earlier client with the same settings and do not come here; most
+others know the pool's parameters from an earlier login and ask nobody. Otherwise the pool is asked
 (`probe.py`), once for all clients that want to know the same.
 Partner: `startup_state.py`, which is the pure part.
 """
@@ -20,27 +20,21 @@ from greenpool.worker.startup_state import SessionState
 from greenpool.worker.state import Worker
 
 
-def state_for(worker: Worker, entry: PoolEntry, settings: Mapping[str, str]) -> SessionState:
-    """Return the state for a client's startup settings.
+def find_state(worker: Worker, entry: PoolEntry, settings: Mapping[str, str]) -> SessionState:
+    """Find the state for a client's startup settings, and remember it in `entry.states`.
 
     Switches: maybe; the caller has a deadline. Raises: ClientError, PostgreSQL's own where it
     refuses a setting or no server can be had.
     """
-    state = entry.states.get(settings)
-    if state is None:
-        state = _find_out(worker, entry, settings)
-        entry.states.put(settings, state)
-    return state
-
-
-def _find_out(worker: Worker, entry: PoolEntry, settings: Mapping[str, str]) -> SessionState:
     defaults = _defaults(worker, entry)
     fixed = frozenset({"application_name"} if entry.pool.application_name is not None else ())
     wanted = startup_state.wanted_settings(settings, defaults, fixed)
     if not startup_state.is_self_evident(wanted):
         rows = probe.ask(worker, entry, startup_state.question(wanted))
         wanted = startup_state.understood(wanted, rows)
-    return startup_state.make_state(wanted, defaults, worker.boot_secret)
+    state = startup_state.make_state(wanted, defaults, worker.boot_secret)
+    entry.states.put(settings, state)
+    return state
 
 
 def _defaults(worker: Worker, entry: PoolEntry) -> Mapping[str, str]:

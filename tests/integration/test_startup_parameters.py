@@ -29,7 +29,7 @@ REPORTED = (
     "standard_conforming_strings",
     "TimeZone",
 )
-WISHES: tuple[dict[str, str], ...] = (
+WISHES: tuple[dict[str, Any], ...] = (
     {},
     {"application_name": "tests"},
     {"application_name": "it's \\ a ünïcode name"},
@@ -40,7 +40,7 @@ WISHES: tuple[dict[str, str], ...] = (
 )
 
 
-def connect(pg: PostgreSQL, **wish: str) -> psycopg.Connection[Any]:
+def connect(pg: PostgreSQL, **wish: Any) -> psycopg.Connection[Any]:
     """Connect to PostgreSQL itself."""
     return psycopg.connect(pg.dsn("app", "app"), autocommit=True, connect_timeout=10, **wish)
 
@@ -60,7 +60,9 @@ def settings(connection: psycopg.Connection[Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("wish", WISHES)
-def test_welcome_is_that_of_a_direct_connection(pg: PostgreSQL, pooler: Pooler, wish: dict):
+def test_welcome_is_that_of_a_direct_connection(
+    pg: PostgreSQL, pooler: Pooler, wish: dict[str, Any]
+):
     with (
         connect(pg, **wish) as direct,
         pooler.connect("app", "app", **wish) as pooled,
@@ -93,7 +95,7 @@ def test_setting_that_postgresql_refuses_ends_the_login_in_its_words(
     with pytest.raises(psycopg.OperationalError) as pooled:
         pooler.connect("app", "app", options=options)
     assert words(pooled.value) == words(direct.value)
-    assert pooler.connect("app", "app").close() is None
+    pooler.connect("app", "app").close()
 
 
 def words(error: psycopg.OperationalError) -> str:

@@ -413,6 +413,18 @@ def test_first_client_of_a_pool_asks_it_once_for_all(worker: FakedWorker):
         ours.close()
 
 
+def test_client_knows_that_it_was_let_in_while_the_pool_is_asked(worker: FakedWorker):
+    with connected(worker) as client:
+        client.send(startup())
+        assert client.read(BackendType.AUTHENTICATION)[0].body == b"\0\0\0\0"
+        with gevent.Timeout(5):
+            while not len(worker.clients):
+                gevent.sleep(0)
+        (probe,) = worker.clients
+        os.close(worker.clients.remove(probe))
+        assert error_of(client.rest())[1] == "08006"
+
+
 def test_setting_is_told_as_postgresql_understood_it(worker: FakedWorker):
     entry = entry_of(worker, "shop", "ada")
     entry.parameters = {**DEFAULTS, "DateStyle": "ISO, MDY"}
