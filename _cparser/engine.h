@@ -225,11 +225,16 @@ GP_API void gp_segment_audit(struct gp_segment *seg, struct gp_audit *audit);
 
 /* ---- rows ---- */
 GP_API enum gp_result gp_pool_row(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row);
+/* The rows of pools 0..count-1, or of those ever defined if they are fewer; gives their number. One
+ * pass over the client table, however many pools there are. */
+GP_API uint32_t gp_pool_rows(struct gp_segment *seg, struct gp_pool_row *rows, uint32_t count);
 GP_API enum gp_result gp_slot_row(struct gp_segment *seg, uint32_t pool, uint32_t slot,
                                   struct gp_slot_row *row); /* GP_ENOENT: FREE */
 GP_API uint32_t gp_slots_high(struct gp_segment *seg, uint32_t pool);
 GP_API enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client,
                                      struct gp_client_info *row); /* GP_ENOENT: free row */
+/* The next row after this client's (0: the first of all) that is in use now. 0: there is none. */
+GP_API uint32_t gp_client_next(struct gp_segment *seg, uint32_t client);
 GP_API enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker,
                                     struct gp_worker_row *row);
 

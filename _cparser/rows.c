@@ -85,7 +85,7 @@ static void slots_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row 
     }
 }
 
-static void clients_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
+static void client_add(struct gp_client_row *client, struct gp_pool_row *row)
 {
     uint32_t *const counts[GP_CLIENT_STATES] = {
         [GP_CLIENT_LOGIN] = &row->cl_login,
@@ -94,24 +94,32 @@ static void clients_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_ro
         [GP_CLIENT_ACTIVE] = &row->cl_active,
     };
 
-    for (uint32_t i = 0; i < seg->clients_max; i++) {
-        struct gp_client_row *client = gp_client_at(seg, i + 1);
-        uint32_t state;
-        if (load32(owner_at(seg, i)) == 0 || load32(&client->pool) != pool + 1)
-            continue;
-        state = load32(&client->state);
-        if (state < GP_CLIENT_STATES && counts[state] != NULL)
-            (*counts[state])++;
+    uint32_t state = load32(&client->state);
+
+    if (state < GP_CLIENT_STATES && counts[state] != NULL)
+        (*counts[state])++;
+}
+
+/* Count the clients of the pools first..first + count - 1, which these rows are about, in one pass
+ * over the table of all clients. */
+static void clients_add(struct gp_segment *seg, uint32_t first, struct gp_pool_row *rows,
+                        uint32_t count)
+{
+    uint32_t client = GP_NO_CLIENT;
+
+    while ((client = gp_client_next(seg, client)) != GP_NO_CLIENT) {
+        struct gp_client_row *from = gp_client_at(seg, client);
+        uint32_t at = load32(&from->pool) - 1 - first; /* beyond every count without a pool */
+        if (at < count)
+            client_add(from, &rows[at]);
     }
 }
 
-enum gp_result gp_pool_row(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
+/* All of the row but its clients. */
+static void pool_copy(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
 {
-    struct gp_pool *p;
+    struct gp_pool *p = gp_pool_at(seg, pool);
 
-    if (pool >= gp_pools_high(seg))
-        return GP_ENOENT;
-    p = gp_pool_at(seg, pool);
     memset(row, 0, sizeof(*row));
     name_copy(row->database, p->database, sizeof(row->database));
     name_copy(row->user, p->user, sizeof(row->user));
@@ -119,8 +127,27 @@ enum gp_result gp_pool_row(struct gp_segment *seg, uint32_t pool, struct gp_pool
     row->in_use = load32(&p->in_use);
     lanes_add(seg, pool, row);
     slots_add(seg, pool, row);
-    clients_add(seg, pool, row);
+}
+
+enum gp_result gp_pool_row(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
+{
+    if (pool >= gp_pools_high(seg))
+        return GP_ENOENT;
+    pool_copy(seg, pool, row);
+    clients_add(seg, pool, row, 1);
     return GP_OK;
+}
+
+uint32_t gp_pool_rows(struct gp_segment *seg, struct gp_pool_row *rows, uint32_t count)
+{
+    uint32_t high = gp_pools_high(seg);
+
+    if (count > high)
+        count = high;
+    for (uint32_t pool = 0; pool < count; pool++)
+        pool_copy(seg, pool, &rows[pool]);
+    clients_add(seg, 0, rows, count);
+    return count;
 }
 
 /* ---- slots ---- */
@@ -171,6 +198,15 @@ enum gp_result gp_slot_row(struct gp_segment *seg, uint32_t pool, uint32_t slot,
 }
 
 /* ---- clients and workers ---- */
+
+uint32_t gp_client_next(struct gp_segment *seg, uint32_t client)
+{
+    for (uint32_t i = client; i < seg->clients_max; i++) {
+        if (load32(owner_at(seg, i)) != 0)
+            return i + 1;
+    }
+    return GP_NO_CLIENT;
+}
 
 enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client, struct gp_client_info *row)
 {

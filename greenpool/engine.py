@@ -10,6 +10,7 @@ worker's own, made after the fork.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any, Self
 
 from greenpool.errors import EngineError
@@ -156,15 +157,14 @@ class Segment:
         row = ffi.new("struct gp_pool_row *")
         if lib.gp_pool_row(self._seg, index, row) != Result.OK:
             return None
-        fields = {f: getattr(row.settings, f) for f in _SETTINGS}
-        fields["mode"] = PoolMode(fields["mode"])
-        plain = {f: getattr(row, f) for f in _POOL_PLAIN}
-        return PoolRow(index, _text(row.database), _text(row.user), PoolSettings(**fields), **plain)
+        return _pool_row(index, row)
 
     def pool_rows(self) -> list[PoolRow]:
         """Return all pools in use, in the order of their definition."""
-        rows = map(self.pool_row, range(lib.gp_pools_high(self._seg)))
-        return [row for row in rows if row is not None and row.in_use]
+        high = lib.gp_pools_high(self._seg)
+        rows = ffi.new("struct gp_pool_row[]", high)
+        count = lib.gp_pool_rows(self._seg, rows, high)
+        return [_pool_row(index, rows[index]) for index in range(count) if rows[index].in_use]
 
     def slot_row(self, pool: int, slot: int) -> SlotRow | None:
         """Return one server connection, or None if the place is free."""
@@ -190,10 +190,13 @@ class Segment:
         texts: dict[str, Any] = {f: _text(getattr(row, f)) for f in _CLIENT_TEXT}
         return ClientRow(client=client, state=ClientState(row.state), **plain, **texts)
 
-    def client_rows(self) -> list[ClientRow]:
-        """Return all clients of all workers."""
-        rows = map(self.client_row, range(1, self.clients_max + 1))
-        return [row for row in rows if row is not None]
+    def client_rows(self) -> Iterator[ClientRow]:
+        """Go through all clients of all workers; each row is read when it is asked for."""
+        client = 0
+        while client := lib.gp_client_next(self._seg, client):
+            row = self.client_row(client)
+            if row is not None:
+                yield row
 
     def worker_rows(self) -> list[WorkerRow]:
         """Return every worker's place, dead ones too."""
@@ -400,6 +403,13 @@ class Engine:
     def server_canceled(self, pool: int, slot: int) -> None:
         """Tell that the cancel which a CANCEL event asked for has been delivered."""
         lib.gp_server_canceled(self._engine, pool, slot)
+
+
+def _pool_row(index: int, row: Any) -> PoolRow:
+    fields = {f: getattr(row.settings, f) for f in _SETTINGS}
+    fields["mode"] = PoolMode(fields["mode"])
+    plain = {f: getattr(row, f) for f in _POOL_PLAIN}
+    return PoolRow(index, _text(row.database), _text(row.user), PoolSettings(**fields), **plain)
 
 
 def _check(result: int, what: str) -> None:

@@ -90,10 +90,8 @@ def servers_rows(view: View) -> Iterable[Row]:
 
 def clients_rows(view: View) -> Iterable[Row]:
     """Make a row for each client, those in login and in the admin console included."""
-    for number in range(1, view.segment.clients_max + 1):
-        client = view.segment.client_row(number)
-        if client is not None and client.state is not ClientState.FREE:
-            yield _client(view, client)
+    for client in view.segment.client_rows():
+        yield _client(view, client)
 
 
 def split_address(text: str) -> tuple[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,14 +15,13 @@ from greenpool.records import ClientRow, PoolRow, SlotRow, WorkerRow
 class Snapshots(Protocol):
     """The reading half of `engine.Segment`: copies of what the workers share."""
 
-    @property
-    def clients_max(self) -> int: ...  # client numbers go from 1 to this
-
     def pool_rows(self) -> Sequence[PoolRow]: ...
 
     def slot_rows(self, pool: int) -> Sequence[SlotRow]: ...
 
     def client_row(self, client: int) -> ClientRow | None: ...
+
+    def client_rows(self) -> Iterable[ClientRow]: ...
 
     def worker_rows(self) -> Sequence[WorkerRow]: ...
 

@@ -191,6 +191,51 @@ static void test_rows_tell_what_is(void)
     teardown();
 }
 
+static void test_rows_of_all_pools_equal_each_pools_own(void)
+{
+    struct gp_pool_row rows[4], row;
+    uint32_t other, slot, idle;
+    setup();
+    CHECK_EQ(gp_pool_define(seg, "shop", "bob", &settings, &other), GP_OK);
+    client_linked(&slot);
+    idle = gp_client_claim(seg, 2, false);
+    atomic_store(&gp_client_at(seg, idle)->pool, other + 1);
+    atomic_store(&gp_client_at(seg, idle)->state, GP_CLIENT_IDLE);
+    gp_client_claim(seg, 1, false); /* in login: of no pool yet */
+    memset(rows, 0xff, sizeof(rows));
+    CHECK_EQ(gp_pool_rows(seg, rows, 4), 2);
+    CHECK_EQ(rows[pool].cl_active, 1);
+    CHECK_EQ(rows[pool].cl_idle, 0);
+    CHECK_EQ(rows[other].cl_idle, 1);
+    CHECK_EQ(rows[other].cl_login, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        CHECK_EQ(gp_pool_row(seg, i, &row), GP_OK);
+        CHECK_MEM(&rows[i], &row, sizeof(row));
+    }
+    CHECK_EQ(rows[2].in_use, UINT32_MAX); /* not touched */
+    CHECK_EQ(gp_pool_rows(seg, rows, 1), 1);
+    CHECK_EQ(gp_pool_rows(seg, NULL, 0), 0);
+    teardown();
+}
+
+static void test_next_client_passes_over_free_rows(void)
+{
+    uint32_t first, second, third;
+    setup();
+    CHECK_EQ(gp_client_next(seg, 0), 0);
+    first = gp_client_claim(seg, 0, false);
+    second = gp_client_claim(seg, 1, false);
+    third = gp_client_claim(seg, 2, true);
+    gp_client_release(seg, second, 1);
+    CHECK_EQ(gp_client_next(seg, 0), first);
+    CHECK_EQ(gp_client_next(seg, first), third);
+    CHECK_EQ(gp_client_next(seg, second), third);
+    CHECK_EQ(gp_client_next(seg, third), 0);
+    CHECK_EQ(gp_client_next(seg, 10), 0); /* the last row */
+    CHECK_EQ(gp_client_next(seg, UINT32_MAX), 0);
+    teardown();
+}
+
 static void test_every_number_has_words(void)
 {
     for (uint32_t i = 0; i < GP_REASONS; i++)
@@ -213,6 +258,8 @@ int main(void)
     RUN(test_pokes_coalesce_and_none_is_lost);
     RUN(test_client_rows_have_a_limit_and_a_reserve);
     RUN(test_rows_tell_what_is);
+    RUN(test_rows_of_all_pools_equal_each_pools_own);
+    RUN(test_next_client_passes_over_free_rows);
     RUN(test_every_number_has_words);
     return check_done();
 }

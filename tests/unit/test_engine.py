@@ -169,7 +169,7 @@ def test_rows_of_nothing_are_none(segment: Segment) -> None:
     assert segment.pool_row(0) is None
     assert segment.pool_row(4_000_000) is None
     assert segment.client_row(1) is None
-    assert segment.client_rows() == []
+    assert list(segment.client_rows()) == []
 
 
 def test_worker_is_alive_once_its_engine_is_there(segment: Segment) -> None:
@@ -199,6 +199,23 @@ def test_client_rows_hold_the_limit_and_the_reserve(segment: Segment, engine: En
     engine.forget(2)
     assert segment.client_row(2) is None
     assert engine.enter(False, "unix") == 2
+
+
+def test_rows_of_clients_pass_over_those_that_are_free(segment: Segment, engine: Engine) -> None:
+    clients = [engine.enter(True, f"10.0.0.{number}:5") for number in range(5)]
+    for gone in clients[0], clients[2], clients[4]:
+        engine.forget(gone)
+    assert [row.client for row in segment.client_rows()] == [clients[1], clients[3]]
+
+
+def test_client_that_comes_while_rows_are_read_is_among_them(
+    segment: Segment, engine: Engine
+) -> None:
+    first = engine.enter(False, "unix")
+    rows = segment.client_rows()
+    assert next(rows).client == first
+    second = engine.enter(False, "unix")
+    assert [row.client for row in rows] == [second]
 
 
 def test_client_names_are_shown_and_kept(segment: Segment, engine: Engine) -> None:

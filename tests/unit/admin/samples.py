@@ -47,7 +47,6 @@ class FakeSegment:
     slots: dict[int, list[SlotRow]] = field(default_factory=dict)
     clients: list[ClientRow] = field(default_factory=list)
     workers: list[WorkerRow] = field(default_factory=list)
-    clients_max: int = 20
 
     def pool_rows(self) -> Sequence[PoolRow]:
         return self.pools
@@ -57,6 +56,9 @@ class FakeSegment:
 
     def client_row(self, client: int) -> ClientRow | None:
         return next((row for row in self.clients if row.client == client), None)
+
+    def client_rows(self) -> Sequence[ClientRow]:
+        return self.clients
 
     def worker_rows(self) -> Sequence[WorkerRow]:
         return self.workers

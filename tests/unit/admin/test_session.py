@@ -115,7 +115,6 @@ def test_a_client_that_does_not_read_is_given_up(
 
 
 def test_long_answers_let_others_run(bench: Bench) -> None:
-    bench.segment.clients_max = 500
     bench.segment.clients = [client(number, ClientState.IDLE) for number in range(1, 501)]
     ours, theirs = socket.socketpair()
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
@@ -131,7 +130,6 @@ def test_long_answers_let_others_run(bench: Bench) -> None:
 
 def test_a_session_that_is_ended_from_outside_says_so(bench: Bench) -> None:
     """The administrator's error is raised while an answer is under way, between its pieces."""
-    bench.segment.clients_max = 500
     bench.segment.clients = [client(number, ClientState.IDLE) for number in range(1, 501)]
     ours, theirs = socket.socketpair()
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
