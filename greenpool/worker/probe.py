@@ -38,13 +38,15 @@ def ask(worker: Worker, entry: PoolEntry, sql: str) -> dict[str, str]:
     """Run `sql` on a fresh server state, return its rows of (name, value), NULLs left out.
 
     Switches: yes, for as long as the pool lets its clients wait; the caller has a deadline.
-    Raises: Refused.
+    Raises: Refused with the pool's or PostgreSQL's words; ClientError.
     """
     ours, theirs = socket.socketpair()
     try:
         _become_client(worker, entry, theirs)
         ours.sendall(frontend.query(sql))
         return _read_rows(ours)
+    except OSError as exc:
+        raise _closed() from exc
     finally:
         ours.close()
 
@@ -76,7 +78,7 @@ def _read_rows(sock: socket.socket) -> dict[str, str]:
             if message.type is BackendType.READY_FOR_QUERY:
                 return rows
             _take(message, rows)
-    raise ClientError(Severity.FATAL, SqlState.CONNECTION_FAILURE, "the pool has been closed")
+    raise _closed()
 
 
 def _take(message: Message, rows: dict[str, str]) -> None:
@@ -88,6 +90,11 @@ def _take(message: Message, rows: dict[str, str]) -> None:
     name, value = (_column(body) for _ in range(body.u16()))
     if name is not None and value is not None:
         rows[name] = value
+
+
+def _closed() -> ClientError:
+    """Make the error for a pool that ended without a word while it was asked."""
+    return ClientError(Severity.FATAL, SqlState.CONNECTION_FAILURE, "the pool has been closed")
 
 
 def _column(body: Body) -> str | None:

@@ -8,6 +8,7 @@ Partner: `startup_state.py`, which is the pure part.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import gevent
@@ -18,6 +19,8 @@ from greenpool.worker import probe, startup_state
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.startup_state import SessionState
 from greenpool.worker.state import Worker
+
+log = logging.getLogger(__name__)
 
 
 def find_state(worker: Worker, entry: PoolEntry, settings: Mapping[str, str]) -> SessionState:
@@ -58,8 +61,9 @@ def _ask_defaults(worker: Worker, entry: PoolEntry, answer: AsyncResult) -> None
             entry.learn(startup_state.reported(rows))
     except GreenpoolError as exc:
         error = exc
-    except OSError as exc:
-        error = GreenpoolError(f"cannot ask the pool: {exc}")
+    except Exception as exc:
+        log.exception("cannot ask %s", entry)
+        error = GreenpoolError(f"cannot ask {entry}: {exc}")
     finally:
         entry.asking = None
         answer.set(error)
