@@ -87,16 +87,32 @@ static void count_transaction(struct gp_engine *e, struct gp_server *s)
     s->since_ns = e->now;
 }
 
+/* Whether a ReadyForQuery ends the reply to the oldest request: before it, a Query or FunctionCall
+ * is always answered with something else. */
+static bool completes(const struct gp_server *s, enum gp_reply_kind head)
+{
+    return head == GP_REPLY_SYNC ||
+           (s->begun && (head == GP_REPLY_QUERY || head == GP_REPLY_FUNCTION));
+}
+
 static enum verdict step_ready(struct gp_engine *e, struct gp_server *s, const uint8_t *body)
 {
     enum gp_reply_action action;
     enum gp_reply_kind head = gp_replies_head(&s->replies, &action);
     enum verdict verdict = to_client(s, action);
 
+    if (s->doubtful && !completes(s, head)) { /* of a Sync that a failed COPY has not read */
+        s->skipping = s->begun = 0;
+        if (head == GP_REPLY_NONE)
+            s->status = body[0];
+        return to_client(s, GP_REPLY_FORWARD);
+    }
     if (head != GP_REPLY_QUERY && head != GP_REPLY_SYNC && head != GP_REPLY_FUNCTION)
         return LOST;
     gp_replies_pop(&s->replies);
-    s->in_copy = s->client_copies = 0;
+    s->in_copy = s->client_copies = s->begun = 0;
+    if (action == GP_REPLY_SWALLOW)
+        s->doubtful = 0; /* our own statement was sent last: no Sync is left before it */
     if (gp_replies_empty(&s->replies)) /* but for marks of a COPY that failed */
         s->status = body[0];
     if (verdict == FORWARD) {
@@ -119,7 +135,9 @@ static enum verdict step_error(struct gp_engine *e, struct gp_server *s, const u
     if (frame->total <= GP_HELD_MAX &&
         gp_error_fields(message + GP_HEADER_SIZE, frame->length - 4, &error) == GP_OK)
         s->said_fatal = gp_span_is(error.severity, "FATAL") || gp_span_is(error.severity, "PANIC");
-    s->in_copy = s->client_copies = 0;
+    s->doubtful |= s->in_copy && s->early;
+    s->in_copy = s->client_copies = s->early = 0;
+    s->begun = 1;
     if (action == GP_REPLY_SWALLOW && head != GP_REPLY_NONE)
         s->failed = 1;
     if (s->state == GP_SERVER_APPLY && frame->total <= GP_HELD_MAX && !s->error)
@@ -140,10 +158,12 @@ static enum verdict step_error(struct gp_engine *e, struct gp_server *s, const u
 static void step_copy(struct gp_server *s, uint8_t type)
 {
     if (type == GP_COPY_IN_RESPONSE || type == GP_COPY_BOTH_RESPONSE) {
+        uint32_t count = s->replies.count;
         s->in_copy = 1;
         s->client_copies = !gp_replies_copy_begins(&s->replies);
+        s->early = s->replies.count < count;
     } else if (type == GP_COMMAND_COMPLETE && s->in_copy) {
-        s->in_copy = s->client_copies = 0;
+        s->in_copy = s->client_copies = s->early = 0;
         gp_replies_copy_ends(&s->replies);
     }
 }
@@ -169,6 +189,7 @@ static enum verdict step(struct gp_engine *e, struct gp_server *s, const uint8_t
     struct rule rule = rules[frame->type];
     if (!(rule.heads & 1u << head))
         return LOST;
+    s->begun = 1;
     step_copy(s, frame->type);
     if (rule.pops & 1u << head) {
         gp_replies_pop(&s->replies);

@@ -59,8 +59,12 @@ static enum verdict step_linked(struct gp_engine *e, struct gp_server *s, uint8_
 {
     enum gp_reply_kind kind = reply_of[type];
 
-    if (type == GP_FLUSH || type == GP_COPY_DATA || (type == GP_SYNC && s->client_copies))
+    if (type == GP_FLUSH || type == GP_COPY_DATA)
         return FORWARD;
+    if (type == GP_SYNC && s->client_copies) {
+        s->early = 1;
+        return FORWARD;
+    }
     if (s->skipping && type != GP_SYNC)
         return FORWARD; /* PostgreSQL discards it */
     if (!gp_replies_push(&s->replies, kind, GP_REPLY_FORWARD))

@@ -45,7 +45,7 @@ void gp_server_enter(struct gp_engine *e, struct gp_server *s, enum gp_server_st
     s->since_ns = e->now;
     if (state != GP_SERVER_REST && state != GP_SERVER_PARKED)
         return;
-    s->said_fatal = s->failed = s->skipping = 0;
+    s->said_fatal = s->failed = s->skipping = s->doubtful = 0;
     if (s->conn.mode != GP_CONN_OFF && gp_conn_watch(e->transport, &s->conn) != GP_OK)
         gp_conn_detach(e->transport, &s->conn);
 }
@@ -272,7 +272,7 @@ static void clean(struct gp_engine *e, struct gp_server *s)
         return; /* gp_server_canceled comes back here */
     if (s->failed && s->state == GP_SERVER_CLEAN) {
         gp_server_lost(e, s, GP_REASON_UNCLEAN);
-    } else if (s->status != GP_TXN_IDLE) {
+    } else if (s->status != GP_TXN_IDLE || s->doubtful) {
         run(e, s, "ROLLBACK");
     } else if (s->dirty) {
         s->dirty = 0;
@@ -281,6 +281,24 @@ static void clean(struct gp_engine *e, struct gp_server *s)
     } else {
         gp_server_release(e, s);
     }
+}
+
+/* Let an empty query tell where the answers to the Syncs of a failed COPY end. */
+static void fence(struct gp_engine *e, struct gp_server *s)
+{
+    uint8_t query[GP_HEADER_SIZE + 1];
+    size_t len = gp_build_query(query, sizeof(query), "");
+
+    if (s->client->msg_left)
+        return; /* the end of that message comes back here */
+    if (!gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_SWALLOW)) {
+        gp_server_lost(e, s, GP_REASON_MEMORY);
+        return;
+    }
+    s->status = 0;
+    gp_conn_send(e->transport, &s->conn, query, len);
+    if (s->conn.broken)
+        gp_todo(e, &s->conn);
 }
 
 static void turn_linked(struct gp_engine *e, struct gp_server *s)
@@ -320,7 +338,9 @@ void gp_link_turn(struct gp_engine *e, struct gp_server *s)
             gp_todo(e, &s->client->conn); /* it may have been the queue that was full */
         return;
     }
-    if (s->state == GP_SERVER_LINKED)
+    if (s->state == GP_SERVER_LINKED && s->doubtful)
+        fence(e, s);
+    else if (s->state == GP_SERVER_LINKED)
         turn_linked(e, s);
     else if (s->state == GP_SERVER_APPLY && s->status != 0)
         applied(e, s);

@@ -103,6 +103,9 @@ struct gp_server {
         status; /* of the last ReadyForQuery ('I' 'T' 'E'), 0 while anything has been asked since */
     uint8_t in_copy : 1;       /* COPY FROM: between CopyInResponse and its end */
     uint8_t client_copies : 1; /* ... and the client has not ended it: its Syncs are ignored */
+    uint8_t early : 1; /* ... has sent Syncs within it, which are ignored if it was read so far */
+    uint8_t doubtful : 1; /* ... and it failed: nobody knows how many of them are answered */
+    uint8_t begun : 1;    /* part of the oldest request's reply has come */
     uint8_t skipping : 1; /* an error was reported: requests up to the next Sync get no reply */
     uint8_t msg_forward : 1;
     uint8_t said_fatal : 1; /* it told its client why it hangs up */

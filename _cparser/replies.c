@@ -85,7 +85,13 @@ static void cut(struct gp_replies *replies, uint32_t index)
 
 bool gp_replies_copy_begins(struct gp_replies *replies)
 {
-    while (replies->count > 1 && (*entry(replies, 1) & KIND) == GP_REPLY_SYNC)
+    uint32_t behind = 1;
+
+    while (behind < replies->count && (*entry(replies, behind) & KIND) == GP_REPLY_SYNC)
+        behind++;
+    if (behind < replies->count && (*entry(replies, behind) & KIND) != GP_REPLY_COPY_END)
+        return true;
+    while (--behind)
         cut(replies, 1);
     return replies->count > 1;
 }

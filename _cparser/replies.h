@@ -35,8 +35,9 @@ enum gp_reply_action {
 };
 
 #define GP_REPLIES_INLINE 32u
-#define GP_REPLIES_MAX    65536u /* pipelined requests; at the bound the client is not read further \
-                                  */
+#define GP_REPLIES_MAX                                                                             \
+    65536u /* pipelined requests; at the bound the client is not read further                      \
+            */
 
 struct gp_replies { /* zeroed = empty */
     uint8_t *ring;  /* NULL: the inline one */
@@ -57,7 +58,9 @@ void gp_replies_pop(struct gp_replies *replies);
 bool gp_replies_skip_to_sync(struct gp_replies *replies);
 /* CopyInResponse to the head: the server ignores the Syncs sent right behind it. True: the client
  * has already ended that COPY or sent something else; false: it is still to stream, and Syncs until
- * its CopyDone or CopyFail do not count. */
+ * its CopyDone or CopyFail do not count. Behind those Syncs a request that is no part of a COPY?
+ * Then they stay: this COPY either fails before it reads them, or the connection ends at that
+ * request. */
 bool gp_replies_copy_begins(struct gp_replies *replies);
 /* The COPY of the head is over: its end mark, if the client has sent one, is dropped. */
 void gp_replies_copy_ends(struct gp_replies *replies);

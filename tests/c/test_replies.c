@@ -159,6 +159,22 @@ static void test_copy_takes_the_early_syncs(void)
     CHECK(gp_replies_empty(&q));
 }
 
+/* Such a COPY can only fail before it reads them: then each has its answer. */
+static void test_copy_leaves_syncs_before_a_request(void)
+{
+    struct gp_replies q = {0};
+
+    push(&q, GP_REPLY_EXECUTE);
+    push(&q, GP_REPLY_SYNC);
+    push(&q, GP_REPLY_SYNC);
+    push(&q, GP_REPLY_PARSE);
+    CHECK(gp_replies_copy_begins(&q));
+    CHECK_EQ(q.count, 4);
+    CHECK(gp_replies_skip_to_sync(&q));
+    CHECK_EQ(q.count, 3);
+    gp_replies_clear(&q);
+}
+
 static void test_copy_still_to_stream(void)
 {
     struct gp_replies q = {0};
@@ -199,6 +215,7 @@ int main(void)
     RUN(test_open_until_sync);
     RUN(test_copy_end_alone_is_nothing);
     RUN(test_copy_takes_the_early_syncs);
+    RUN(test_copy_leaves_syncs_before_a_request);
     RUN(test_copy_still_to_stream);
     RUN(test_two_copies_in_one_query);
     return check_done();

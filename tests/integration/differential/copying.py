@@ -19,6 +19,7 @@ from tests.integration.harness.messages import (
 _IN = "copy t from stdin"
 _OUT = "copy (select g, 'row ' || g from generate_series(1, 1000) g) to stdout"
 _ROW, _BAD = copy_data(b"50\tfifty\n"), copy_data(b"51\tx\ty\tz\n")
+_GUARDED = parse("copy guarded from stdin") + bind() + execute()
 _BEGIN = parse(_IN) + bind() + execute()
 
 OUT = [
@@ -335,17 +336,23 @@ FAILING = [
         ],
     ),
     Script(
-        "early Sync, refused before it is read",
-        [
-            say(
-                parse("copy guarded from stdin"),
-                bind(),
-                execute(),
-                copy_data(b"1\n"),
-                copy_done(),
-                sync(),
-            ),
-            ready(),
-        ],
+        "copy in, refused before its Sync is read",
+        [say(query("copy guarded from stdin"), sync(), query("select 1")), ready(3)],
+    ),
+    Script(
+        "copy in extended, refused before its Sync is read",
+        [say(_GUARDED, sync()), ready(), say(copy_done(), sync(), query("select 1")), ready(2)],
+    ),
+    Script(
+        "copy in extended, refused before its Syncs are read",
+        [say(_GUARDED, sync(), sync(), extended("select 1"), sync()), ready(4)],
+    ),
+    Script(
+        "copy in, Sync behind a bad row",
+        [say(query(_IN), sync(), _BAD, sync(), copy_done(), sync(), query("select 1")), ready(4)],
+    ),
+    Script(
+        "copy in, bad row, Sync, in a transaction",
+        [say(query("begin"), query(_IN), _BAD, sync(), copy_done(), query("commit")), ready(4)],
     ),
 ]

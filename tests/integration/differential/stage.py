@@ -27,7 +27,7 @@ _SCENERY = """
         $$ begin insert into t values (900, 'kept'); commit; x := x + 1; end $$;
 """
 _RESET = """
-    delete from strict; delete from t;
+    truncate t, strict;
     insert into t values (1, 'one'), (2, 'two'), (3, 'three');
 """
 _BUSY = """
