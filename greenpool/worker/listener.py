@@ -11,6 +11,7 @@ import logging
 import socket as plain
 from collections.abc import Iterable
 
+import gevent
 from gevent import socket
 from gevent.pool import Group
 from gevent.server import StreamServer
@@ -57,7 +58,9 @@ class Listeners:
 
     def dismiss(self, error: ClientError) -> None:
         """End all sessions that Python has in hand, with these words. Switches: no."""
-        self._sessions.kill(error, block=False)
+        # A greenlet that is killed before it began would neither say them nor close its socket;
+        # callbacks run in order, so those that are to begin have begun by then.
+        gevent.get_hub().loop.run_callback(self._kill_all, error)
 
     def set_options(self, general: General) -> None:
         """Set socket options for whoever is accepted from now on (they are inherited)."""
@@ -67,6 +70,9 @@ class Listeners:
     def adopt(self, event: Event) -> None:
         """Serve a client that another worker has accepted. Runs in the hub."""
         self._begin(event.detail)
+
+    def _kill_all(self, error: ClientError) -> None:
+        self._sessions.kill(error, block=False)
 
     def _make_server(self, listener: plain.socket) -> StreamServer:
         # spawn=None: `_route` is called in the hub; the server closes what it leaves open.
