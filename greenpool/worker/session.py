@@ -298,10 +298,11 @@ class Session:
         try:
             self._sock.settimeout(1.0)
             self._send(error.response())
+            take_leave(self._sock)
         except OSError as exc:
             log.debug("%s: gone before it was told: %s", self._who, exc)
-            return
-        take_leave(self._sock)
+        except ClientError as exc:  # `Listeners.dismiss`: the worker waits for nobody any more
+            log.debug("%s: left while it was told: %s", self._who, exc)
 
 
 def _as_client_error(exc: ReportedError) -> ClientError:
