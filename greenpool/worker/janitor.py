@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -9,6 +10,8 @@ import gevent
 
 from greenpool.admin.stats import STATS_PERIOD_S
 from greenpool.worker.state import Worker
+
+log = logging.getLogger(__name__)
 
 SWEEP_S = 0.1
 """Every time-out is late by this much at most; PgBouncer's janitor runs three times a second."""
@@ -58,9 +61,12 @@ class Janitor:
         self._next_grow_s = self._next_sample_s = now_s
 
     def run(self) -> None:
-        """Greenlet: tidy up for ever."""
+        """Greenlet: tidy up for ever. Its outermost frame: without it no time-out would end."""
         while True:
-            self.tidy(self._worker.now_s())
+            try:
+                self.tidy(self._worker.now_s())
+            except Exception:
+                log.exception("the janitor's round failed")
             gevent.sleep(SWEEP_S)
 
     def tidy(self, now_s: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from gevent import GreenletExit
 
 from greenpool.admin.stats import STATS_PERIOD_S
 from greenpool.worker.janitor import GROW_S, BusyShare, Janitor
@@ -39,6 +40,24 @@ def test_pools_with_a_minimum_are_filled_once_a_second(worker: FakedWorker):
         janitor.tidy(now_s + after_s)
     # ada wants none, dan cannot log in yet
     assert worker.engine.named("grow") == [(bob.index,), (bob.index,)]
+
+
+def test_round_that_fails_is_not_the_last(
+    worker: FakedWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    rounds: list[int] = []
+
+    def step() -> None:
+        rounds.append(1)
+        if len(rounds) == 1:
+            raise KeyError("nobody expects this")
+        raise GreenletExit  # as a kill does
+
+    monkeypatch.setattr("greenpool.worker.janitor.SWEEP_S", 0)
+    with pytest.raises(GreenletExit):
+        Janitor(worker, step, lambda: 0).run()
+    assert len(rounds) == 2
+    assert "the janitor's round failed" in caplog.text
 
 
 def test_draining_worker_fills_nothing(worker: FakedWorker):
