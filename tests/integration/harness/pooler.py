@@ -31,6 +31,8 @@ from tests.integration.harness.waiting import wait_for
 START_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 20.0
 ADMIN_DATABASE = "greenpool"
+QUIET: dict[str, Any] = {"log_client_connections": False, "log_client_disconnections": False}
+"""Settings for tests with many clients, whose comings and goings would hide the rest."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -107,8 +107,7 @@ class Wire:
 
         Raises: AssertionError carrying the ErrorResponse when the login is refused.
         """
-        self.send(messages.startup({"user": user, "database": database, **parameters}, version))
-        self._authenticate(user, password)
+        self.authenticate(user, database, password, version, **parameters)
         greeting = self.read_until(b"Z")
         for each in greeting:
             if each.kind == b"S":
@@ -117,6 +116,18 @@ class Wire:
             elif each.kind == b"K":
                 self.backend_key = each.body
         return greeting
+
+    def authenticate(
+        self,
+        user: str = "app",
+        database: str = "app",
+        password: str = PASSWORD,
+        version: int = messages.PROTOCOL_3_0,
+        **parameters: str,
+    ) -> None:
+        """Log in as far as AuthenticationOk; the greeting is not waited for."""
+        self.send(messages.startup({"user": user, "database": database, **parameters}, version))
+        self._authenticate(user, password)
 
     def send(self, *parts: bytes) -> None:
         self.sock.sendall(b"".join(parts))
@@ -138,6 +149,15 @@ class Wire:
     def read_bytes(self, count: int, deadline_s: float = DEADLINE_S) -> bytes:
         """Read bytes that are no message, such as the answer to SSLRequest."""
         return self._take(count, time.monotonic() + deadline_s)
+
+    def skip(self, count: int, scratch: bytearray) -> None:
+        """Read that many bytes into `scratch`, again and again: for messages too large to keep."""
+        count -= len(self._take(min(count, len(self._unread)), time.monotonic()))
+        while count:
+            got = self.sock.recv_into(scratch, min(count, len(scratch)))
+            if not got:
+                raise ClosedByPeer("the other side closed the connection")
+            count -= got
 
     def query(self, sql: str) -> list[Message]:
         """Send a simple Query and read up to ReadyForQuery."""

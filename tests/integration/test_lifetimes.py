@@ -1,0 +1,110 @@
+"""How many servers a pool keeps, and for how long."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tests.integration.conftest import MakePooler
+from tests.integration.harness.accounts import wait_for_balance
+from tests.integration.harness.crowd import Crowd
+from tests.integration.harness.pooler import QUIET, Pooler, user
+from tests.integration.harness.postgres import PostgreSQL
+from tests.integration.harness.sampler import backends_sampled
+from tests.integration.harness.waiting import wait_for
+
+
+def test_min_pool_size_is_kept(make_pooler: MakePooler, pg: PostgreSQL) -> None:
+    users = [user(pool_size=6, min_pool_size=3)]
+    pooler = make_pooler(2, pools={"app": {"users": users}}, idle_timeout="300ms", **QUIET)
+    wait_for(lambda: len(_pids(pg)) == 3, "opened without a client")
+    with Crowd(pooler, "select pg_sleep(0.02)") as crowd:
+        crowd.join(12)
+        crowd.start()
+        wait_for(lambda: len(_pids(pg)) == 6, "more clients, more servers")
+        crowd.stop()
+    wait_for(lambda: len(_pids(pg)) == 3, "idle ones go, down to the minimum")
+    pg.terminate("app")
+    wait_for(lambda: len(_pids(pg)) == 3, "killed ones are replaced")
+    wait_for_balance(pooler, 0)
+
+
+def test_idle_timeout_closes_idle_servers(make_pooler: MakePooler, pg: PostgreSQL) -> None:
+    pooler = make_pooler(2, idle_timeout="300ms", **QUIET)
+    with Crowd(pooler, "select pg_sleep(0.01)") as crowd:
+        crowd.join(8)
+        crowd.start()
+        wait_for(lambda: len(_pids(pg)) > 1, "several servers are used")
+        crowd.stop()
+        wait_for(lambda: not _pids(pg), "nobody needs any")
+        crowd.start()
+        crowd.wait_for_turns(1)
+        crowd.stop()
+        assert not crowd.complaints()
+
+
+def test_server_lifetime_replaces_servers_unseen(make_pooler: MakePooler, pg: PostgreSQL) -> None:
+    users = [user(pool_size=3, server_lifetime="400ms")]
+    pooler = make_pooler(2, pools={"app": {"users": users}}, **QUIET)
+    with Crowd(pooler, "select pg_sleep(0.002)") as crowd:
+        crowd.gather(16, least=2)
+        with backends_sampled(pg) as backends:
+            crowd.start()
+            seen: set[int] = set()
+            wait_for(lambda: len(_collect(pg, seen)) >= 9, "three generations of servers", 20)
+            crowd.stop()
+        assert backends.most <= 3
+        assert not crowd.complaints()
+        wait_for_balance(pooler, len(crowd.members))
+
+
+def test_pool_is_resized_under_load(make_pooler: MakePooler, pg: PostgreSQL) -> None:
+    pooler = make_pooler(2, pools={"app": {"users": [user(pool_size=6)]}}, **QUIET)
+    with Crowd(pooler, "select pg_sleep(0.005)") as crowd:
+        crowd.gather(24, least=4)
+        crowd.start()
+        for size in (2, 8, 1, 4):
+            _resize(pooler, size)
+            wait_for(partial(_has, pg, size), f"{size} servers are left")
+            with backends_sampled(pg) as backends:
+                crowd.wait_for_turns(3)
+            assert backends.most == size
+        crowd.stop()
+        assert not crowd.complaints()
+        wait_for_balance(pooler, len(crowd.members))
+
+
+def test_servers_of_a_removed_pool_are_closed(make_pooler: MakePooler, pg: PostgreSQL) -> None:
+    pooler = make_pooler(2, **QUIET)
+    with Crowd(pooler, "select pg_sleep(0.002)", database="bench") as removed:
+        with Crowd(pooler, "select pg_sleep(0.002)") as kept:
+            removed.join(8)
+            kept.join(8)
+            removed.start()
+            kept.start()
+            removed.wait_for_turns(3)
+            assert pooler.reload({"app": {}}).returncode == 0
+            wait_for(lambda: all(each.is_gone for each in removed.members), "its clients are gone")
+            wait_for(lambda: not pg.backends(database="bench"), "its servers are gone")
+            kept.wait_for_turns(3)
+            kept.stop()
+            assert not kept.complaints()
+        errors = [each.errors for each in removed.members]
+        assert all(error[-1]["C"] == "57P01" for error in errors), errors
+
+
+def _resize(pooler: Pooler, size: int) -> None:
+    done = pooler.reload({"app": {"users": [user(pool_size=size)]}})
+    assert done.returncode == 0, done.stderr
+
+
+def _has(pg: PostgreSQL, count: int) -> bool:
+    return len(_pids(pg)) == count
+
+
+def _pids(pg: PostgreSQL) -> set[int]:
+    return {each.pid for each in pg.backends("app")}
+
+
+def _collect(pg: PostgreSQL, seen: set[int]) -> set[int]:
+    seen |= _pids(pg)
+    return seen
