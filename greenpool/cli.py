@@ -17,7 +17,7 @@ import click
 import greenpool
 from greenpool import config as configuration
 from greenpool.errors import ConfigError, ExitCode, GreenpoolError
-from greenpool.master import command, paths, report
+from greenpool.master import about, command, paths, report
 
 _FILE = click.Path(path_type=Path)
 
@@ -155,5 +155,5 @@ def demo(port: int | None, workers: int | None) -> int:
 
 @cli.command()
 def version() -> None:
-    """Print the version."""
-    click.echo(f"greenpool {greenpool.__version__}")
+    """Print the version, and those of what greenpool is made of."""
+    click.echo(about.render())

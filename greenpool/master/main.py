@@ -22,10 +22,10 @@ from pathlib import Path
 
 import greenpool
 from greenpool import config as configuration
-from greenpool.config import Config, IoBackend
+from greenpool.config import Config
 from greenpool.engine import Segment
 from greenpool.errors import ConfigError, ExitCode, GreenpoolError
-from greenpool.master import pools, process
+from greenpool.master import about, pools, process
 from greenpool.master.control import ControlServer
 from greenpool.master.daemon import run_in_background
 from greenpool.master.limits import FileLimit, files_needed, raise_file_limit
@@ -180,12 +180,10 @@ def _log_start(config: Config, listeners: Listeners, limit: FileLimit) -> None:
     general = config.general
     for address in listeners.addresses():
         log.info("listening on %s", address)
-    # Of the backends that are built, epoll is the best one everywhere.
-    backend = IoBackend.EPOLL if general.io_backend is IoBackend.AUTO else general.io_backend
     log.info(
         "workers: %d (%s); pools: %d (%d servers at most); clients: %d at most; open files: %d",
         general.workers,
-        backend,
+        about.io_backend(general.io_backend),
         sum(1 for _ in pools.members(config)),
         pools.server_count(config),
         general.max_connections,

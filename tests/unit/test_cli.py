@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 import greenpool
 from greenpool import cli
 from greenpool.errors import ControlError, ExitCode, StartupError
-from greenpool.master import command, paths
+from greenpool.master import about, command, paths
 
 GOOD = """
 general: {port: 6543, pid_file: greenpool.pid}
@@ -28,13 +30,29 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_version(capsys: pytest.CaptureFixture[str]):
-    assert cli.run(["version"]) == ExitCode.DONE
-    assert capsys.readouterr().out == f"greenpool {greenpool.__version__}\n"
     assert cli.run(["--version"]) == ExitCode.DONE
+    assert capsys.readouterr().out == f"greenpool {greenpool.__version__}\n"
+
+
+def test_version_names_what_greenpool_is_made_of(capsys: pytest.CaptureFixture[str]):
+    assert cli.run(["version"]) == ExitCode.DONE
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == f"greenpool {greenpool.__version__}"
+    facts = [line.split()[0] for line in rest]
+    assert facts == ["Python", "gevent", "cffi", "io"]
+    assert rest[0].startswith(f"Python {platform.python_version()} ")
+    assert re.fullmatch(r"gevent \d+\.\d.*", rest[1])
+    assert re.fullmatch(r"io backend epoll \(Linux \d+\.\d.*\)", rest[3])
+
+
+def test_version_of_a_library_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(about, "_LIBRARIES", ("no-such-library",))
+    assert "no-such-library is not installed" in about.render().splitlines()
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["upgrade"], ["start", "--nonsense"], ["check"], ["generate"], ["stop", "x"]]
+    "arguments",
+    [[], ["upgrade"], ["start", "--nonsense"], ["check"], ["generate"], ["stop", "x"]],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     assert cli.run(arguments) == ExitCode.USAGE
