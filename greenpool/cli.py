@@ -16,6 +16,7 @@ import click
 
 import greenpool
 from greenpool import config as configuration
+from greenpool.admin import client, table
 from greenpool.errors import ConfigError, ExitCode, GreenpoolError
 from greenpool.master import about, command, paths, report
 
@@ -120,6 +121,17 @@ def status(config_file: Path | None, pid_file: Path | None, as_json: bool) -> No
     """Show what the running greenpool is doing."""
     fields = command.status(paths.find_pid_file(config_file, pid_file))
     click.echo(json.dumps(fields) if as_json else report.render(fields))
+
+
+@cli.command()
+@_config_option
+@click.argument("what")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def show(config_file: Path | None, what: str, as_json: bool) -> None:
+    """Show what the admin console shows: pools, clients, servers, stats... or help."""
+    config = configuration.load(paths.find_config(config_file), os.environ)
+    found = client.show(config, what)
+    click.echo(table.to_json(found) if as_json else table.render(found))
 
 
 @cli.command()

@@ -10,8 +10,12 @@ import pytest
 
 import greenpool
 from greenpool import cli
+from greenpool.admin import client
+from greenpool.admin.table import Table
+from greenpool.config import Config
 from greenpool.errors import ControlError, ExitCode, StartupError
 from greenpool.master import about, command, paths
+from greenpool.protocol.backend import INT4, Column
 
 GOOD = """
 general: {port: 6543, pid_file: greenpool.pid}
@@ -50,9 +54,33 @@ def test_version_of_a_library_that_is_missing_is_said(monkeypatch: pytest.Monkey
     assert "no-such-library is not installed" in about.render().splitlines()
 
 
+def test_show_prints_a_table_or_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    asked: list[tuple[int, str]] = []
+
+    def show(config: Config, what: str) -> Table:
+        asked.append((config.general.port, what))
+        return Table((Column("items", INT4),), (("7",),))
+
+    monkeypatch.setattr(client, "show", show)
+    Path("greenpool.yaml").write_text(GOOD)
+    assert cli.run(["show", "lists"]) == ExitCode.DONE
+    assert capsys.readouterr().out == "items\n-----\n    7\n(1 row)\n"
+    assert cli.run(["show", "lists", "--json"]) == ExitCode.DONE
+    assert capsys.readouterr().out == '[{"items": 7}]\n'
+    assert asked == [(6543, "lists")] * 2
+
+
+def test_show_needs_a_configuration_that_is_good(capsys: pytest.CaptureFixture[str]):
+    Path("greenpool.yaml").write_text(GOOD.replace("port: 6543", "prot: 0"))
+    assert cli.run(["show", "pools"]) == ExitCode.USAGE
+    assert 'did you mean "port"?' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["upgrade"], ["start", "--nonsense"], ["check"], ["generate"], ["stop", "x"]],
+    [[], ["upgrade"], ["start", "--nonsense"], ["check"], ["generate"], ["stop", "x"], ["show"]],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     assert cli.run(arguments) == ExitCode.USAGE

@@ -1,0 +1,65 @@
+"""What a SHOW returned, as a client of the console has it, laid out for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from greenpool.protocol.backend import INT4, INT8, Column
+
+_NUMBERS = frozenset((INT4, INT8))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns and the rows' values as they came, all text; None is NULL."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+
+
+def render(table: Table) -> str:
+    """Lay it out as psql does: a header, a line a row, numbers to the right, the count of rows.
+
+    Values carry what clients sent (names of users and applications): characters that a terminal
+    would obey are escaped.
+    """
+    names = [column.name for column in table.columns]
+    lines = [[_printable(value or "") for value in row] for row in table.rows]
+    widths = [max(map(len, cells)) for cells in zip(names, *lines, strict=True)]
+    is_number = [column.type in _NUMBERS for column in table.columns]
+    header = " | ".join(map(str.center, names, widths)).rstrip()
+    rule = "-+-".join("-" * width for width in widths)
+    body = (" | ".join(map(_aligned, line, widths, is_number)).rstrip() for line in lines)
+    count = f"({len(lines)} row{'' if len(lines) == 1 else 's'})"
+    return "\n".join([header, rule, *body, count])
+
+
+def to_json(table: Table) -> str:
+    """Write it as a list of objects, one a line; numbers as numbers, NULL as null. ASCII only."""
+    rows = [
+        json.dumps(
+            {
+                column.name: _typed(column, value)
+                for column, value in zip(table.columns, row, strict=True)
+            }
+        )
+        for row in table.rows
+    ]
+    return "[" + ",\n ".join(rows) + "]"
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _aligned(text: str, width: int, is_number: bool) -> str:
+    return text.rjust(width) if is_number else text.ljust(width)
+
+
+def _typed(column: Column, value: str | None) -> str | int | None:
+    if value is None or column.type not in _NUMBERS:
+        return value
+    return int(value)
