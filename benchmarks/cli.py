@@ -36,6 +36,7 @@ from benchmarks.speed import run_cases
 from greenpool.demo.cluster import Cluster
 from greenpool.errors import ExitCode, GreenpoolError
 
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CORES = len(os.sched_getaffinity(0))
 
 _pgbouncer_option = click.option(
@@ -149,29 +150,38 @@ def _contenders(
     if shutil.which(pgbouncer) is None:
         raise BenchError(f'no PgBouncer at "{pgbouncer}": install it, or name it by --pgbouncer')
     with _interruptible(), ExitStack() as stack:
-        directory = Path(tempfile.mkdtemp(prefix="greenpool-bench-"))
-        stack.callback(shutil.rmtree, directory)
-        direct = min(clients, DIRECT_CLIENTS_MAX)
-        cluster = start_server(stack, directory, postgres, direct)
-        versions = [record.program_version(pgbouncer), cluster.installation.title]
-        about = record.facts(sys.argv[1:], versions)
-        poolers = [contenders.pgbouncer(cluster, pgbouncer)]
-        poolers += [contenders.greenpool(cluster, count) for count in sorted({1, workers})]
-        for each in poolers:
-            stack.callback(each.stop)
-            each.start()
-        yield cluster, poolers, about
+        try:
+            directory = Path(tempfile.mkdtemp(prefix="greenpool-bench-"))
+            stack.callback(shutil.rmtree, directory)
+            direct = min(clients, DIRECT_CLIENTS_MAX)
+            cluster = start_server(stack, directory, postgres, direct)
+            versions = [record.program_version(pgbouncer), cluster.installation.title]
+            about = record.facts(sys.argv[1:], versions)
+            poolers = [contenders.pgbouncer(cluster, pgbouncer)]
+            poolers += [contenders.greenpool(cluster, count) for count in sorted({1, workers})]
+            for each in poolers:
+                stack.callback(each.stop)
+                each.start()
+            yield cluster, poolers, about
+        finally:
+            _ignore_signals()  # nothing disturbs the clean-up
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Unwind at SIGTERM as at Ctrl-C: children have sessions of their own and would stay."""
+    """Unwind at SIGTERM and SIGHUP as at Ctrl-C: our children have sessions of their own."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, stop)
+    previous = {each: signal.signal(each, stop) for each in _STOP_SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+
+def _ignore_signals() -> None:
+    for each in _STOP_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
