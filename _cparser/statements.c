@@ -1,0 +1,493 @@
+#include "statements.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol.h"
+
+/* ---- identity: SipHash-2-4 with a 128-bit result (Aumasson and Bernstein, 2012) ---- */
+
+struct sip {
+    uint64_t v0, v1, v2, v3;
+};
+
+static uint64_t rotate(uint64_t word, unsigned bits)
+{
+    return word << bits | word >> (64 - bits);
+}
+
+static void sip_round(struct sip *s)
+{
+    s->v0 += s->v1;
+    s->v2 += s->v3;
+    s->v1 = rotate(s->v1, 13) ^ s->v0;
+    s->v3 = rotate(s->v3, 16) ^ s->v2;
+    s->v0 = rotate(s->v0, 32) + s->v3;
+    s->v2 += s->v1;
+    s->v1 = rotate(s->v1, 17) ^ s->v2;
+    s->v3 = rotate(s->v3, 21) ^ s->v0;
+    s->v2 = rotate(s->v2, 32);
+}
+
+static void sip_word(struct sip *s, uint64_t word)
+{
+    s->v3 ^= word;
+    sip_round(s);
+    sip_round(s);
+    s->v0 ^= word;
+}
+
+static uint64_t sip_end(struct sip *s)
+{
+    for (int i = 0; i < 4; i++)
+        sip_round(s);
+    return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
+struct gp_sid gp_sid_make(const uint8_t key[GP_HASH_KEY_BYTES], uint64_t state_hash,
+                          const uint8_t *body, size_t len)
+{
+    uint64_t k0, k1, word;
+    struct gp_sid id;
+
+    memcpy(&k0, key, 8);
+    memcpy(&k1, key + 8, 8);
+    struct sip s = {k0 ^ 0x736f6d6570736575ull, k1 ^ 0x646f72616e646f6dull ^ 0xee,
+                    k0 ^ 0x6c7967656e657261ull, k1 ^ 0x7465646279746573ull};
+    sip_word(&s, state_hash);
+    for (; len >= 8; body += 8, len -= 8) {
+        memcpy(&word, body, 8);
+        sip_word(&s, word);
+    }
+    word = (uint64_t)len << 56;
+    for (size_t i = 0; i < len; i++)
+        word |= (uint64_t)body[i] << 8 * i;
+    sip_word(&s, word);
+    s.v2 ^= 0xee;
+    id.high = sip_end(&s);
+    s.v1 ^= 0xdd;
+    id.low = sip_end(&s) & ~1ull; /* that bit is the clock's in a holding */
+    if (id.high == 0 && id.low == 0)
+        id.high = 1; /* zero is an empty place */
+    return id;
+}
+
+void gp_sid_name(struct gp_sid id, char name[GP_SERVER_NAME_BYTES])
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$";
+
+    name[0] = 'g';
+    for (unsigned i = 0; i < 11; i++) {
+        name[1 + i] = digits[id.high >> 6 * i & 63];
+        name[12 + i] = digits[id.low >> 6 * i & 63];
+    }
+    name[23] = '\0';
+}
+
+/* ---- interned statements ---- */
+
+#define GP_INTERNER_FIRST 64u
+
+static void idle_unlink(struct gp_interner *interner, struct gp_statement *statement)
+{
+    *(statement->older ? &statement->older->newer : &interner->oldest) = statement->newer;
+    *(statement->newer ? &statement->newer->older : &interner->newest) = statement->older;
+    statement->older = statement->newer = NULL;
+    interner->idle--;
+}
+
+static void idle_append(struct gp_interner *interner, struct gp_statement *statement)
+{
+    statement->older = interner->newest;
+    statement->newer = NULL;
+    *(interner->newest ? &interner->newest->newer : &interner->oldest) = statement;
+    interner->newest = statement;
+    interner->idle++;
+}
+
+static bool interner_grow(struct gp_interner *interner)
+{
+    uint32_t cap = interner->cap ? interner->cap * 2 : GP_INTERNER_FIRST;
+    struct gp_statement **buckets = calloc(cap, sizeof(struct gp_statement *));
+
+    if (!buckets)
+        return false;
+    for (uint32_t i = 0; i < interner->cap; i++) {
+        struct gp_statement *next;
+        for (struct gp_statement *each = interner->buckets[i]; each; each = next) {
+            next = each->next;
+            each->next = buckets[each->id.high & (cap - 1)];
+            buckets[each->id.high & (cap - 1)] = each;
+        }
+    }
+    free(interner->buckets);
+    interner->buckets = buckets;
+    interner->cap = cap;
+    return true;
+}
+
+static struct gp_statement *make_statement(struct gp_sid id, const uint8_t *body, size_t len)
+{
+    size_t length = GP_HEADER_SIZE + GP_SERVER_NAME_BYTES + len;
+    struct gp_statement *statement = calloc(1, sizeof(*statement) + length);
+
+    if (!statement)
+        return NULL;
+    statement->id = id;
+    statement->length = (uint32_t)length;
+    gp_sid_name(id, statement->name);
+    statement->parse[0] = GP_PARSE;
+    gp_put_u32be(statement->parse + 1, (uint32_t)length - 1);
+    memcpy(statement->parse + GP_HEADER_SIZE, statement->name, GP_SERVER_NAME_BYTES);
+    memcpy(statement->parse + GP_HEADER_SIZE + GP_SERVER_NAME_BYTES, body, len);
+    return statement;
+}
+
+struct gp_statement *gp_statement_intern(struct gp_interner *interner, struct gp_sid id,
+                                         const uint8_t *body, size_t len)
+{
+    struct gp_statement *statement = NULL;
+
+    if (interner->count >= interner->cap && !interner_grow(interner))
+        return NULL;
+    struct gp_statement **bucket = &interner->buckets[id.high & (interner->cap - 1)];
+    for (statement = *bucket; statement; statement = statement->next)
+        if (gp_sid_same(statement->id, id))
+            break;
+    if (!statement) {
+        statement = make_statement(id, body, len);
+        if (!statement)
+            return NULL;
+        statement->next = *bucket;
+        *bucket = statement;
+        interner->count++;
+    } else if (statement->refs == 0) {
+        idle_unlink(interner, statement);
+    }
+    statement->refs++;
+    return statement;
+}
+
+static void forget(struct gp_interner *interner, struct gp_statement *statement)
+{
+    struct gp_statement **link = &interner->buckets[statement->id.high & (interner->cap - 1)];
+
+    while (*link != statement)
+        link = &(*link)->next;
+    *link = statement->next;
+    interner->count--;
+    free(statement);
+}
+
+void gp_statement_release(struct gp_interner *interner, struct gp_statement *statement)
+{
+    if (--statement->refs)
+        return;
+    idle_append(interner, statement);
+    if (interner->idle > GP_IDLE_STATEMENTS) {
+        struct gp_statement *oldest = interner->oldest;
+        idle_unlink(interner, oldest);
+        forget(interner, oldest);
+    }
+}
+
+void gp_interner_free(struct gp_interner *interner)
+{
+    for (uint32_t i = 0; i < interner->cap; i++) {
+        struct gp_statement *next;
+        for (struct gp_statement *each = interner->buckets[i]; each; each = next) {
+            next = each->next;
+            free(each);
+        }
+    }
+    free(interner->buckets);
+    memset(interner, 0, sizeof(*interner));
+}
+
+/* ---- a client's names ---- */
+
+#define GP_NAMES_FIRST 8u
+
+struct gp_name {
+    struct gp_name *next;
+    struct gp_statement *statement;
+    uint32_t hash;
+    uint32_t len;
+    uint8_t text[];
+};
+
+/* FNV-1a: a client that chooses colliding names slows only itself down. */
+static uint32_t name_hash(const uint8_t *name, size_t len)
+{
+    uint32_t hash = 2166136261u;
+
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ name[i]) * 16777619u;
+    return hash;
+}
+
+/* Where the entry of that name hangs, or where a new one would be hung. */
+static struct gp_name **name_link(const struct gp_names *names, uint32_t hash, const uint8_t *name,
+                                  size_t len)
+{
+    struct gp_name **link = &names->buckets[hash & (names->cap - 1)];
+
+    while (*link &&
+           ((*link)->hash != hash || (*link)->len != len || memcmp((*link)->text, name, len) != 0))
+        link = &(*link)->next;
+    return link;
+}
+
+static bool names_grow(struct gp_names *names)
+{
+    uint32_t cap = names->cap ? names->cap * 2 : GP_NAMES_FIRST;
+    struct gp_name **buckets = calloc(cap, sizeof(struct gp_name *));
+
+    if (!buckets)
+        return false;
+    for (uint32_t i = 0; i < names->cap; i++) {
+        struct gp_name *next;
+        for (struct gp_name *each = names->buckets[i]; each; each = next) {
+            next = each->next;
+            each->next = buckets[each->hash & (cap - 1)];
+            buckets[each->hash & (cap - 1)] = each;
+        }
+    }
+    free(names->buckets);
+    names->buckets = buckets;
+    names->cap = cap;
+    return true;
+}
+
+struct gp_statement *gp_names_find(const struct gp_names *names, const uint8_t *name, size_t len)
+{
+    if (len == 0)
+        return names->unnamed;
+    if (names->count == 0)
+        return NULL;
+    struct gp_name *entry = *name_link(names, name_hash(name, len), name, len);
+    return entry ? entry->statement : NULL;
+}
+
+bool gp_names_set(struct gp_names *names, struct gp_interner *interner, const uint8_t *name,
+                  size_t len, struct gp_statement *statement)
+{
+    uint32_t hash = name_hash(name, len);
+
+    statement->refs++;
+    if (len == 0) {
+        if (names->unnamed)
+            gp_statement_release(interner, names->unnamed);
+        names->unnamed = statement;
+        return true;
+    }
+    if (names->count >= names->cap && !names_grow(names)) {
+        gp_statement_release(interner, statement);
+        return false;
+    }
+    struct gp_name **link = name_link(names, hash, name, len);
+    if (*link) {
+        gp_statement_release(interner, (*link)->statement);
+        (*link)->statement = statement;
+        return true;
+    }
+    struct gp_name *entry = malloc(sizeof(*entry) + len);
+    if (!entry) {
+        gp_statement_release(interner, statement);
+        return false;
+    }
+    *entry = (struct gp_name){.statement = statement, .hash = hash, .len = (uint32_t)len};
+    memcpy(entry->text, name, len);
+    *link = entry;
+    names->count++;
+    return true;
+}
+
+void gp_names_drop(struct gp_names *names, struct gp_interner *interner, const uint8_t *name,
+                   size_t len)
+{
+    if (len == 0) {
+        if (names->unnamed)
+            gp_statement_release(interner, names->unnamed);
+        names->unnamed = NULL;
+        return;
+    }
+    if (names->count == 0)
+        return;
+    struct gp_name **link = name_link(names, name_hash(name, len), name, len);
+    struct gp_name *entry = *link;
+    if (!entry)
+        return;
+    *link = entry->next;
+    names->count--;
+    gp_statement_release(interner, entry->statement);
+    free(entry);
+}
+
+bool gp_names_called(const struct gp_names *names, const uint8_t *server_name, const uint8_t **name,
+                     size_t *len)
+{
+    *len = 0;
+    *name = NULL;
+    if (names->unnamed && memcmp(names->unnamed->name, server_name, GP_SERVER_NAME_BYTES - 1) == 0)
+        return true;
+    for (uint32_t i = 0; i < names->cap; i++)
+        for (struct gp_name *each = names->buckets[i]; each; each = each->next)
+            if (memcmp(each->statement->name, server_name, GP_SERVER_NAME_BYTES - 1) == 0) {
+                *name = each->text;
+                *len = each->len;
+                return true;
+            }
+    return false;
+}
+
+void gp_names_clear(struct gp_names *names, struct gp_interner *interner)
+{
+    gp_names_drop(names, interner, NULL, 0);
+    for (uint32_t i = 0; i < names->cap; i++) {
+        struct gp_name *next;
+        for (struct gp_name *each = names->buckets[i]; each; each = next) {
+            next = each->next;
+            gp_statement_release(interner, each->statement);
+            free(each);
+        }
+    }
+    free(names->buckets);
+    memset(names, 0, sizeof(*names));
+}
+
+/* ---- what a server holds ---- */
+
+#define GP_USED 1ull
+
+#define GP_HOLDING_FIRST 64u /* places: 1 KiB */
+
+size_t gp_holding_bytes(uint32_t bound)
+{
+    uint32_t cap = GP_HOLDING_FIRST;
+
+    while (cap < bound * 2)
+        cap *= 2;
+    return sizeof(struct gp_holding) + cap * sizeof(struct gp_held);
+}
+
+void gp_holding_reset(struct gp_holding *holding)
+{
+    memset(holding->places, 0, holding->cap * sizeof(struct gp_held));
+    holding->count = holding->hand = holding->cap = 0;
+}
+
+static bool place_empty(const struct gp_held *place)
+{
+    return place->id.high == 0 && (place->id.low & ~GP_USED) == 0;
+}
+
+/* The place of an identity, or the empty one where it would go. */
+static uint32_t place_of(const struct gp_holding *holding, struct gp_sid id)
+{
+    uint32_t mask = holding->cap - 1;
+    uint32_t at = (uint32_t)id.high & mask;
+
+    while (!place_empty(&holding->places[at]) &&
+           (holding->places[at].id.high != id.high ||
+            (holding->places[at].id.low & ~GP_USED) != id.low))
+        at = (at + 1) & mask;
+    return at;
+}
+
+bool gp_holding_has(struct gp_holding *holding, struct gp_sid id)
+{
+    uint32_t at;
+
+    if (holding->count == 0)
+        return false;
+    at = place_of(holding, id);
+    if (place_empty(&holding->places[at]))
+        return false;
+    holding->places[at].id.low |= GP_USED;
+    return true;
+}
+
+static bool holding_grow(struct gp_holding *holding)
+{
+    uint32_t had = holding->cap;
+    size_t bytes = had * sizeof(struct gp_held);
+    struct gp_held *copy = NULL;
+
+    if (had && !(copy = malloc(bytes)))
+        return false;
+    if (had)
+        memcpy(copy, holding->places, bytes);
+    holding->cap = had ? had * 2 : GP_HOLDING_FIRST;
+    memset(holding->places, 0, holding->cap * sizeof(struct gp_held));
+    for (uint32_t i = 0; i < had; i++) {
+        struct gp_sid id = {copy[i].id.high, copy[i].id.low & ~GP_USED};
+        if (!place_empty(&copy[i]))
+            holding->places[place_of(holding, id)] = copy[i];
+    }
+    free(copy);
+    return true;
+}
+
+void gp_holding_add(struct gp_holding *holding, struct gp_sid id)
+{
+    if (holding->count * 2 >= holding->cap && !holding_grow(holding))
+        return;
+    uint32_t at = place_of(holding, id);
+    if (place_empty(&holding->places[at])) {
+        holding->places[at].id = id;
+        holding->count++;
+    }
+}
+
+/* Empty a place, then move up those behind it that could not have their own. */
+static void vacate(struct gp_holding *holding, uint32_t at)
+{
+    uint32_t mask = holding->cap - 1, next = at;
+
+    for (;;) {
+        holding->places[at] = (struct gp_held){{0, 0}};
+        for (;;) {
+            next = (next + 1) & mask;
+            if (place_empty(&holding->places[next])) {
+                holding->count--;
+                return;
+            }
+            uint32_t home = (uint32_t)holding->places[next].id.high & mask;
+            if (((next - home) & mask) >= ((next - at) & mask))
+                break;
+        }
+        holding->places[at] = holding->places[next];
+        at = next;
+    }
+}
+
+void gp_holding_remove(struct gp_holding *holding, struct gp_sid id)
+{
+    if (holding->count == 0)
+        return;
+    uint32_t at = place_of(holding, id);
+    if (!place_empty(&holding->places[at]))
+        vacate(holding, at);
+}
+
+bool gp_holding_evict(struct gp_holding *holding, uint32_t bound, struct gp_sid *evicted)
+{
+    if (holding->count < bound || holding->count == 0)
+        return false;
+    for (;;) {
+        struct gp_held *place = &holding->places[holding->hand];
+        uint32_t at = holding->hand;
+
+        holding->hand = (holding->hand + 1) & (holding->cap - 1);
+        if (place_empty(place))
+            continue;
+        if (place->id.low & GP_USED) {
+            place->id.low &= ~GP_USED;
+            continue;
+        }
+        *evicted = place->id;
+        vacate(holding, at);
+        return true;
+    }
+}
