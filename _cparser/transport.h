@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "buffer.h"
 #include "engine.h"
@@ -48,6 +49,21 @@ struct gp_conn {
     uint8_t queued : 1; /* in the list below */
     struct gp_conn *next;  /* transport's list of connections to read again */
     struct gp_buffer *out; /* unsent bytes */
+};
+
+/* Pieces that leave in one send: bytes where they lie, and small ones copied into spare. Whoever
+ * fills it flushes it before the bytes move. Adjacent pieces become one. */
+#define GP_PIECES      16u
+#define GP_SPARE_BYTES 512u
+
+struct gp_gather {
+    struct gp_transport *transport;
+    struct gp_conn *conn;
+    size_t bytes;   /* gathered and flushed so far */
+    uint32_t count; /* of pieces */
+    uint32_t spare_used;
+    struct iovec pieces[GP_PIECES];
+    uint8_t spare[GP_SPARE_BYTES];
 };
 
 struct gp_transport; /* one a worker; the back end's own */
@@ -80,6 +96,18 @@ void gp_conn_detach(struct gp_transport *t, struct gp_conn *conn);
 /* Send in order after what is unsent. On failure the connection is broken; nothing is called back.
  */
 void gp_conn_send(struct gp_transport *t, struct gp_conn *conn, const uint8_t *data, size_t len);
+/* The same for pieces. */
+void gp_conn_sendv(struct gp_transport *t, struct gp_conn *conn, const struct iovec *pieces,
+                   uint32_t count);
+
+/* ---- gather.c, for any back end ---- */
+void gp_gather_begin(struct gp_gather *g, struct gp_transport *t, struct gp_conn *conn);
+/* Bytes that stay where they are until the flush. */
+void gp_gather_add(struct gp_gather *g, const uint8_t *data, size_t len);
+/* Bytes that may go away: copied, or sent at once if they are many. */
+void gp_gather_copy(struct gp_gather *g, const uint8_t *data, size_t len);
+void gp_gather_flush(struct gp_gather *g);
+
 /* Read once into buf without waiting: GP_OK and *len, GP_AGAIN, GP_EOF or GP_EIO. For a server that
  * is about to be used. */
 enum gp_result gp_conn_read(struct gp_transport *t, struct gp_conn *conn, uint8_t *buf, size_t cap,

@@ -201,6 +201,36 @@ void gp_conn_send(struct gp_transport *t, struct gp_conn *conn, const uint8_t *d
         want_room(t, conn, true);
 }
 
+void gp_conn_sendv(struct gp_transport *t, struct gp_conn *conn, const struct iovec *pieces,
+                   uint32_t count)
+{
+    struct msghdr msg = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = count};
+    ssize_t sent = 0;
+
+    if (conn->broken)
+        return;
+    if (!conn->out) {
+        do
+            sent = sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        while (sent == -1 && errno == EINTR);
+        t->counts.sends++;
+        if (sent == -1 && errno != EAGAIN && errno != EWOULDBLOCK) {
+            conn->broken = 1;
+            return;
+        }
+    }
+    size_t skip = sent > 0 ? (size_t)sent : 0;
+    for (uint32_t i = 0; i < count; i++) { /* what the socket did not take */
+        size_t len = pieces[i].iov_len;
+        if (skip >= len) {
+            skip -= len;
+            continue;
+        }
+        gp_conn_send(t, conn, (const uint8_t *)pieces[i].iov_base + skip, len - skip);
+        skip = 0;
+    }
+}
+
 /* Room to send again: empty the buffer as far as it goes. */
 static void drain(struct gp_transport *t, struct gp_conn *conn)
 {

@@ -1,0 +1,50 @@
+#include <string.h>
+
+#include "transport.h"
+
+void gp_gather_begin(struct gp_gather *g, struct gp_transport *t, struct gp_conn *conn)
+{
+    g->transport = t;
+    g->conn = conn;
+    g->bytes = 0;
+    g->count = g->spare_used = 0;
+}
+
+void gp_gather_flush(struct gp_gather *g)
+{
+    if (g->count == 1)
+        gp_conn_send(g->transport, g->conn, g->pieces[0].iov_base, g->pieces[0].iov_len);
+    else if (g->count > 1)
+        gp_conn_sendv(g->transport, g->conn, g->pieces, g->count);
+    g->count = g->spare_used = 0;
+}
+
+void gp_gather_add(struct gp_gather *g, const uint8_t *data, size_t len)
+{
+    struct iovec *last = g->count ? &g->pieces[g->count - 1] : NULL;
+
+    if (len == 0)
+        return;
+    g->bytes += len;
+    if (last && (const uint8_t *)last->iov_base + last->iov_len == data) {
+        last->iov_len += len;
+        return;
+    }
+    if (g->count == GP_PIECES)
+        gp_gather_flush(g);
+    g->pieces[g->count++] = (struct iovec){.iov_base = (void *)data, .iov_len = len};
+}
+
+void gp_gather_copy(struct gp_gather *g, const uint8_t *data, size_t len)
+{
+    if (len > GP_SPARE_BYTES) {
+        gp_gather_add(g, data, len);
+        gp_gather_flush(g);
+        return;
+    }
+    if (len > GP_SPARE_BYTES - g->spare_used || g->count == GP_PIECES)
+        gp_gather_flush(g);
+    memcpy(g->spare + g->spare_used, data, len);
+    gp_gather_add(g, g->spare + g->spare_used, len);
+    g->spare_used += (uint32_t)len;
+}
