@@ -3,7 +3,7 @@
  * Source: PostgreSQL, "Message Flow". */
 #include <string.h>
 
-#include "relay.h"
+#include "prepare.h"
 
 enum verdict {
     FORWARD,
@@ -55,7 +55,7 @@ static const struct rule rules[256] = {
 /* Whose body decides: collected whole before it is looked at. */
 static bool body_decides(uint8_t type)
 {
-    return type == GP_READY_FOR_QUERY || type == GP_ERROR_RESPONSE;
+    return type == GP_READY_FOR_QUERY || type == GP_ERROR_RESPONSE || type == GP_COMMAND_COMPLETE;
 }
 
 static enum verdict to_client(const struct gp_server *s, enum gp_reply_action action)
@@ -95,12 +95,20 @@ static bool completes(const struct gp_server *s, enum gp_reply_kind head)
            (s->begun && (head == GP_REPLY_QUERY || head == GP_REPLY_FUNCTION));
 }
 
+/* The head has its reply; what came true with it is done. */
+static void answered(struct gp_engine *e, struct gp_server *s)
+{
+    if (gp_replies_pop(&s->replies))
+        gp_intent_true(e, s);
+}
+
 static enum verdict step_ready(struct gp_engine *e, struct gp_server *s, const uint8_t *body)
 {
     enum gp_reply_action action;
     enum gp_reply_kind head = gp_replies_head(&s->replies, &action);
     enum verdict verdict = to_client(s, action);
 
+    s->txn = body[0];
     if (s->doubtful && !completes(s, head)) { /* of a Sync that a failed COPY has not read */
         s->skipping = s->begun = 0;
         if (head == GP_REPLY_NONE)
@@ -109,7 +117,7 @@ static enum verdict step_ready(struct gp_engine *e, struct gp_server *s, const u
     }
     if (head != GP_REPLY_QUERY && head != GP_REPLY_SYNC && head != GP_REPLY_FUNCTION)
         return LOST;
-    gp_replies_pop(&s->replies);
+    answered(e, s);
     s->in_copy = s->client_copies = s->begun = 0;
     if (action == GP_REPLY_SWALLOW)
         s->doubtful = 0; /* our own statement was sent last: no Sync is left before it */
@@ -130,6 +138,7 @@ static enum verdict step_error(struct gp_engine *e, struct gp_server *s, const u
     enum gp_reply_action action;
     enum gp_reply_kind head = gp_replies_head(&s->replies, &action);
     struct gp_error error;
+    uint32_t dropped;
 
     gp_count(&gp_counters_of(e, s->pool)->errors, 1);
     if (frame->total <= GP_HELD_MAX &&
@@ -149,7 +158,9 @@ static enum verdict step_error(struct gp_engine *e, struct gp_server *s, const u
     case GP_REPLY_SYNC:
         break;
     default:
-        s->skipping = !gp_replies_skip_to_sync(&s->replies);
+        s->skipping = !gp_replies_skip_to_sync(&s->replies, &dropped);
+        gp_intents_drop(e, s, dropped);
+        action = GP_REPLY_FORWARD; /* a statement we prepared for the client failed: its error */
     }
     return to_client(s, action);
 }
@@ -166,6 +177,19 @@ static void step_copy(struct gp_server *s, uint8_t type)
         s->in_copy = s->client_copies = s->early = 0;
         gp_replies_copy_ends(&s->replies);
     }
+}
+
+/* A command that changes what the server holds. */
+static void step_complete(struct gp_engine *e, struct gp_server *s, const uint8_t *message,
+                          const struct gp_frame *frame)
+{
+    struct gp_tag tag;
+
+    if (frame->length <= 4 || message[GP_HEADER_SIZE] != 'D' || frame->total > GP_HELD_MAX ||
+        gp_command_tag(message + GP_HEADER_SIZE, frame->length - 4, &tag) != GP_OK)
+        return;
+    if (tag.kind == GP_TAG_DEALLOCATE_ALL || tag.kind == GP_TAG_DISCARD_ALL)
+        gp_prepare_all_gone(e, s);
 }
 
 /* message: the frame's bytes, whole if body_decides and it is not larger than GP_HELD_MAX. */
@@ -191,26 +215,55 @@ static enum verdict step(struct gp_engine *e, struct gp_server *s, const uint8_t
         return LOST;
     s->begun = 1;
     step_copy(s, frame->type);
+    if (frame->type == GP_COMMAND_COMPLETE)
+        step_complete(e, s, message, frame);
     if (rule.pops & 1u << head) {
-        gp_replies_pop(&s->replies);
+        answered(e, s);
         if (head == GP_REPLY_EXECUTE && s->client)
             count_query(e, s);
     }
     return to_client(s, action);
 }
 
-static void forward(struct gp_engine *e, struct gp_server *s, const uint8_t *data, size_t len)
+static void flush(struct gp_engine *e, struct gp_server *s, struct gp_gather *out)
 {
     struct gp_client *c = s->client;
 
-    if (len == 0 || !c)
+    gp_gather_flush(out);
+    if (out->bytes == 0)
         return;
-    gp_count(&gp_counters_of(e, s->pool)->bytes_sent, len);
-    gp_conn_send(e->transport, &c->conn, data, len);
+    gp_count(&gp_counters_of(e, s->pool)->bytes_sent, out->bytes);
     if (c->conn.broken)
         gp_todo(e, &c->conn);
     else if (c->conn.out)
         gp_conn_pause(e->transport, &s->conn);
+}
+
+/* The next message: where it goes. GP_NEED_MORE: not enough of it is there. */
+static enum gp_result begin(struct gp_engine *e, struct gp_server *s, const uint8_t *data,
+                            size_t len, struct gp_gather *out)
+{
+    struct gp_buffer *reworded = NULL;
+    struct gp_frame frame;
+    enum gp_result result = gp_frame_peek(data, len, GP_BACKEND, &frame);
+
+    if (result == GP_OK && body_decides(frame.type) && frame.total > len &&
+        frame.total <= GP_HELD_MAX)
+        return GP_NEED_MORE;
+    if (result != GP_OK)
+        return result;
+    if (frame.type == GP_ERROR_RESPONSE && s->renames && frame.total <= len)
+        (void)gp_prepare_reword(s, data, frame.total, &reworded);
+    enum verdict verdict = step(e, s, data, &frame);
+    if (reworded && verdict == FORWARD) {
+        gp_gather_copy(out, gp_buffer_at(reworded), gp_buffer_len(reworded));
+        gp_gather_flush(out);
+        verdict = DROP;
+    }
+    gp_buffer_free(&reworded);
+    s->msg_left = (uint32_t)frame.total;
+    s->msg_forward = verdict == FORWARD;
+    return verdict == LOST ? GP_EPROTO : GP_OK;
 }
 
 /* Take as many bytes as are whole. Gives their number, or GP_LOST_BYTES. */
@@ -218,36 +271,25 @@ static void forward(struct gp_engine *e, struct gp_server *s, const uint8_t *dat
 
 static size_t consume(struct gp_engine *e, struct gp_server *s, const uint8_t *data, size_t len)
 {
-    size_t pos = 0, run = 0;
+    struct gp_gather out;
+    enum gp_result result = GP_OK;
+    size_t pos = 0;
 
+    gp_gather_begin(&out, e->transport, s->client ? &s->client->conn : NULL);
+    gp_prepare_answer(e, s, &out);
     while (pos < len) {
-        struct gp_frame frame;
-
-        if (s->msg_left == 0) {
-            enum gp_result result = gp_frame_peek(data + pos, len - pos, GP_BACKEND, &frame);
-            if (result == GP_NEED_MORE)
-                break;
-            if (result == GP_OK && body_decides(frame.type) && frame.total > len - pos &&
-                frame.total <= GP_HELD_MAX)
-                break;
-            enum verdict verdict = result == GP_OK ? step(e, s, data + pos, &frame) : LOST;
-            if (verdict == LOST) {
-                forward(e, s, data + run, pos - run);
-                return GP_LOST_BYTES;
-            }
-            s->msg_left = (uint32_t)frame.total;
-            s->msg_forward = verdict == FORWARD;
-        }
+        if (s->msg_left == 0 && (result = begin(e, s, data + pos, len - pos, &out)) != GP_OK)
+            break;
         size_t take = len - pos < s->msg_left ? len - pos : s->msg_left;
         s->msg_left -= (uint32_t)take;
-        if (!s->msg_forward) {
-            forward(e, s, data + run, pos - run);
-            run = pos + take;
-        }
+        if (s->msg_forward)
+            gp_gather_add(&out, data + pos, take);
         pos += take;
+        if (s->msg_left == 0)
+            gp_prepare_answer(e, s, &out);
     }
-    forward(e, s, data + run, pos - run);
-    return pos;
+    flush(e, s, &out);
+    return result == GP_EPROTO ? GP_LOST_BYTES : pos;
 }
 
 void gp_backend_received(struct gp_engine *e, struct gp_server *s, const uint8_t *data, size_t len)

@@ -150,6 +150,7 @@ void gp_client_forget(struct gp_engine *e, uint32_t client)
         gp_conn_detach(e->transport, &c->conn);
         gp_buffer_free(&c->in);
         state_release(e, c->params);
+        gp_names_clear(&c->names, &e->interner);
         e->clients[client - 1] = NULL;
         e->clients_live--;
         if (c->todo)

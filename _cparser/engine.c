@@ -69,6 +69,7 @@ void gp_engine_free(struct gp_engine *e)
     if (e->tick.fd != -1)
         close(e->tick.fd);
     gp_transport_free(e->transport);
+    gp_interner_free(&e->interner);
     free(e->clients);
     free(e->servers);
     free(e->queues);

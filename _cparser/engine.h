@@ -125,6 +125,7 @@ struct gp_pool_settings {
     uint32_t idle_timeout_ms;
     uint32_t idle_transaction_timeout_ms;
     uint32_t client_idle_timeout_ms;
+    uint32_t statements_max; /* prepared on a server, at most 8192; 0: statements pass untouched */
 };
 
 /* ---- rows: copies of what is in the segment, for SHOW and metrics ---- */

@@ -4,7 +4,7 @@
  *            0                                                    pos        len
  *
  * Source: PostgreSQL, "Message Flow"; tcop/postgres.c for what is ignored and when. */
-#include "relay.h"
+#include "prepare.h"
 
 enum verdict {
     FORWARD,
@@ -54,6 +54,13 @@ static enum verdict step_unlinked(struct gp_engine *e, struct gp_client *c, uint
     }
 }
 
+static void asked(struct gp_engine *e, struct gp_server *s)
+{
+    if (s->status != 0)
+        s->query_ns = e->now;
+    s->status = 0;
+}
+
 /* A message to a linked server: queue the reply that it will have. */
 static enum verdict step_linked(struct gp_engine *e, struct gp_server *s, uint8_t type)
 {
@@ -73,36 +80,83 @@ static enum verdict step_linked(struct gp_engine *e, struct gp_server *s, uint8_
     if (kind == GP_REPLY_COPY_END)
         return FORWARD;
     s->skipping = 0;
-    if (s->replies.count == 1)
-        s->query_ns = e->now;
-    s->status = 0;
+    if (type == GP_SYNC || type == GP_QUERY || type == GP_FUNCTION_CALL)
+        s->segment++;
+    asked(e, s);
     return FORWARD;
 }
 
-static enum verdict step(struct gp_engine *e, struct gp_client *c, uint8_t type)
+/* What greenpool answers itself goes out now: no server will speak. */
+static void answer(struct gp_engine *e, struct gp_server *s)
 {
-    if (type == GP_TERMINATE) {
+    struct gp_gather out;
+
+    gp_gather_begin(&out, e->transport, &s->client->conn);
+    gp_prepare_answer(e, s, &out);
+    gp_gather_flush(&out);
+}
+
+/* A message about statements, if the link exchanges them. PLAIN: there is nothing to exchange. */
+static enum gp_prepare exchange(struct gp_engine *e, struct gp_client *c,
+                                const struct gp_frame *frame, const uint8_t *message, size_t have,
+                                struct gp_gather *out, size_t *taken)
+{
+    struct gp_server *s = c->server;
+
+    if (!s->renames || s->skipping)
+        return GP_PREPARE_PLAIN;
+    out->conn = &s->conn;
+    enum gp_prepare prepared = gp_prepare(e, c, frame, message, have, out, taken);
+    if (prepared == GP_PREPARE_DONE) {
+        s->client_copies = 0;
+        asked(e, s);
+    } else if (frame->type == GP_FLUSH && gp_replies_all_synthetic(&s->replies)) {
+        answer(e, s);
+    }
+    return prepared;
+}
+
+/* taken: bytes of the message that have been replaced by what was gathered. */
+static enum verdict step(struct gp_engine *e, struct gp_client *c, const struct gp_frame *frame,
+                         const uint8_t *message, size_t have, struct gp_gather *out, size_t *taken)
+{
+    if (frame->type == GP_TERMINATE) {
         c->leaving = GP_REASON_CLIENT_TERMINATE;
         return END;
     }
     if (gp_client_blocked(c))
         return WAIT; /* before it takes a server that it could not use */
     if (!c->server) {
-        enum verdict verdict = step_unlinked(e, c, type);
+        enum verdict verdict = step_unlinked(e, c, frame->type);
         if (verdict != FORWARD)
             return verdict;
     }
-    return step_linked(e, c->server, type);
+    switch (exchange(e, c, frame, message, have, out, taken)) {
+    case GP_PREPARE_DONE:
+        return FORWARD;
+    case GP_PREPARE_MORE:
+        return WAIT;
+    case GP_PREPARE_WAIT:
+        c->held_back = 1;
+        return WAIT;
+    case GP_PREPARE_LARGE:
+        c->leaving = GP_REASON_CLIENT_PROTOCOL;
+        c->fault = "statement is longer than 16 MB";
+        return END;
+    case GP_PREPARE_PLAIN:
+        break;
+    }
+    return step_linked(e, c->server, frame->type);
 }
 
-static void forward(struct gp_engine *e, struct gp_client *c, const uint8_t *data, size_t len)
+static void flush(struct gp_engine *e, struct gp_client *c, struct gp_gather *out)
 {
-    if (len == 0 || !c->server)
+    gp_gather_flush(out);
+    if (out->bytes == 0)
         return;
-    gp_count(&gp_counters_of(e, c->pool)->bytes_received, len);
-    gp_conn_send(e->transport, &c->server->conn, data, len);
-    if (c->server->conn.broken)
-        gp_todo(e, &c->server->conn);
+    gp_count(&gp_counters_of(e, c->pool)->bytes_received, out->bytes);
+    if (out->conn->broken)
+        gp_todo(e, out->conn);
 }
 
 /* The client broke the protocol: it is told after what it is owed for the requests before. */
@@ -114,42 +168,53 @@ static void refuse_bytes(struct gp_client *c, uint8_t type)
                    : "invalid frontend message type";
 }
 
+/* The next message: what is to be done with it. False: stop, *pos bytes are taken. */
+static bool begin(struct gp_engine *e, struct gp_client *c, const uint8_t *data, size_t *pos,
+                  size_t len, struct gp_gather *out)
+{
+    struct gp_frame frame;
+    size_t taken = 0;
+    enum gp_result result = gp_frame_peek(data + *pos, len - *pos, GP_FRONTEND, &frame);
+
+    if (result == GP_NEED_MORE)
+        return false;
+    if (result != GP_OK || frame.type == GP_PASSWORD) {
+        refuse_bytes(c, data[*pos]);
+        *pos = len;
+        return false;
+    }
+    enum verdict verdict = step(e, c, &frame, data + *pos, len - *pos, out, &taken);
+    if (verdict == WAIT)
+        return false;
+    if (verdict == END) {
+        *pos = len;
+        return false;
+    }
+    c->msg_left = (uint32_t)(frame.total - taken);
+    c->msg_forward = verdict == FORWARD;
+    if (c->msg_forward)
+        out->conn = &c->server->conn;
+    *pos += taken;
+    return true;
+}
+
 /* Take as many bytes as may be taken now. Gives their number; len when the client is done for. */
 static size_t consume(struct gp_engine *e, struct gp_client *c, const uint8_t *data, size_t len)
 {
-    size_t pos = 0, run = 0; /* data[run, pos) is to be forwarded */
+    struct gp_gather out;
+    size_t pos = 0;
 
+    gp_gather_begin(&out, e->transport, c->server ? &c->server->conn : NULL);
     while (pos < len) {
-        struct gp_frame frame;
-
-        if (c->msg_left == 0) {
-            enum gp_result result = gp_frame_peek(data + pos, len - pos, GP_FRONTEND, &frame);
-            if (result == GP_NEED_MORE)
-                break;
-            if (result != GP_OK || frame.type == GP_PASSWORD) {
-                forward(e, c, data + run, pos - run);
-                refuse_bytes(c, data[pos]);
-                return len;
-            }
-            enum verdict verdict = step(e, c, frame.type);
-            if (verdict == WAIT)
-                break;
-            if (verdict == END) {
-                forward(e, c, data + run, pos - run);
-                return len;
-            }
-            c->msg_left = (uint32_t)frame.total;
-            c->msg_forward = verdict == FORWARD;
-        }
+        if (c->msg_left == 0 && !begin(e, c, data, &pos, len, &out))
+            break;
         size_t take = len - pos < c->msg_left ? len - pos : c->msg_left;
         c->msg_left -= (uint32_t)take;
-        if (!c->msg_forward) {
-            forward(e, c, data + run, pos - run);
-            run = pos + take;
-        }
+        if (c->msg_forward)
+            gp_gather_add(&out, data + pos, take);
         pos += take;
     }
-    forward(e, c, data + run, pos - run);
+    flush(e, c, &out);
     return pos;
 }
 
@@ -211,6 +276,7 @@ void gp_frontend_received(struct gp_engine *e, struct gp_client *c, const uint8_
 
 void gp_frontend_continue(struct gp_engine *e, struct gp_client *c)
 {
+    c->held_back = 0;
     if (c->in && !gp_client_blocked(c)) {
         struct gp_buffer *in = c->in;
         size_t taken = consume(e, c, gp_buffer_at(in), gp_buffer_len(in));

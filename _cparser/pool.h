@@ -25,6 +25,7 @@
  *   |   gp_lane x W      |  what each worker has in this pool: idle, handed, tickets, counters
  *   |   gp_slot x S      |  the server connections; a slot's index is also its place: a pool has at
  *   |   gp_slot_cold x S |  most pool_size of them because only indices below it are ever claimed
+ *   |   gp_holding x S   |  what is prepared on each (statements.h); pages are touched as it grows
  *   | pool 1: ...        |
  *   +--------------------+ total_size
  *
@@ -82,6 +83,7 @@
 #include <stdint.h>
 
 #include "engine.h"
+#include "statements.h"
 #include "stats.h"
 
 #define GP_SEGMENT_MAGIC    0x67726e706f6f6c31ull /* "grnpool1" */
@@ -91,8 +93,9 @@
 #define GP_SLOT_WORDS       (GP_SLOTS_MAX / 64u)
 #define GP_TICKETS          16u /* published waiters a lane; more wait unseen until one is claimed */
 #define GP_CREATES_MAX      64u
-#define GP_NAME_BYTES       64u  /* NAMEDATALEN: 63 bytes and a zero */
-#define GP_KEY_BYTES        256u /* the longest cancel key of protocol 3.2 */
+#define GP_STATEMENTS_MAX   8192u /* bound of server_prepared_statements_cache_size */
+#define GP_NAME_BYTES       64u   /* NAMEDATALEN: 63 bytes and a zero */
+#define GP_KEY_BYTES        256u  /* the longest cancel key of protocol 3.2 */
 #define GP_CLIENT_KEY_BYTES 32u
 #define GP_NO_SLOT          UINT32_MAX
 #define GP_NO_CLIENT        0u /* client rows are named by index + 1, so that 0 means none */
@@ -171,6 +174,7 @@ struct gp_pool {
     _Atomic uint32_t idle_timeout_ms;   /* idle_timeout, 0 = none */
     _Atomic uint32_t idle_transaction_timeout_ms;
     _Atomic uint32_t client_idle_timeout_ms;
+    _Atomic uint32_t statements_max; /* prepared on a server; 0 = statements pass untouched */
     _Atomic uint32_t creates[GP_CREATES_MAX]; /* logins: 0 or worker + 1 << 16 | slot */
     char database[GP_NAME_BYTES];
     char user[GP_NAME_BYTES];
@@ -222,10 +226,13 @@ struct gp_segment {
     uint64_t total_size;
     uint64_t boot_ns;
     uint64_t workers_off, owners_off, clients_off, pools_off;
-    uint64_t pool_stride, lanes_off, slots_off, cold_off; /* the last three from a pool's start */
-    _Alignas(64) _Atomic uint32_t pools_high;             /* pools ever defined */
-    _Atomic uint32_t max_creates;                         /* max_concurrent_creates */
-    _Atomic uint32_t clients_limit; /* max_connections; rows below it are for everyone */
+    uint64_t pool_stride;
+    uint64_t lanes_off, slots_off, cold_off, holdings_off; /* from a pool's start */
+    uint64_t holding_stride;
+    uint8_t hash_key[GP_HASH_KEY_BYTES];      /* of statements' identities; random */
+    _Alignas(64) _Atomic uint32_t pools_high; /* pools ever defined */
+    _Atomic uint32_t max_creates;             /* max_concurrent_creates */
+    _Atomic uint32_t clients_limit;           /* max_connections; rows below it are for everyone */
     _Atomic uint64_t starved; /* bit w: w found no place for a login; woken when one is freed */
     _Alignas(
         64) _Atomic uint64_t creates[GP_CREATES_MAX]; /* 0, or worker+1 << 48|pool << 16|slot */
@@ -237,6 +244,8 @@ struct gp_client_row *gp_client_at(struct gp_segment *seg, uint32_t client); /* 
 struct gp_pool *gp_pool_at(struct gp_segment *seg, uint32_t pool);
 struct gp_lane *gp_lane_at(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 struct gp_slot *gp_slot_at(struct gp_segment *seg, uint32_t pool, uint32_t slot);
+/* Touched by the slot's ACTIVE owner alone. */
+struct gp_holding *gp_holding_at(struct gp_segment *seg, uint32_t pool, uint32_t slot);
 struct gp_slot_cold *gp_slot_cold_at(struct gp_segment *seg, uint32_t pool, uint32_t slot);
 
 struct gp_word gp_word_unpack(uint64_t word);

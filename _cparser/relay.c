@@ -145,7 +145,7 @@ static uint32_t pool_mode(struct gp_engine *e, uint32_t pool)
 
 bool gp_client_blocked(const struct gp_client *c)
 {
-    if (c->state == GP_CLIENT_WAITING || c->conn.out)
+    if (c->state == GP_CLIENT_WAITING || c->conn.out || c->held_back)
         return true;
     return c->server && (c->server->state == GP_SERVER_APPLY || c->server->conn.out ||
                          c->server->replies.count >= GP_REPLIES_MAX);
@@ -189,6 +189,10 @@ void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c
         gp_count(&counters->wait_ns, e->now - c->since_ns);
     }
     gp_server_enter(e, s, has == c->params->hash ? GP_SERVER_LINKED : GP_SERVER_APPLY);
+    s->txn = GP_TXN_IDLE;
+    s->renames = pool_mode(e, s->pool) != GP_MODE_SESSION &&
+                 atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->statements_max,
+                                      memory_order_relaxed) > 0;
     s->client = c;
     c->server = s;
     set_client_state(e, c, GP_CLIENT_ACTIVE);

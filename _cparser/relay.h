@@ -73,34 +73,33 @@ struct gp_client {
     struct gp_conn conn;
     uint32_t id; /* row + 1 */
     uint32_t pool;
-    uint8_t state;        /* enum gp_client_state */
-    uint8_t reason;       /* enum gp_reason: why it is CLOSING or GONE */
-    uint8_t leaving;      /* enum gp_reason: it asked for nothing more; ends when its replies are
-                             delivered */
-    const char *fault;    /* leaving because it broke the protocol: the words for that */
-    uint8_t skipping : 1; /* unlinked, its request was refused: drop what comes up to Sync */
-    uint8_t
-        msg_forward : 1; /* what remains of the current message goes to the server, or is dropped */
-    uint8_t published : 1; /* while WAITING: a ticket stands for it */
-    uint8_t parted : 1;    /* leaving, and its server has been told to end what it left open */
-    uint8_t forgotten : 1; /* Python is done with it: freed when the todo list lets go */
+    uint8_t state;   /* enum gp_client_state */
+    uint8_t reason;  /* enum gp_reason: why it is CLOSING or GONE */
+    uint8_t leaving; /* enum gp_reason: it asks for nothing more; ends when its replies are out */
+    uint8_t skipping : 1;    /* unlinked, its request was refused: drop what comes up to Sync */
+    uint8_t msg_forward : 1; /* what remains of the message goes to the server, or is dropped */
+    uint8_t published : 1;   /* while WAITING: a ticket stands for it */
+    uint8_t parted : 1;      /* leaving, and its server has been told to end what it left open */
+    uint8_t held_back : 1;   /* its next message needs a reply to an earlier one first */
+    uint8_t forgotten : 1;   /* Python is done with it: freed when the todo list lets go */
     uint8_t todo : 1;
+    const char *fault;    /* leaving because it broke the protocol: the words for that */
     uint32_t msg_left;    /* bytes of the current message still to come */
     struct gp_buffer *in; /* received, not yet processed */
     struct gp_server *server;
     struct gp_state *params;
+    struct gp_names names;             /* of its prepared statements */
     struct gp_client *before, *behind; /* WAITING: the pool's queue */
     struct gp_conn *next_todo;
-    uint64_t
-        since_ns; /* WAITING: arrival; CLOSING, parted: beginning; otherwise the last request */
+    uint64_t since_ns; /* WAITING: arrival; CLOSING, parted: beginning; else the last request */
 };
 
 struct gp_server {
     struct gp_conn conn;
     uint32_t pool, slot, generation;
-    uint8_t state; /* enum gp_server_state */
-    uint8_t
-        status; /* of the last ReadyForQuery ('I' 'T' 'E'), 0 while anything has been asked since */
+    uint8_t state;             /* enum gp_server_state */
+    uint8_t txn;               /* of the last ReadyForQuery: 'I' 'T' 'E' */
+    uint8_t status;            /* the same, but 0 while anything has been asked since */
     uint8_t in_copy : 1;       /* COPY FROM: between CopyInResponse and its end */
     uint8_t client_copies : 1; /* ... and the client has not ended it: its Syncs are ignored */
     uint8_t early : 1; /* ... has sent Syncs within it, which are ignored if it was read so far */
@@ -110,11 +109,12 @@ struct gp_server {
     uint8_t msg_forward : 1;
     uint8_t said_fatal : 1; /* it told its client why it hangs up */
     uint8_t failed : 1;     /* an error during APPLY or CLEAN */
-    uint8_t canceling : 1; /* Python cancels its orphaned query: it stays out of the pool until that
-                              is delivered */
+    uint8_t canceling : 1; /* Python cancels its orphaned query: not released before that is done */
     uint8_t dirty : 1;     /* session mode: its client could leave anything behind */
+    uint8_t renames : 1;   /* linked: statements are exchanged (prepare.h); not in session mode */
     uint8_t todo : 1;
     uint32_t msg_left;
+    uint32_t segment;     /* counts requests that end with ReadyForQuery */
     struct gp_buffer *in; /* an incomplete header, or a message whose body decides */
     struct gp_client *client;
     struct gp_buffer *error; /* APPLY: PostgreSQL's own ErrorResponse */
@@ -123,6 +123,7 @@ struct gp_server {
     uint64_t since_ns; /* when it entered its state */
     uint64_t query_ns; /* when the oldest unanswered request was sent */
     struct gp_replies replies;
+    struct gp_intent *intents_first, *intents_last; /* prepare.h */
 };
 
 #define GP_WHY_BYTES 256u
@@ -159,6 +160,7 @@ struct gp_engine {
     struct gp_conn *todo_first, *todo_last;
     struct gp_server *graves; /* to be freed when no event of the batch can name them */
     struct gp_state *states;
+    struct gp_interner interner;
     struct gp_event *events; /* for Python, a growing array read from the front */
     uint32_t events_first, events_count, events_cap;
 };

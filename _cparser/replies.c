@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define KIND   0x0fu
-#define ACTION 0xf0u
+#define ACTION GP_REPLY_ACTION
 
 _Static_assert(sizeof(((struct gp_replies *)0)->inline_ring) == 32, "a power of two");
 
@@ -32,8 +32,7 @@ static bool grow(struct gp_replies *replies)
     return true;
 }
 
-bool gp_replies_push(struct gp_replies *replies, enum gp_reply_kind kind,
-                     enum gp_reply_action action)
+bool gp_replies_push(struct gp_replies *replies, enum gp_reply_kind kind, unsigned action)
 {
     uint32_t cap = replies->ring ? replies->cap : sizeof(replies->inline_ring);
 
@@ -44,11 +43,22 @@ bool gp_replies_push(struct gp_replies *replies, enum gp_reply_kind kind,
     return true;
 }
 
-void gp_replies_pop(struct gp_replies *replies)
+bool gp_replies_pop(struct gp_replies *replies)
 {
+    bool intent = *entry(replies, 0) & GP_REPLY_INTENT;
+
     replies->head++;
     if (--replies->count == 0)
         gp_replies_clear(replies);
+    return intent;
+}
+
+bool gp_replies_all_synthetic(const struct gp_replies *replies)
+{
+    for (uint32_t i = 0; i < replies->count; i++)
+        if ((*entry(replies, i) & ACTION) != GP_REPLY_SYNTHESIZE)
+            return false;
+    return true;
 }
 
 enum gp_reply_kind gp_replies_head(struct gp_replies *replies, enum gp_reply_action *action)
@@ -65,12 +75,13 @@ enum gp_reply_kind gp_replies_head(struct gp_replies *replies, enum gp_reply_act
     return GP_REPLY_NONE;
 }
 
-bool gp_replies_skip_to_sync(struct gp_replies *replies)
+bool gp_replies_skip_to_sync(struct gp_replies *replies, uint32_t *intents)
 {
+    *intents = 0;
     while (replies->count) {
         if ((*entry(replies, 0) & KIND) == GP_REPLY_SYNC)
             return true;
-        gp_replies_pop(replies);
+        *intents += gp_replies_pop(replies);
     }
     return false;
 }
@@ -102,18 +113,24 @@ void gp_replies_copy_ends(struct gp_replies *replies)
         cut(replies, 1);
 }
 
+static bool ends_segment(uint8_t entry)
+{
+    unsigned kind = entry & KIND;
+
+    return kind == GP_REPLY_QUERY || kind == GP_REPLY_SYNC || kind == GP_REPLY_FUNCTION;
+}
+
+bool gp_replies_owes_ready(const struct gp_replies *replies)
+{
+    for (uint32_t i = replies->count; i-- > 0;)
+        if (ends_segment(*entry(replies, i)))
+            return true;
+    return false;
+}
+
 bool gp_replies_open(const struct gp_replies *replies)
 {
-    if (replies->count == 0)
-        return false;
-    switch (*entry(replies, replies->count - 1) & KIND) {
-    case GP_REPLY_QUERY:
-    case GP_REPLY_SYNC:
-    case GP_REPLY_FUNCTION:
-        return false;
-    default:
-        return true;
-    }
+    return replies->count > 0 && !ends_segment(*entry(replies, replies->count - 1));
 }
 
 void gp_replies_clear(struct gp_replies *replies)

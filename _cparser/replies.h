@@ -3,7 +3,8 @@
  * backend.c; everything greenpool sends on its own account (state replay, ROLLBACK, cleanup) goes
  * through it too.
  *
- * An entry is one byte: kind in the low half, what to do with its reply in the high half.
+ * An entry is one byte: kind in the low half, what to do with its reply in the high half,
+ * and whether the link's list of intents (prepare.h) has one that comes true with it.
  *
  *     head                                  tail
  *      | PARSE BIND EXECUTE SYNC QUERY ...   |       ring of cap entries (a power of two)
@@ -25,13 +26,17 @@ enum gp_reply_kind {
     GP_REPLY_CLOSE,    /* CloseComplete */
     GP_REPLY_SYNC,     /* ReadyForQuery */
     GP_REPLY_FUNCTION, /* FunctionCallResponse ReadyForQuery */
+    GP_REPLY_UNNAME,   /* no reply: a Query destroys the client's unnamed statement */
     GP_REPLY_COPY_END, /* no reply: marks where the client ended a COPY FROM */
     GP_REPLY_KINDS
 };
 
 enum gp_reply_action {
-    GP_REPLY_FORWARD = 0x00, /* the client asked */
-    GP_REPLY_SWALLOW = 0x10  /* greenpool asked */
+    GP_REPLY_FORWARD = 0x00,    /* the client asked */
+    GP_REPLY_SWALLOW = 0x10,    /* greenpool asked */
+    GP_REPLY_SYNTHESIZE = 0x20, /* the server is not asked: greenpool answers once it is the head */
+    GP_REPLY_ACTION = 0x30,
+    GP_REPLY_INTENT = 0x40 /* or-ed to any of them */
 };
 
 #define GP_REPLIES_INLINE 32u
@@ -46,16 +51,20 @@ struct gp_replies { /* zeroed = empty */
 };
 
 /* False: the bound is reached or there is no memory; the queue is unchanged. */
-bool gp_replies_push(struct gp_replies *replies, enum gp_reply_kind kind,
-                     enum gp_reply_action action);
+bool gp_replies_push(struct gp_replies *replies, enum gp_reply_kind kind, unsigned action);
 /* Entry at the head that expects a reply (leading COPY_END marks are dropped); GP_REPLY_NONE when
  * empty. */
 enum gp_reply_kind gp_replies_head(struct gp_replies *replies, enum gp_reply_action *action);
-void gp_replies_pop(struct gp_replies *replies);
+/* True: an intent came with it. */
+bool gp_replies_pop(struct gp_replies *replies);
+/* Whether all that is queued is greenpool's own to answer, so that no server will speak. */
+bool gp_replies_all_synthetic(const struct gp_replies *replies);
+/* Whether a request before the current segment (what follows the last Sync) is unanswered. */
+bool gp_replies_owes_ready(const struct gp_replies *replies);
 /* An error in the extended protocol: drop everything before the first Sync. True: it is there, at
  * the head. False: it has not been sent yet; the queue is empty, and what the client sends until
- * then is skipped. */
-bool gp_replies_skip_to_sync(struct gp_replies *replies);
+ * then is skipped. intents: how many of those dropped had one. */
+bool gp_replies_skip_to_sync(struct gp_replies *replies, uint32_t *intents);
 /* CopyInResponse to the head: the server ignores the Syncs sent right behind it. True: the client
  * has already ended that COPY or sent something else; false: it is still to stream, and Syncs until
  * its CopyDone or CopyFail do not count. Behind those Syncs a request that is no part of a COPY?

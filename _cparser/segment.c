@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -71,6 +72,11 @@ struct gp_slot *gp_slot_at(struct gp_segment *seg, uint32_t pool, uint32_t slot)
     return (struct gp_slot *)at(seg, pool_offset(seg, pool) + seg->slots_off) + slot;
 }
 
+struct gp_holding *gp_holding_at(struct gp_segment *seg, uint32_t pool, uint32_t slot)
+{
+    return at(seg, pool_offset(seg, pool) + seg->holdings_off + seg->holding_stride * slot);
+}
+
 struct gp_slot_cold *gp_slot_cold_at(struct gp_segment *seg, uint32_t pool, uint32_t slot)
 {
     return (struct gp_slot_cold *)at(seg, pool_offset(seg, pool) + seg->cold_off) + slot;
@@ -111,7 +117,9 @@ static struct gp_segment segment_plan(uint32_t workers, uint32_t pools_max, uint
     plan.lanes_off = sizeof(struct gp_pool);
     plan.slots_off = plan.lanes_off + sizeof(struct gp_lane) * workers;
     plan.cold_off = plan.slots_off + sizeof(struct gp_slot) * GP_SLOTS_MAX;
-    plan.pool_stride = plan.cold_off + sizeof(struct gp_slot_cold) * GP_SLOTS_MAX;
+    plan.holdings_off = plan.cold_off + sizeof(struct gp_slot_cold) * GP_SLOTS_MAX;
+    plan.holding_stride = lines(gp_holding_bytes(GP_STATEMENTS_MAX));
+    plan.pool_stride = plan.holdings_off + plan.holding_stride * GP_SLOTS_MAX;
     plan.total_size = plan.pools_off + plan.pool_stride * pools_max;
     return plan;
 }
@@ -145,6 +153,10 @@ struct gp_segment *gp_segment_create(uint32_t workers, uint32_t pools_max, uint3
     if (seg == MAP_FAILED)
         return NULL;
     memcpy(seg, &plan, sizeof(plan));
+    if (getrandom(seg->hash_key, sizeof(seg->hash_key), 0) != (ssize_t)sizeof(seg->hash_key)) {
+        (void)munmap(seg, plan.total_size);
+        return NULL;
+    }
     gp_segment_limits(seg, clients_max, GP_CREATES_MAX);
     for (uint32_t i = 0; i < workers; i++) {
         struct gp_worker *w = gp_worker_at(seg, i);
@@ -201,7 +213,8 @@ static void workers_poke_all(struct gp_segment *seg)
 static bool settings_sound(const struct gp_pool_settings *s)
 {
     return s->mode <= GP_MODE_STATEMENT && s->size >= 1 && s->size <= GP_SLOTS_MAX &&
-           s->min_size <= s->size && s->max_creates >= 1 && s->max_creates <= GP_CREATES_MAX;
+           s->min_size <= s->size && s->max_creates >= 1 && s->max_creates <= GP_CREATES_MAX &&
+           s->statements_max <= GP_STATEMENTS_MAX;
 }
 
 /* Release: pairs with the acquire loads of pool.c and slot.c. */
@@ -220,6 +233,7 @@ static void pool_apply(struct gp_pool *p, const struct gp_pool_settings *s)
     setting_store(&p->idle_timeout_ms, s->idle_timeout_ms);
     setting_store(&p->idle_transaction_timeout_ms, s->idle_transaction_timeout_ms);
     setting_store(&p->client_idle_timeout_ms, s->client_idle_timeout_ms);
+    setting_store(&p->statements_max, s->statements_max);
     atomic_fetch_add_explicit(&p->frees, 1,
                               memory_order_release); /* there may be room now: free_find */
     setting_store(&p->in_use, 1);

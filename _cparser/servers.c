@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "relay.h"
+#include "prepare.h"
 
 enum inbox_kind { INBOX_SERVER = 1, INBOX_CLIENT, INBOX_CANCEL };
 
@@ -64,6 +64,8 @@ static void drop(struct gp_engine *e, struct gp_server *s)
     gp_buffer_free(&s->in);
     gp_buffer_free(&s->error);
     gp_replies_clear(&s->replies);
+    while (s->intents_first)
+        gp_intents_drop(e, s, 1);
     s->state = GP_SERVER_OUT;
     e->servers[s->pool][s->slot] = NULL;
     s->grave = e->graves;

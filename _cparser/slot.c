@@ -227,6 +227,7 @@ void gp_slot_opened(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32
     atomic_store_explicit(&s->idle_since_ns, now_ns, memory_order_relaxed);
     atomic_store_explicit(&s->opened_ns, now_ns, memory_order_relaxed);
     atomic_store_explicit(&s->expires_ns, expires_ns, memory_order_relaxed);
+    gp_holding_reset(gp_holding_at(seg, pool, slot));
     atomic_store_explicit(&s->holders, worker_bit(worker),
                           memory_order_release); /* see gp_slot_hold */
     places_free(seg, pool, slot, worker);

@@ -1,6 +1,6 @@
 /* Counters of one lane (one worker in one pool). They live in the shared segment, are written by
- * their worker alone (plain adds to relaxed atomics: no locked instruction), and are summed by whoever reads.
- * They only grow; a respawned worker goes on with its predecessor's. */
+ * their worker alone (plain adds to relaxed atomics: no locked instruction), and are summed by
+ * whoever reads. They only grow; a respawned worker goes on with its predecessor's. */
 #ifndef GP_STATS_H
 #define GP_STATS_H
 

@@ -126,6 +126,8 @@ class PoolSettings:
     idle_timeout_ms: int
     idle_transaction_timeout_ms: int
     client_idle_timeout_ms: int
+    statements_max: int
+    """Prepared statements kept on one server; 0: statements pass untouched."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,11 @@ _COUNT = (0, 1_000_000)
 _PORT = (1, 65535)
 _BUFFER = (0, 1 << 30)
 # What the shared segment has room for (_cparser/pool.h: GP_WORKERS_MAX, GP_SLOTS_MAX,
-# GP_CREATES_MAX): a value is refused here rather than cut there.
+# GP_CREATES_MAX, GP_STATEMENTS_MAX): a value is refused here rather than cut there.
 _WORKERS = (1, 64)
 _POOL_SIZE = (1, 1024)
 _CREATES = (1, 64)
+_STATEMENTS = (1, 8192)
 _NONE: tuple[Literal, ...] = (None,)
 _ZERO: tuple[Literal, ...] = (0,)
 _NO: tuple[Literal, ...] = (False,)
@@ -165,11 +166,12 @@ KEYS: tuple[Key, ...] = (
         "recently used first.", today=_NO),
     # --- statements -----------------------------------------------------------------------------
     Key("prepared_statements", "GP", BOOL, True, "Let prepared statements outlive a "
-        "transaction, whichever server runs them.", today=_NO),
-    Key("prepared_statements_cache_size", "GP", INT, 8192, "Prepared statements that a worker "
-        "remembers for a pool.", bounds=_COUNT, today=(0, 8192)),
+        "transaction, whichever server runs them."),
+    Key("prepared_statements_cache_size", "GP", INT, 8192, "Prepared statements kept on one "
+        "server, unless server_prepared_statements_cache_size says otherwise.",
+        bounds=_STATEMENTS),
     Key("server_prepared_statements_cache_size", "GP", INT, None, "Prepared statements kept on "
-        "one server; not set: as prepared_statements_cache_size.", bounds=_COUNT, today=_NONE),
+        "one server; not set: as prepared_statements_cache_size.", bounds=_STATEMENTS),
     Key("client_anonymous_prepared_cache_size", "GP", INT, None, "Unnamed statements remembered "
         "for one client; not set: as prepared_statements_cache_size.", bounds=_COUNT,
         aliases=("client_prepared_statements_cache_size",), today=_NONE),

@@ -108,7 +108,15 @@ def settings_of(pool: Pool, user: User) -> PoolSettings:
         idle_timeout_ms=pool.idle_timeout_ms,
         idle_transaction_timeout_ms=pool.idle_transaction_timeout_ms,
         client_idle_timeout_ms=pool.client_idle_timeout_ms,
+        statements_max=_statements_max(pool),
     )
+
+
+def _statements_max(pool: Pool) -> int:
+    if not pool.prepared_statements:
+        return 0
+    own = pool.server_prepared_statements_cache_size
+    return pool.prepared_statements_cache_size if own is None else own
 
 
 def _identity(pool: Pool, user: User) -> tuple[object, ...]:

@@ -23,13 +23,14 @@ static enum gp_reply_kind head(struct gp_replies *q)
 static void test_empty(void)
 {
     struct gp_replies q = {0};
+    uint32_t intents;
     enum gp_reply_action action = GP_REPLY_SWALLOW;
 
     CHECK(gp_replies_empty(&q));
     CHECK_EQ(gp_replies_head(&q, &action), GP_REPLY_NONE);
     CHECK_EQ(action, GP_REPLY_FORWARD);
     CHECK(!gp_replies_open(&q));
-    CHECK(!gp_replies_skip_to_sync(&q));
+    CHECK(!gp_replies_skip_to_sync(&q, &intents));
 }
 
 static void test_order_and_action(void)
@@ -93,6 +94,7 @@ static void test_bound(void)
 static void test_error_skips_to_sync(void)
 {
     struct gp_replies q = {0};
+    uint32_t intents;
 
     push(&q, GP_REPLY_PARSE);
     push(&q, GP_REPLY_QUERY); /* in the error window: no answer either */
@@ -100,11 +102,11 @@ static void test_error_skips_to_sync(void)
     push(&q, GP_REPLY_COPY_END);
     push(&q, GP_REPLY_SYNC);
     push(&q, GP_REPLY_BIND);
-    CHECK(gp_replies_skip_to_sync(&q));
+    CHECK(gp_replies_skip_to_sync(&q, &intents));
     CHECK_EQ(head(&q), GP_REPLY_SYNC);
     CHECK_EQ(q.count, 2);
     gp_replies_pop(&q);
-    CHECK(!gp_replies_skip_to_sync(&q));
+    CHECK(!gp_replies_skip_to_sync(&q, &intents));
     CHECK(gp_replies_empty(&q));
 }
 
@@ -163,6 +165,7 @@ static void test_copy_takes_the_early_syncs(void)
 static void test_copy_leaves_syncs_before_a_request(void)
 {
     struct gp_replies q = {0};
+    uint32_t intents;
 
     push(&q, GP_REPLY_EXECUTE);
     push(&q, GP_REPLY_SYNC);
@@ -170,7 +173,7 @@ static void test_copy_leaves_syncs_before_a_request(void)
     push(&q, GP_REPLY_PARSE);
     CHECK(gp_replies_copy_begins(&q));
     CHECK_EQ(q.count, 4);
-    CHECK(gp_replies_skip_to_sync(&q));
+    CHECK(gp_replies_skip_to_sync(&q, &intents));
     CHECK_EQ(q.count, 3);
     gp_replies_clear(&q);
 }

@@ -39,6 +39,7 @@ SETTINGS = PoolSettings(
     idle_timeout_ms=0,
     idle_transaction_timeout_ms=0,
     client_idle_timeout_ms=0,
+    statements_max=100,
 )
 READY = b"Z\0\0\0\x05I"
 QUERY = b"Q\0\0\0\x0dselect 1\0"

@@ -75,6 +75,7 @@ def pool(index: int = 0, database: str = "app", user: str = "alice", **fields: A
         idle_timeout_ms=0,
         idle_transaction_timeout_ms=0,
         client_idle_timeout_ms=0,
+        statements_max=0,
     )
     head = ("index", "database", "user", "settings")
     values = {name: 0 for name in PoolRow.__slots__ if name not in head}

@@ -1,0 +1,406 @@
+#include "prepare.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- intents ---- */
+
+static struct gp_intent *intent_add(struct gp_server *s, enum gp_intent_kind kind,
+                                    struct gp_statement *statement, struct gp_span name)
+{
+    struct gp_intent *intent = malloc(sizeof(*intent) + name.len);
+
+    if (!intent)
+        abort(); /* a reply without its intent would name statements wrongly from here on */
+    *intent = (struct gp_intent){.older = s->intents_last,
+                                 .statement = statement,
+                                 .kind = kind,
+                                 .segment = s->segment,
+                                 .name_len = (uint32_t)name.len};
+    if (statement) {
+        statement->refs++;
+        intent->id = statement->id;
+    }
+    if (name.len)
+        memcpy(intent->name, name.at, name.len);
+    *(s->intents_last ? &s->intents_last->newer : &s->intents_first) = intent;
+    s->intents_last = intent;
+    return intent;
+}
+
+static void intent_end(struct gp_engine *e, struct gp_server *s)
+{
+    struct gp_intent *intent = s->intents_first;
+
+    s->intents_first = intent->newer;
+    *(intent->newer ? &intent->newer->older : &s->intents_last) = NULL;
+    if (intent->statement)
+        gp_statement_release(&e->interner, intent->statement);
+    free(intent);
+}
+
+void gp_intent_true(struct gp_engine *e, struct gp_server *s)
+{
+    struct gp_intent *intent = s->intents_first;
+    struct gp_names *names = s->client ? &s->client->names : NULL;
+    struct gp_holding *holding = gp_holding_at(e->seg, s->pool, s->slot);
+
+    if ((intent->kind == GP_INTENT_PARSE && intent->sent) || intent->kind == GP_INTENT_INJECT)
+        gp_holding_add(holding, intent->id);
+    if (names && intent->kind == GP_INTENT_PARSE &&
+        !gp_names_set(names, &e->interner, intent->name, intent->name_len, intent->statement)) {
+        s->client->conn.broken = 1; /* without memory for the name the client cannot go on */
+        gp_todo(e, &s->client->conn);
+    }
+    if (names && (intent->kind == GP_INTENT_CLOSE || intent->kind == GP_INTENT_UNNAME))
+        gp_names_drop(names, &e->interner, intent->name, intent->name_len);
+    intent_end(e, s);
+}
+
+void gp_intents_drop(struct gp_engine *e, struct gp_server *s, uint32_t count)
+{
+    while (count-- > 0) {
+        if (s->intents_first->kind == GP_INTENT_EVICT)
+            gp_holding_add(gp_holding_at(e->seg, s->pool, s->slot), s->intents_first->id);
+        intent_end(e, s);
+    }
+}
+
+void gp_prepare_all_gone(struct gp_engine *e, struct gp_server *s)
+{
+    gp_holding_reset(gp_holding_at(e->seg, s->pool, s->slot));
+    if (s->client)
+        gp_names_clear(&s->client->names, &e->interner);
+}
+
+/* ---- what is known, what is on its way ---- */
+
+enum known { YES, NO, UNDECIDED };
+
+/* What the client will call by this name when the server gets to the message at hand. */
+static enum known resolve(struct gp_server *s, struct gp_span name, struct gp_statement **found)
+{
+    for (struct gp_intent *i = s->intents_last; i; i = i->older) {
+        bool names =
+            i->kind == GP_INTENT_PARSE || i->kind == GP_INTENT_CLOSE || i->kind == GP_INTENT_UNNAME;
+        if (!names || i->name_len != name.len || memcmp(i->name, name.at, name.len) != 0)
+            continue;
+        if (i->segment != s->segment)
+            return UNDECIDED;
+        *found = i->statement;
+        return i->statement ? YES : NO;
+    }
+    *found = gp_names_find(&s->client->names, name.at, name.len);
+    return *found ? YES : NO;
+}
+
+/* Whether the server will hold it by then. */
+static enum known held(struct gp_engine *e, struct gp_server *s, struct gp_sid id)
+{
+    if (gp_holding_has(gp_holding_at(e->seg, s->pool, s->slot), id))
+        return YES;
+    for (struct gp_intent *i = s->intents_last; i; i = i->older) {
+        bool sent = (i->kind == GP_INTENT_PARSE && i->sent) || i->kind == GP_INTENT_INJECT;
+        if (sent && gp_sid_same(i->id, id))
+            return i->segment == s->segment ? YES : UNDECIDED;
+    }
+    return NO;
+}
+
+/* ---- messages of our own ---- */
+
+static void close_on_server(struct gp_server *s, struct gp_sid id, struct gp_gather *out)
+{
+    uint8_t message[GP_HEADER_SIZE + 1 + GP_SERVER_NAME_BYTES] = {GP_CLOSE};
+    struct gp_span none = {NULL, 0};
+
+    gp_put_u32be(message + 1, sizeof(message) - 1);
+    message[GP_HEADER_SIZE] = GP_TARGET_STATEMENT;
+    gp_sid_name(id, (char *)message + GP_HEADER_SIZE + 1);
+    gp_gather_copy(out, message, sizeof(message));
+    intent_add(s, GP_INTENT_EVICT, NULL, none)->id = id;
+    (void)gp_replies_push(&s->replies, GP_REPLY_CLOSE, GP_REPLY_SWALLOW | GP_REPLY_INTENT);
+}
+
+static void make_room(struct gp_engine *e, struct gp_server *s, struct gp_gather *out)
+{
+    uint32_t bound =
+        atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->statements_max, memory_order_relaxed);
+    struct gp_sid evicted;
+
+    if (gp_holding_evict(gp_holding_at(e->seg, s->pool, s->slot), bound, &evicted))
+        close_on_server(s, evicted, out);
+}
+
+/* See to it that the server holds a statement when the message at hand reaches it. */
+static enum known ensure(struct gp_engine *e, struct gp_server *s, struct gp_statement *statement,
+                         struct gp_gather *out)
+{
+    struct gp_span none = {NULL, 0};
+    enum known known = held(e, s, statement->id);
+
+    if (known != NO)
+        return known;
+    make_room(e, s, out);
+    gp_gather_copy(out, statement->parse, statement->length);
+    intent_add(s, GP_INTENT_INJECT, statement, none);
+    (void)gp_replies_push(&s->replies, GP_REPLY_PARSE, GP_REPLY_SWALLOW | GP_REPLY_INTENT);
+    return YES;
+}
+
+/* A message's header with another length, then what precedes the name, then the server's name. */
+static void rename_in(struct gp_gather *out, const struct gp_frame *frame, const uint8_t *before,
+                      size_t before_len, struct gp_span name, const struct gp_statement *statement)
+{
+    uint8_t header[GP_HEADER_SIZE] = {frame->type};
+    uint32_t length = frame->length - (uint32_t)name.len + GP_SERVER_NAME_BYTES - 1;
+
+    gp_put_u32be(header + 1, length);
+    gp_gather_copy(out, header, sizeof(header));
+    gp_gather_add(out, before, before_len);
+    gp_gather_copy(out, (const uint8_t *)statement->name, GP_SERVER_NAME_BYTES);
+}
+
+/* ---- the client's messages ---- */
+
+/* Parse of a name in use. PostgreSQL shall say so itself: the name on the server is in use as well.
+ */
+static enum gp_prepare parse_duplicate(struct gp_engine *e, struct gp_server *s,
+                                       const struct gp_frame *frame, struct gp_span name,
+                                       struct gp_statement *has, struct gp_gather *out,
+                                       size_t *taken)
+{
+    if (ensure(e, s, has, out) == UNDECIDED)
+        return GP_PREPARE_WAIT;
+    rename_in(out, frame, NULL, 0, name, has);
+    intent_add(s, GP_INTENT_DUPLICATE, has, name);
+    (void)gp_replies_push(&s->replies, GP_REPLY_PARSE, GP_REPLY_FORWARD | GP_REPLY_INTENT);
+    *taken = GP_HEADER_SIZE + name.len + 1;
+    return GP_PREPARE_DONE;
+}
+
+/* Parse of a name that is free. It is answered here if the server holds the statement and is sure
+ * to say yes: no failed transaction, and nothing before this segment that could still fail one. */
+static void parse_new(struct gp_engine *e, struct gp_server *s, struct gp_span name,
+                      struct gp_statement *statement, struct gp_gather *out)
+{
+    bool has = held(e, s, statement->id) == YES;
+    bool sure = s->txn != GP_TXN_FAILED && !gp_replies_owes_ready(&s->replies);
+    bool sent = !has || !sure;
+
+    if (has && sent) {
+        gp_holding_remove(gp_holding_at(e->seg, s->pool, s->slot), statement->id);
+        close_on_server(s, statement->id, out);
+    } else if (sent) {
+        make_room(e, s, out);
+    }
+    if (sent)
+        gp_gather_copy(out, statement->parse, statement->length);
+    intent_add(s, GP_INTENT_PARSE, statement, name)->sent = sent;
+    (void)gp_replies_push(&s->replies, GP_REPLY_PARSE,
+                          (sent ? GP_REPLY_FORWARD : GP_REPLY_SYNTHESIZE) | GP_REPLY_INTENT);
+}
+
+static enum gp_prepare prepare_parse(struct gp_engine *e, struct gp_server *s,
+                                     const struct gp_frame *frame, const uint8_t *body, size_t have,
+                                     struct gp_gather *out, size_t *taken)
+{
+    struct gp_statement *has = NULL;
+    struct gp_parse parse;
+
+    if (frame->total > GP_PARSE_MAX)
+        return GP_PREPARE_LARGE;
+    if (have < frame->length - 4)
+        return GP_PREPARE_MORE;
+    if (gp_parse_fields(body, frame->length - 4, &parse) != GP_OK)
+        return GP_PREPARE_PLAIN; /* PostgreSQL says what is wrong with it */
+    enum known known = resolve(s, parse.statement, &has);
+    if (known == UNDECIDED)
+        return GP_PREPARE_WAIT;
+    if (known == YES && parse.statement.len)
+        return parse_duplicate(e, s, frame, parse.statement, has, out, taken);
+    size_t skip = parse.statement.len + 1, len = frame->length - 4 - skip;
+    struct gp_sid id = gp_sid_make(e->seg->hash_key, s->client->params->hash, body + skip, len);
+    if (held(e, s, id) == UNDECIDED)
+        return GP_PREPARE_WAIT;
+    struct gp_statement *statement = gp_statement_intern(&e->interner, id, body + skip, len);
+    if (!statement)
+        abort();
+    parse_new(e, s, parse.statement, statement, out);
+    gp_statement_release(&e->interner, statement); /* the intent has its own reference */
+    *taken = frame->total;
+    return GP_PREPARE_DONE;
+}
+
+static enum gp_prepare prepare_bind(struct gp_engine *e, struct gp_server *s,
+                                    const struct gp_frame *frame, const uint8_t *body, size_t have,
+                                    struct gp_gather *out, size_t *taken)
+{
+    struct gp_statement *statement = NULL;
+    struct gp_bind bind;
+    enum gp_result result = gp_bind_fields(body, have, frame->length - 4, &bind);
+
+    if (result == GP_NEED_MORE)
+        return GP_PREPARE_MORE;
+    enum known known = result == GP_OK ? resolve(s, bind.statement, &statement) : NO;
+    if (known == YES)
+        known = ensure(e, s, statement, out);
+    if (known == UNDECIDED)
+        return GP_PREPARE_WAIT;
+    if (known == NO)
+        return GP_PREPARE_PLAIN; /* PostgreSQL does not know that name either */
+    rename_in(out, frame, body, bind.portal.len + 1, bind.statement, statement);
+    (void)gp_replies_push(&s->replies, GP_REPLY_BIND, GP_REPLY_FORWARD);
+    *taken = GP_HEADER_SIZE + bind.portal.len + 1 + bind.statement.len + 1;
+    return GP_PREPARE_DONE;
+}
+
+static enum gp_prepare prepare_describe(struct gp_engine *e, struct gp_server *s,
+                                        const struct gp_frame *frame, const uint8_t *body,
+                                        size_t have, struct gp_gather *out, size_t *taken)
+{
+    struct gp_statement *statement = NULL;
+    struct gp_named named;
+
+    if (have < frame->length - 4)
+        return GP_PREPARE_MORE;
+    if (gp_describe_fields(body, frame->length - 4, &named) != GP_OK ||
+        named.kind != GP_TARGET_STATEMENT)
+        return GP_PREPARE_PLAIN;
+    enum known known = resolve(s, named.name, &statement);
+    if (known == YES)
+        known = ensure(e, s, statement, out);
+    if (known == UNDECIDED)
+        return GP_PREPARE_WAIT;
+    if (known == NO)
+        return GP_PREPARE_PLAIN;
+    rename_in(out, frame, body, 1, named.name, statement);
+    (void)gp_replies_push(&s->replies, GP_REPLY_DESCRIBE, GP_REPLY_FORWARD);
+    *taken = frame->total;
+    return GP_PREPARE_DONE;
+}
+
+/* The name goes; the server keeps the statement for whoever comes next. */
+static enum gp_prepare prepare_close(struct gp_server *s, const struct gp_frame *frame,
+                                     const uint8_t *body, size_t have, size_t *taken)
+{
+    struct gp_named named;
+
+    if (have < frame->length - 4)
+        return GP_PREPARE_MORE;
+    if (gp_close_fields(body, frame->length - 4, &named) != GP_OK ||
+        named.kind != GP_TARGET_STATEMENT)
+        return GP_PREPARE_PLAIN;
+    intent_add(s, GP_INTENT_CLOSE, NULL, named.name);
+    (void)gp_replies_push(&s->replies, GP_REPLY_CLOSE, GP_REPLY_SYNTHESIZE | GP_REPLY_INTENT);
+    *taken = frame->total;
+    return GP_PREPARE_DONE;
+}
+
+/* A simple Query destroys the unnamed statement before it does anything else. */
+static void prepare_query(struct gp_server *s)
+{
+    struct gp_span unnamed = {NULL, 0};
+    bool coming = false;
+
+    for (struct gp_intent *i = s->intents_last; i && !coming; i = i->older)
+        coming = i->kind == GP_INTENT_PARSE && i->name_len == 0;
+    if (!coming && !s->client->names.unnamed)
+        return;
+    intent_add(s, GP_INTENT_UNNAME, NULL, unnamed);
+    (void)gp_replies_push(&s->replies, GP_REPLY_UNNAME, GP_REPLY_SYNTHESIZE | GP_REPLY_INTENT);
+}
+
+enum gp_prepare gp_prepare(struct gp_engine *e, struct gp_client *c, const struct gp_frame *frame,
+                           const uint8_t *message, size_t have, struct gp_gather *out,
+                           size_t *taken)
+{
+    struct gp_server *s = c->server;
+    const uint8_t *body = message + GP_HEADER_SIZE;
+    size_t body_have = have < frame->total ? have - GP_HEADER_SIZE : frame->length - 4;
+
+    if (s->replies.count + 8 > GP_REPLIES_MAX)
+        return GP_PREPARE_WAIT; /* room for all that one message may queue */
+    switch (frame->type) {
+    case GP_PARSE:
+        return prepare_parse(e, s, frame, body, body_have, out, taken);
+    case GP_BIND:
+        return prepare_bind(e, s, frame, body, body_have, out, taken);
+    case GP_DESCRIBE:
+        return prepare_describe(e, s, frame, body, body_have, out, taken);
+    case GP_CLOSE:
+        return prepare_close(s, frame, body, body_have, taken);
+    case GP_QUERY:
+        prepare_query(s);
+        return GP_PREPARE_PLAIN;
+    default:
+        return GP_PREPARE_PLAIN;
+    }
+}
+
+/* ---- answers in the client's words ---- */
+
+static bool client_calls(struct gp_server *s, const uint8_t *server_name, struct gp_span *name)
+{
+    for (struct gp_intent *i = s->intents_first; i; i = i->newer) {
+        if (!i->statement || i->kind == GP_INTENT_INJECT ||
+            memcmp(i->statement->name, server_name, GP_SERVER_NAME_BYTES - 1) != 0)
+            continue;
+        *name = (struct gp_span){i->name, i->name_len};
+        return true;
+    }
+    return gp_names_called(&s->client->names, server_name, &name->at, &name->len);
+}
+
+/* The next "name of ours" in quotes: where the name begins, or NULL. */
+static const uint8_t *quoted_name(const uint8_t *at, const uint8_t *end)
+{
+    const size_t len = GP_SERVER_NAME_BYTES - 1;
+
+    for (; (size_t)(end - at) >= len + 2; at++)
+        if (at[0] == '"' && at[1] == 'g' && at[len + 1] == '"')
+            return at + 1;
+    return NULL;
+}
+
+bool gp_prepare_reword(struct gp_server *s, const uint8_t *message, size_t total,
+                       struct gp_buffer **reworded)
+{
+    const uint8_t *end = message + total;
+    const uint8_t *found = s->client ? quoted_name(message, end) : NULL;
+    struct gp_span name;
+
+    for (; found; found = quoted_name(found, end)) {
+        if (!client_calls(s, found, &name))
+            continue;
+        const uint8_t *rest = found + GP_SERVER_NAME_BYTES - 1;
+        if (!gp_buffer_append(reworded, message, (size_t)(found - message)) ||
+            !gp_buffer_append(reworded, name.at, name.len) ||
+            !gp_buffer_append(reworded, rest, (size_t)(end - rest)))
+            break;
+        gp_put_u32be((*reworded)->data + 1, (uint32_t)gp_buffer_len(*reworded) - 1);
+        return true;
+    }
+    gp_buffer_free(reworded);
+    return false;
+}
+
+/* ---- answers of our own ---- */
+
+void gp_prepare_answer(struct gp_engine *e, struct gp_server *s, struct gp_gather *out)
+{
+    static const uint8_t parse_complete[] = {GP_PARSE_COMPLETE, 0, 0, 0, 4};
+    static const uint8_t close_complete[] = {GP_CLOSE_COMPLETE, 0, 0, 0, 4};
+    enum gp_reply_action action;
+    enum gp_reply_kind kind;
+
+    while ((kind = gp_replies_head(&s->replies, &action)) != GP_REPLY_NONE &&
+           action == GP_REPLY_SYNTHESIZE) {
+        if (s->state == GP_SERVER_LINKED && kind == GP_REPLY_PARSE)
+            gp_gather_add(out, parse_complete, sizeof(parse_complete));
+        else if (s->state == GP_SERVER_LINKED && kind == GP_REPLY_CLOSE)
+            gp_gather_add(out, close_complete, sizeof(close_complete));
+        gp_intent_true(e, s);
+        (void)gp_replies_pop(&s->replies);
+    }
+}
