@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 
+import psycopg
 import pytest
 
 from tests.integration.conftest import MakePooler
@@ -89,6 +91,28 @@ def test_waiting_clients_of_the_other_worker_are_served(
             each.sock.close()
 
 
+def test_all_workers_die_at_once(pooler: Pooler, pg: PostgreSQL) -> None:
+    """Nobody is left who holds a descriptor: the places of the servers are free all the same."""
+    with Crowd(pooler, "begin; select pg_sleep(0.002); commit") as crowd:
+        crowd.gather(CLIENTS, least=LEAST)
+        crowd.start()
+        for _ in range(3):
+            crowd.wait_for_turns(3)
+            pids = [_pid(pooler, worker) for worker in range(2)]
+            before = {each.pid for each in pg.backends("app")}
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            _expect_gone(pg, before, time.monotonic())
+            wait_for(lambda: all(each.is_gone for each in crowd.members), "all are disconnected")
+            assert not any(each.errors for each in crowd.dismiss_gone())
+            wait_for(partial(_have_successors, pooler, pids), "both have successors")
+            crowd.gather(CLIENTS, least=LEAST)
+            wait_for(lambda: len(pg.backends("app")) == POOL_SIZE, "the pool is at full strength")
+        crowd.stop()
+        assert not crowd.complaints()
+        wait_for_balance(pooler, len(crowd.members))
+
+
 def test_worker_without_clients_may_die_too(pooler: Pooler) -> None:
     with pooler.connect() as connection:
         connection.execute("select 1")
@@ -144,6 +168,13 @@ def _pid(pooler: Pooler, worker: int) -> int:
     return next(
         (row["pid"] for row in rows if row["worker"] == worker and row["state"] == "alive"), 0
     )
+
+
+def _have_successors(pooler: Pooler, pids: list[int]) -> bool:
+    try:
+        return all(_pid(pooler, worker) not in (0, pid) for worker, pid in enumerate(pids))
+    except psycopg.OperationalError:  # accepted by one that was killed
+        return False
 
 
 def _wire_on(pooler: Pooler, worker: int) -> Wire:
