@@ -344,10 +344,6 @@ FAILING = [
         [say(_GUARDED, sync()), ready(), say(copy_done(), sync(), query("select 1")), ready(2)],
     ),
     Script(
-        "copy in extended, refused before its Syncs are read",
-        [say(_GUARDED, sync(), sync(), extended("select 1"), sync()), ready(4)],
-    ),
-    Script(
         "copy in, Sync behind a bad row",
         [say(query(_IN), sync(), _BAD, sync(), copy_done(), sync(), query("select 1")), ready(4)],
     ),
