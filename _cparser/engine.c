@@ -1,9 +1,11 @@
 /* The step that gevent calls, and the public functions about the engine as a whole. The loop:
  *
  *   gp_engine_step:  wait (one batch) -> todo list -> bury -> again, until nothing is ready, the
- * bound is reached or Python is needed. Hot (something was relayed lately): instead of returning
- *                    with nothing, sleep on libev's own descriptor, which contains ours; a timer in
- * our set ticks every 5 ms, so that libev's timers are never late by more. */
+ *                    bound is reached or Python is needed.
+ *
+ * Hot (much was relayed in the last ticks): instead of returning with nothing, the step sleeps in
+ * the transport, which also listens to libev; a timer ticks every 5 ms, so that libev's timers are
+ * never late by more. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
@@ -93,6 +95,11 @@ void gp_engine_counts(struct gp_engine *e, struct gp_engine_counts *counts)
 }
 
 /* ---- completions ---- */
+
+void gp_on_awake(struct gp_engine *e)
+{
+    e->now = gp_now_ns();
+}
 
 void gp_on_received(struct gp_engine *e, struct gp_conn *conn, const uint8_t *data, size_t len)
 {
@@ -221,13 +228,28 @@ static void set_tick(struct gp_engine *e, bool on)
         e->ticking = on;
 }
 
-/* Whether the step may sleep itself instead of returning to libev with nothing. */
+/* Whether traffic is such that the step should sleep itself instead of returning to libev: as many
+ * batches in this tick's time, or in the last, as make crossings of the hub count. */
 static bool stay_hot(struct gp_engine *e)
 {
-    bool hot = e->loop_fd != -1 && e->now < e->hot_until;
+    bool hot =
+        e->loop_fd != -1 && (e->batches >= GP_HOT_BATCHES || e->batches_before >= GP_HOT_BATCHES);
 
     set_tick(e, hot);
-    return hot && e->ticking && !e->ticked;
+    return hot && e->ticking && !e->ticked && gp_transport_heat(e->transport, e->loop_fd) == GP_OK;
+}
+
+/* Count by ticks' times; what is counted before a pause does not make what follows it hot. */
+static void count_batches(struct gp_engine *e, bool relayed)
+{
+    uint64_t age = e->now - e->batches_since;
+
+    if (age >= GP_TICK_NS) {
+        e->batches_before = age < 2 * GP_TICK_NS ? e->batches : 0;
+        e->batches = 0;
+        e->batches_since = e->now;
+    }
+    e->batches += relayed;
 }
 
 static uint32_t hand_over_events(struct gp_engine *e, struct gp_event *events, uint32_t capacity)
@@ -243,7 +265,7 @@ static uint32_t hand_over_events(struct gp_engine *e, struct gp_event *events, u
 uint32_t gp_engine_step(struct gp_engine *e, struct gp_event *events, uint32_t capacity)
 {
     struct gp_engine_counts *counts = gp_transport_counts(e->transport);
-    bool slept = false;
+    bool sleep = false;
 
     counts->steps++;
     e->ticked = false;
@@ -252,29 +274,19 @@ uint32_t gp_engine_step(struct gp_engine *e, struct gp_event *events, uint32_t c
     run_todo(e);
     for (;;) {
         uint64_t sent = counts->sends;
-        uint32_t ready = gp_transport_wait(e->transport);
+        uint32_t ready = gp_transport_wait(e->transport, sleep);
         run_todo(e);
         gp_servers_bury(e);
-        if (counts->sends != sent)
-            e->hot_until = e->now + 2 * GP_TICK_NS;
-        if (e->events_count)
+        count_batches(e, counts->sends != sent);
+        if (e->events_count || gp_transport_called(e->transport))
             break;
-        if (ready == 0 && slept)
-            break; /* libev has something else */
-        slept = false;
-        if (ready >= GP_BATCH || gp_transport_pending(e->transport)) {
-            e->now = gp_now_ns();
-            if (e->now >= until)
-                break;
-        } else if (stay_hot(e)) {
-            gp_transport_sleep(e->transport, e->loop_fd);
-            slept = true;
-            e->now = gp_now_ns();
-            until = e->now + GP_BOUND_NS;
-        } else {
+        sleep = ready < GP_BATCH && !gp_transport_pending(e->transport);
+        if (sleep ? !stay_hot(e) : e->now >= until)
             break;
-        }
+        if (sleep)
+            until = e->now + GP_TICK_NS; /* hot: the tick ends it, or this in its place */
     }
+    gp_transport_cool(e->transport);
     atomic_store_explicit(&e->me->beat_ns, e->now, memory_order_relaxed);
     return hand_over_events(e, events, capacity);
 }
@@ -342,7 +354,7 @@ void gp_engine_drain(struct gp_engine *e)
 
 /* ---- placement ---- */
 
-#define GP_PACK_CLIENTS  8u   /* a worker takes this many before the next one gets any */
+#define GP_PACK_CLIENTS  24u  /* a worker takes this many before the next one gets any */
 #define GP_PACK_PERMILLE 500u /* ... unless it is busier than this */
 
 void gp_engine_busy(struct gp_engine *e, uint32_t busy_permille, uint32_t clients)

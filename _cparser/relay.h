@@ -40,9 +40,10 @@
 #define GP_ORPHAN_NS  5000000000ull /* bound of cleaning up behind a vanished client */
 #define GP_CLOSING_NS 5000000000ull /* bound of delivering last words */
 #define GP_PARKED_NS                                                                               \
-    10000000000ull             /* bound of waiting for a cancel, cancel_wait_timeout's default */
-#define GP_TICK_NS  5000000u   /* while hot, Python's loop runs at least this often */
-#define GP_BOUND_NS 1000000ull /* a step works no longer than about this */
+    10000000000ull              /* bound of waiting for a cancel, cancel_wait_timeout's default */
+#define GP_TICK_NS     5000000u /* while hot, libev runs at least this often */
+#define GP_HOT_BATCHES 8u       /* ... in a tick: 1,600 a second, where crossings begin to count */
+#define GP_BOUND_NS    1000000ull /* a step works no longer than about this */
 #define GP_STATE_FRESH                                                                             \
     0ull /* state hash of a server as it was at its login, or after DISCARD ALL */
 #define GP_STATE_UNKNOWN UINT64_MAX
@@ -147,7 +148,9 @@ struct gp_engine {
     uint32_t worker;
     int32_t loop_fd; /* -1: never sleep hot */
     uint64_t now;    /* read once a batch */
-    uint64_t hot_until, census_at, sweep_at;
+    uint64_t census_at, sweep_at;
+    uint64_t batches_since;           /* when `batches` began to count */
+    uint32_t batches, batches_before; /* that relayed something: in this tick's time, in the last */
     uint64_t births_seen;
     bool draining, drained, ticking,
         ticked; /* ticking: the timer runs; ticked: it fired in this step */

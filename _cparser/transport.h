@@ -73,17 +73,23 @@ struct gp_transport; /* one a worker; the back end's own */
 /* user: passed to the callbacks. NULL: errno. */
 struct gp_transport *gp_transport_new(struct gp_engine *user);
 void gp_transport_free(struct gp_transport *t);
-int32_t
-gp_transport_fd(const struct gp_transport *t); /* readable when gp_transport_wait has work */
+/* Readable when there is work; not while hot. */
+int32_t gp_transport_fd(const struct gp_transport *t);
 struct gp_engine_counts *gp_transport_counts(struct gp_transport *t);
 
-/* Deliver what is ready now, one batch. Gives the number of completions; fewer than
- * GP_BATCH means that nothing else was ready. */
-uint32_t gp_transport_wait(struct gp_transport *t);
+/* Deliver what is ready, one batch; sleep until something is, if that is asked for and the
+ * transport is hot. Gives the number of completions; fewer than GP_BATCH means that nothing else
+ * was ready. */
+uint32_t gp_transport_wait(struct gp_transport *t, bool sleep);
 /* Whether connections wait to be read again without a new edge. */
 bool gp_transport_pending(const struct gp_transport *t);
-/* Sleep until loop_fd (which contains gp_transport_fd) is readable. */
-void gp_transport_sleep(struct gp_transport *t, int32_t loop_fd);
+/* From here on waits may sleep, and are also ended by loop_fd (libev's own descriptor, which
+ * contains gp_transport_fd). GP_EIO: it stays cold. */
+enum gp_result gp_transport_heat(struct gp_transport *t, int32_t loop_fd);
+/* Back to what gp_transport_fd promises; before the step returns to libev. */
+void gp_transport_cool(struct gp_transport *t);
+/* Whether the last wait was ended by loop_fd. */
+bool gp_transport_called(const struct gp_transport *t);
 
 /* Begin to read. GP_EIO: errno. The descriptor is nonblocking already. */
 enum gp_result gp_conn_attach(struct gp_transport *t, struct gp_conn *conn);
@@ -115,6 +121,8 @@ enum gp_result gp_conn_read(struct gp_transport *t, struct gp_conn *conn, uint8_
 
 /* ---- implemented by the engine ---- */
 
+/* A wait is over: the time to look at the clock. */
+void gp_on_awake(struct gp_engine *engine);
 void gp_on_received(struct gp_engine *engine, struct gp_conn *conn, const uint8_t *data,
                     size_t len);
 /* GP_EOF: the peer will send no more. GP_EIO: the connection is dead. Called once; reading has

@@ -1,7 +1,16 @@
-/* The epoll back end: edge-triggered, a descriptor is registered once. Output interest is asked for
- * only while something is unsent, since a UNIX socket reports every byte its peer reads. */
+/* The epoll back end: edge-triggered, a descriptor is registered once. Who contains whom:
+ *
+ *   cold:  libev's set > door > ours > sockets     libev sleeps; the door is readable when ours is
+ *   hot:   libev's set > door                      we sleep; libev's set is one of our descriptors
+ *          ours > sockets, libev's set
+ *
+ * Sets of sets must not form a ring, and libev does not take a descriptor out of its set when its
+ * watcher stops: the door can be emptied behind its back. So a hot wait is one system call, as in a
+ * pooler without Python.
+ *
+ * Output interest is asked for only while something is unsent, since a UNIX socket reports every
+ * byte its peer reads. */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,11 +24,24 @@
 
 struct gp_transport {
     struct gp_engine *user;
-    int32_t epfd;
+    int32_t epfd; /* ours */
+    int32_t door;
+    int32_t loop_fd;                         /* hot: libev's set; -1: cold */
+    bool called;                             /* libev's set was ready at the last wait */
     struct gp_conn *again_head, *again_tail; /* connections with more to read, no edge to come */
     struct gp_engine_counts counts;
     uint8_t scratch[GP_SCRATCH_BYTES];
 };
+
+/* Stands for libev's set among the events. */
+static struct gp_conn loop_marker;
+
+static enum gp_result set_in(int32_t set, int op, int32_t fd, struct gp_conn *conn)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
+
+    return epoll_ctl(set, op, fd, &event) == -1 ? GP_EIO : GP_OK;
+}
 
 struct gp_transport *gp_transport_new(struct gp_engine *user)
 {
@@ -27,9 +49,11 @@ struct gp_transport *gp_transport_new(struct gp_engine *user)
     if (!t)
         return NULL;
     t->user = user;
+    t->loop_fd = -1;
     t->epfd = epoll_create1(EPOLL_CLOEXEC);
-    if (t->epfd == -1) {
-        free(t);
+    t->door = epoll_create1(EPOLL_CLOEXEC);
+    if (t->epfd == -1 || t->door == -1 || set_in(t->door, EPOLL_CTL_ADD, t->epfd, NULL) != GP_OK) {
+        gp_transport_free(t);
         return NULL;
     }
     return t;
@@ -39,13 +63,46 @@ void gp_transport_free(struct gp_transport *t)
 {
     if (!t)
         return;
-    close(t->epfd);
+    if (t->epfd != -1)
+        close(t->epfd);
+    if (t->door != -1)
+        close(t->door);
     free(t);
 }
 
 int32_t gp_transport_fd(const struct gp_transport *t)
 {
-    return t->epfd;
+    return t->door;
+}
+
+enum gp_result gp_transport_heat(struct gp_transport *t, int32_t loop_fd)
+{
+    if (t->loop_fd != -1)
+        return GP_OK;
+    if (set_in(t->door, EPOLL_CTL_DEL, t->epfd, NULL) != GP_OK)
+        return GP_EIO;
+    if (set_in(t->epfd, EPOLL_CTL_ADD, loop_fd, &loop_marker) == GP_OK) {
+        t->loop_fd = loop_fd;
+        return GP_OK;
+    }
+    if (set_in(t->door, EPOLL_CTL_ADD, t->epfd, NULL) != GP_OK)
+        abort(); /* libev would never call again */
+    return GP_EIO;
+}
+
+void gp_transport_cool(struct gp_transport *t)
+{
+    if (t->loop_fd == -1)
+        return;
+    if (set_in(t->epfd, EPOLL_CTL_DEL, t->loop_fd, NULL) != GP_OK ||
+        set_in(t->door, EPOLL_CTL_ADD, t->epfd, NULL) != GP_OK)
+        abort(); /* libev would never call again */
+    t->loop_fd = -1;
+}
+
+bool gp_transport_called(const struct gp_transport *t)
+{
+    return t->called;
 }
 
 struct gp_engine_counts *gp_transport_counts(struct gp_transport *t)
@@ -342,23 +399,29 @@ static uint32_t deliver_again(struct gp_transport *t)
     return count;
 }
 
-uint32_t gp_transport_wait(struct gp_transport *t)
+uint32_t gp_transport_wait(struct gp_transport *t, bool sleep)
 {
     struct epoll_event events[GP_BATCH];
     uint32_t count = t->again_head ? deliver_again(t) : 0;
+    int timeout = sleep && t->loop_fd != -1 && count == 0 ? -1 : 0;
     int n;
 
+    t->called = false;
     t->counts.waits++;
+    t->counts.sleeps += timeout == -1;
     do
-        n = epoll_wait(t->epfd, events, GP_BATCH, 0);
+        n = epoll_wait(t->epfd, events, GP_BATCH, timeout);
     while (n == -1 && errno == EINTR);
+    gp_on_awake(t->user);
     if (n == -1)
         return count;
     t->counts.ready += (uint64_t)n;
     /* Servers at rest first: one that died must be known before this batch hands it to anyone. */
     for (int i = 0; i < n; i++) {
         struct gp_conn *conn = events[i].data.ptr;
-        if (conn->mode == GP_CONN_WATCH) {
+        if (conn == &loop_marker)
+            t->called = true;
+        if (conn == &loop_marker || conn->mode == GP_CONN_WATCH) {
             deliver(t, conn, events[i].events);
             events[i].data.ptr = NULL;
         }
@@ -367,13 +430,4 @@ uint32_t gp_transport_wait(struct gp_transport *t)
         if (events[i].data.ptr)
             deliver(t, events[i].data.ptr, events[i].events);
     return count + (uint32_t)n;
-}
-
-void gp_transport_sleep(struct gp_transport *t, int32_t loop_fd)
-{
-    struct pollfd loop = {.fd = loop_fd, .events = POLLIN};
-
-    t->counts.sleeps++;
-    if (poll(&loop, 1, -1) == -1 && errno != EINTR)
-        t->counts.sleeps--; /* nothing to sleep on: the step returns and libev sleeps instead */
 }
