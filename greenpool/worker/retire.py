@@ -1,6 +1,9 @@
-"""End server connections: say Terminate, wait until PostgreSQL has hung up, free the place.
+"""End server connections: say goodbye, wait until PostgreSQL has hung up, free the place.
 
 The place stays taken until then, so that a pool's limit holds for PostgreSQL's backends too.
+Law: nothing is said to a server that may be in the midst of a message, because Terminate's bytes
+could complete it, and PostgreSQL would run what its client never finished asking. Such a server
+only sees the end of the stream, which discards the unfinished message.
 """
 
 from __future__ import annotations
@@ -23,12 +26,15 @@ HANG_UP_S = 2.0
 
 _BUSY = frozenset({Reason.REAPED, Reason.UNCLEAN, Reason.CANCEL_STUCK})
 
+# It was retired by choice, from rest: all that was ever said to it was a whole message.
+_AT_REST = frozenset({Reason.IDLE_TIMEOUT, Reason.LIFETIME, Reason.STALE, Reason.SHUTDOWN})
+
 
 def on_event(worker: Worker, event: Event) -> None:
     """Retire one server. Greenlet. Switches: yes.
 
-    A backend that may still be running a query for nobody is cancelled first: it would read
-    Terminate only afterwards, and keep its locks until then.
+    A backend that may still be running a query for nobody is cancelled first: it would notice
+    the end only afterwards, and keep its locks until then.
     """
     reason = Reason(event.detail)
     log.debug("server %d of pool %d: closing: %s", event.slot, event.pool, reason.name)
@@ -38,20 +44,21 @@ def on_event(worker: Worker, event: Event) -> None:
         if reason in _BUSY:
             cancel.deliver(worker, event.pool, event.slot)
         if sock is not None:
-            hang_up(sock)
+            hang_up(sock, frontend.terminate() if reason in _AT_REST else b"")
     finally:
         if sock is not None:
             sock.close()
         worker.engine.freed(event.pool, event.slot)
 
 
-def hang_up(sock: socket.socket) -> None:
-    """Say Terminate and wait for PostgreSQL to hang up, HANG_UP_S at most."""
+def hang_up(sock: socket.socket, last_words: bytes) -> None:
+    """Say the last words, end the stream, wait for PostgreSQL to hang up; HANG_UP_S at most."""
     try:
         with gevent.Timeout(HANG_UP_S, False):
-            sock.sendall(frontend.terminate())
+            if last_words:
+                sock.sendall(last_words)
             sock.shutdown(plain.SHUT_WR)
             while sock.recv(65536):
                 pass
     except OSError as exc:  # it has hung up already
-        log.debug("server was gone before Terminate: %s", exc)
+        log.debug("server was gone before our goodbye: %s", exc)
