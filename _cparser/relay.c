@@ -456,10 +456,8 @@ static void orphan(struct gp_engine *e, struct gp_server *s, bool midway)
         gp_link_wind_up(e, s);
     gp_server_enter(e, s, GP_SERVER_ORPHAN);
     gp_conn_resume(e->transport, &s->conn); /* it may have been paused for its client's sake */
-    if (running) {
-        s->canceling = 1;
-        gp_event_push(e, GP_EVENT_CANCEL, 0, s->pool, s->slot, 0);
-    }
+    if (running)
+        gp_server_cancel(e, s);
     gp_link_turn(e, s);
 }
 

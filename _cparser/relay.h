@@ -231,6 +231,8 @@ void gp_queue_sweep(struct gp_engine *e);
 struct gp_server *gp_server_find(struct gp_engine *e, uint32_t pool,
                                  uint32_t slot); /* NULL: not held */
 void gp_server_retire(struct gp_engine *e, struct gp_server *s, enum gp_reason reason);
+/* Have Python cancel what an orphan still runs; it is not released before that is done. */
+void gp_server_cancel(struct gp_engine *e, struct gp_server *s);
 /* What goes by time or by another worker's fate: lifetimes, slots to reap, descriptors to share. */
 void gp_servers_census(struct gp_engine *e);
 void gp_servers_bury(struct gp_engine *e);

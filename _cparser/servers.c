@@ -314,6 +314,12 @@ void gp_server_freed(struct gp_engine *e, uint32_t pool, uint32_t slot)
         gp_pool_grow(e, pool);
 }
 
+void gp_server_cancel(struct gp_engine *e, struct gp_server *s)
+{
+    s->canceling = 1;
+    gp_event_push(e, GP_EVENT_CANCEL, 0, s->pool, s->slot, 0);
+}
+
 void gp_server_canceled(struct gp_engine *e, uint32_t pool, uint32_t slot)
 {
     struct gp_server *s = gp_server_find(e, pool, slot);
@@ -369,7 +375,9 @@ static enum gp_reason outlived(struct gp_engine *e, struct gp_pool *pool, uint32
     return GP_REASON_NONE;
 }
 
-/* A server in the hands of this worker that has taken too long over something. */
+/* A server in the hands of this worker that has taken too long over something. A query whose cancel
+ * was quicker than the query itself, so that PostgreSQL found nothing to cancel, is cancelled
+ * again: once a census. */
 static void look_at_own(struct gp_engine *e, struct gp_server *s)
 {
     uint64_t age = e->now - s->since_ns;
@@ -378,6 +386,8 @@ static void look_at_own(struct gp_engine *e, struct gp_server *s)
         gp_server_lost(e, s, GP_REASON_UNCLEAN);
     else if (s->state == GP_SERVER_PARKED && age >= GP_PARKED_NS)
         gp_server_retire(e, s, GP_REASON_CANCEL_STUCK);
+    else if (s->state == GP_SERVER_ORPHAN && !s->canceling && !gp_replies_empty(&s->replies))
+        gp_server_cancel(e, s);
 }
 
 static void reap(struct gp_engine *e, uint32_t pool, uint32_t slot)
