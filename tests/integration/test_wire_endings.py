@@ -6,9 +6,13 @@ the next client finds a clean server with nothing unread on it.
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -89,7 +93,9 @@ def stage(pg: PostgreSQL, database: str) -> Iterator[Stage]:
 def test_nothing_is_left_of_a_client_that_vanished(
     stage: Stage, make_pooler: MakePooler, end: str, mode: str
 ) -> None:
-    pooler = make_pooler(2, pools={stage.database: pool_of(2, mode)})
+    # For all that TCP tells, a client that closed may still read: it keeps its server for 5 s, and
+    # PostgreSQL looks quiet as long as it has not begun the query. The next client waits for both.
+    pooler = make_pooler(2, pools={stage.database: pool_of(2, mode)}, query_wait_timeout="15s")
     address = address_of(pooler, stage.database)
     before = stage.contents()
     for name, (sent, last) in STATES.items():
@@ -115,6 +121,31 @@ def _see_clean_servers(host: str, port: int, stage: Stage, name: str) -> None:
             assert wire.rows("select count(*), current_setting('work_mem') from t")[0][0] == b"3"
             assert wire.query("commit")[-1].body == b"I", name
     assert len(stage.pg.backends("app", stage.database)) <= 2, name
+
+
+# The one cancel found nothing to cancel, and the query ran on until its server was given up, 5 s
+# later: the next client had no server until then.
+def test_query_that_was_slower_than_its_cancel_is_cancelled_again(
+    stage: Stage, make_pooler: MakePooler
+) -> None:
+    pooler = make_pooler(1, pools={stage.database: pool_of(1)})
+    with Wire.connect(pooler.host, pooler.port) as wire:
+        wire.login("app", stage.database)
+        pid = int(wire.rows("select pg_backend_pid()")[0][0] or 0)
+        os.kill(pid, signal.SIGSTOP)
+        wire.send(messages.query(_SLEEP))
+    try:
+        wait_for(lambda: _is_pending(pid, signal.SIGINT), "the backend was signalled", 10)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    with Wire.connect(pooler.host, pooler.port) as wire:
+        wire.login("app", stage.database)
+        assert wire.rows("select pg_backend_pid()") == [[b"%d" % pid]]
+
+
+def _is_pending(pid: int, number: signal.Signals) -> bool:
+    masks = re.findall(r"^(?:Sig|Shd)Pnd:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
 
 def test_terminate_in_copy_ends_the_copy(stage: Stage, make_pooler: MakePooler) -> None:
