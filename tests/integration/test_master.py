@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 from typing import Any
@@ -68,8 +69,9 @@ def test_term_lets_a_transaction_end(make_pooler: MakePooler):
     process = psutil.Process(pooler.master_pid)
     with pooler.log_contains("stopping: transactions have 10 s to end"):
         process.send_signal(signal.SIGTERM)
+    # Closed as soon as its worker hears of it, without a query of its own, which finds that out.
+    assert select.select([idle], [], [], 10)[0], "the idle client was not told"
     with pytest.raises(psycopg.OperationalError, match="terminating connection"):
-        # Closed at once; its own next query finds that out.
         idle.execute("select 1")
     assert busy.execute("select 2").fetchone() == (2,)
     busy.commit()
