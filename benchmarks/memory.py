@@ -85,7 +85,11 @@ def _pss_bytes(pooler: Contender) -> int:
 
 
 def _pss_of(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError) as exc:
+        raise BenchError(f"process {pid} has ended") from exc
+    for line in rollup.splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     raise BenchError(f"/proc/{pid}/smaps_rollup has no Pss")

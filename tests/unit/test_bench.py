@@ -225,8 +225,8 @@ def test_measure_tells_what_both_sides_said(tmp_path: Path) -> None:
 class Pretending(Idle):
     """A contender in this process: accepts everybody and is always ready."""
 
-    def __init__(self, says: bytes = b"Z\0\0\0\x05I") -> None:
-        super().__init__(os.getpid())
+    def __init__(self, says: bytes = b"Z\0\0\0\x05I", pid: int | None = None) -> None:
+        super().__init__(pid or os.getpid())
         self._says = says
         self.connections: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=20)
@@ -236,6 +236,9 @@ class Pretending(Idle):
     def __enter__(self) -> Self:
         self._thread.start()
         return self
+
+    def usage(self) -> cpu.Usage:
+        return {self.pid: 0.0}  # without the servers of other tests, which are below us too
 
     def __exit__(self, *exc: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -259,6 +262,14 @@ def test_memory_is_read_at_each_number_of_clients() -> None:
     assert [each.clients for each in readings] == [2, 5]
     assert len(pooler.connections) == 6  # the first one is part of what is there without clients
     assert all(each.bytes_total > 1_000_000 for each in readings)
+
+
+def test_memory_tells_when_a_process_has_ended() -> None:
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # a zombie until we wait for it
+    with Pretending(pid=child.pid) as pooler, pytest.raises(BenchError, match="has ended"):
+        list(measure_memory(pooler, [1]))
+    child.wait()
 
 
 def test_memory_tells_when_a_client_is_refused() -> None:
