@@ -97,7 +97,7 @@ GENERAL = [
 # A line of general whose feature is not there yet.
 NOT_YET = [
     ("io_backend: io_uring", 'io_backend: not supported yet (today only "auto" or "epoll")'),
-    ("prepared_statements: true", 'prepared_statements: not supported yet (today only "false")'),
+    ("deferred_begin: true", 'deferred_begin: not supported yet (today only "false")'),
     ("session_state: track", 'session_state: not supported yet (today only "off")'),
     (
         "sync_server_parameters: true",
