@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from greenpool import __version__
@@ -144,7 +144,6 @@ _SIGNS = ("=", ";", ",", "(", ")", ".", "1", "'", '"', "/*", "*/", "--", "\n", "
 _words = st.sampled_from((*_KNOWN, *_SIGNS))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.one_of(st.text(), st.lists(_words, max_size=8).map(" ".join)))
 def test_junk_gives_an_answer_or_a_client_error(bench: Bench, sql: str) -> None:
     with suppress(ClientError):

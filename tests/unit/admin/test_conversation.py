@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from greenpool.admin.conversation import MAX_STATEMENTS, Conversation
@@ -200,7 +200,6 @@ _bodies = st.one_of(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(_kinds, _bodies), max_size=12))
 def test_every_sync_is_answered_whatever_came_before(
     bench: Bench, sent: list[tuple[FrontendType, bytes]]

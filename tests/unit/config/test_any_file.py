@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenpool.config import Config, load, show_rows
@@ -43,7 +43,7 @@ def load_or_refuse(path):
         assert problem.encode()
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(SECTIONS)
 def test_any_tree(tmp_path, sections):
     path = tmp_path / "any.yaml"
@@ -51,7 +51,7 @@ def test_any_tree(tmp_path, sections):
     load_or_refuse(path)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(st.text("ab:-[]{}&*!|>'\"#%@,.= \n\t\\0\ufeff\x00", max_size=40))
 @pytest.mark.parametrize("suffix", ["yaml", "toml"])
 def test_any_text(tmp_path, suffix, text):
