@@ -1,4 +1,4 @@
-"""What holds for all tests: the PostgreSQL settings of the shell and a busy machine do not matter."""
+"""What holds for all tests: neither the shell's PostgreSQL settings nor a busy machine matter."""
 
 from __future__ import annotations
 
