@@ -3,6 +3,7 @@
  * Source: PostgreSQL, "Message Flow". */
 #include <string.h>
 
+#include "continuity.h"
 #include "prepare.h"
 
 enum verdict {
@@ -53,9 +54,15 @@ static const struct rule rules[256] = {
 #undef F
 
 /* Whose body decides: collected whole before it is looked at. */
-static bool body_decides(uint8_t type)
+static size_t held_max(const struct gp_server *s)
 {
-    return type == GP_READY_FOR_QUERY || type == GP_ERROR_RESPONSE || type == GP_COMMAND_COMPLETE;
+    return s->state == GP_SERVER_LOOK ? GP_HELD_ROW_MAX : GP_HELD_MAX;
+}
+
+static bool body_decides(const struct gp_server *s, uint8_t type)
+{
+    return type == GP_READY_FOR_QUERY || type == GP_ERROR_RESPONSE || type == GP_COMMAND_COMPLETE ||
+           (type == GP_DATA_ROW && s->state == GP_SERVER_LOOK);
 }
 
 static enum verdict to_client(const struct gp_server *s, enum gp_reply_action action)
@@ -179,17 +186,30 @@ static void step_copy(struct gp_server *s, uint8_t type)
     }
 }
 
-/* A command that changes what the server holds. */
+/* A command that changes what the server holds, or what the session is. */
 static void step_complete(struct gp_engine *e, struct gp_server *s, const uint8_t *message,
                           const struct gp_frame *frame)
 {
     struct gp_tag tag;
 
-    if (frame->length <= 4 || message[GP_HEADER_SIZE] != 'D' || frame->total > GP_HELD_MAX ||
+    if (frame->total > GP_HELD_MAX ||
         gp_command_tag(message + GP_HEADER_SIZE, frame->length - 4, &tag) != GP_OK)
         return;
     if (tag.kind == GP_TAG_DEALLOCATE_ALL || tag.kind == GP_TAG_DISCARD_ALL)
         gp_prepare_all_gone(e, s);
+    if (s->session != GP_SESSION_OFF && s->state == GP_SERVER_LINKED)
+        gp_continuity_tag(s, &tag);
+}
+
+/* What may come at any time is the client's, but for notices about our own statements. */
+static enum verdict step_async(struct gp_server *s, uint8_t type)
+{
+    enum gp_reply_action action;
+
+    (void)gp_replies_head(&s->replies, &action);
+    if (s->state == GP_SERVER_LOOK && type == GP_NOTIFICATION_RESPONSE)
+        return FORWARD;
+    return to_client(s, type == GP_NOTICE_RESPONSE ? action : GP_REPLY_FORWARD);
 }
 
 /* message: the frame's bytes, whole if body_decides and it is not larger than GP_HELD_MAX. */
@@ -199,10 +219,8 @@ static enum verdict step(struct gp_engine *e, struct gp_server *s, const uint8_t
     enum gp_reply_action action;
     enum gp_txn_status status;
 
-    if (frame->flags & GP_ASYNC) {
-        (void)gp_replies_head(&s->replies, &action); /* a notice about our own statement is ours */
-        return to_client(s, frame->type == GP_NOTICE_RESPONSE ? action : GP_REPLY_FORWARD);
-    }
+    if (frame->flags & GP_ASYNC)
+        return step_async(s, frame->type);
     if (frame->type == GP_ERROR_RESPONSE)
         return step_error(e, s, message, frame);
     if (frame->type == GP_READY_FOR_QUERY)
@@ -217,6 +235,9 @@ static enum verdict step(struct gp_engine *e, struct gp_server *s, const uint8_t
     step_copy(s, frame->type);
     if (frame->type == GP_COMMAND_COMPLETE)
         step_complete(e, s, message, frame);
+    else if (s->state == GP_SERVER_LOOK && frame->type == GP_DATA_ROW &&
+             frame->total <= held_max(s))
+        gp_continuity_row(s, message + GP_HEADER_SIZE, frame->length - 4);
     if (rule.pops & 1u << head) {
         answered(e, s);
         if (head == GP_REPLY_EXECUTE && s->client)
@@ -247,8 +268,8 @@ static enum gp_result begin(struct gp_engine *e, struct gp_server *s, const uint
     struct gp_frame frame;
     enum gp_result result = gp_frame_peek(data, len, GP_BACKEND, &frame);
 
-    if (result == GP_OK && body_decides(frame.type) && frame.total > len &&
-        frame.total <= GP_HELD_MAX)
+    if (result == GP_OK && frame.total > len && frame.total <= held_max(s) &&
+        body_decides(s, frame.type))
         return GP_NEED_MORE;
     if (result != GP_OK)
         return result;

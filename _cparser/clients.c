@@ -58,53 +58,21 @@ void gp_client_names(struct gp_engine *e, uint32_t client, const char *user, con
     copy_name(row->application, application);
 }
 
-/* The interned parameter state with this hash, one reference more. */
-static struct gp_state *state_of(struct gp_engine *e, uint64_t hash, const uint8_t *sql,
-                                 uint32_t len)
-{
-    struct gp_state **link = &e->states;
-
-    while (*link && (*link)->hash != hash)
-        link = &(*link)->next;
-    if (!*link) {
-        struct gp_state *state = calloc(1, sizeof(*state) + GP_HEADER_SIZE + len + 1);
-        if (!state)
-            return NULL;
-        state->hash = hash;
-        state->length = GP_HEADER_SIZE + len + 1;
-        state->query[0] = GP_QUERY;
-        gp_put_u32be(state->query + 1, len + 5);
-        memcpy(state->query + GP_HEADER_SIZE, sql, len);
-        *link = state;
-    }
-    (*link)->refs++;
-    return *link;
-}
-
-static void state_release(struct gp_engine *e, struct gp_state *state)
-{
-    struct gp_state **link = &e->states;
-
-    if (!state || --state->refs)
-        return;
-    while (*link != state)
-        link = &(*link)->next;
-    *link = state->next;
-    free(state);
-}
-
 enum gp_result gp_client_serve(struct gp_engine *e, uint32_t client, uint32_t pool, int32_t fd,
                                uint64_t state_hash, const uint8_t *state_sql, uint32_t state_length,
-                               const uint8_t *early, uint32_t early_length)
+                               const uint8_t *look_sql, uint32_t look_length, const uint8_t *early,
+                               uint32_t early_length)
 {
     struct gp_client_row *row = gp_client_at(e->seg, client);
     struct gp_client *c = calloc(1, sizeof(*c));
 
     if (!c || !gp_queue_at(e, pool) ||
-        !(c->params = state_of(e, state_hash, state_sql, state_length))) {
+        !(c->base = gp_state_intern(e, state_hash, (struct gp_span){state_sql, state_length},
+                                    (struct gp_span){look_sql, look_length}))) {
         free(c);
         return GP_EFULL;
     }
+    c->params = gp_state_share(c->base);
     e->now = gp_now_ns();
     c->conn.fd = fd;
     c->conn.kind = GP_CONN_CLIENT;
@@ -149,7 +117,8 @@ void gp_client_forget(struct gp_engine *e, uint32_t client)
     if (c) {
         gp_conn_detach(e->transport, &c->conn);
         gp_buffer_free(&c->in);
-        state_release(e, c->params);
+        gp_state_release(e, c->base);
+        gp_state_release(e, c->params);
         gp_names_clear(&c->names, &e->interner);
         e->clients[client - 1] = NULL;
         e->clients_live--;

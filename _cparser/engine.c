@@ -345,7 +345,8 @@ void gp_engine_drain(struct gp_engine *e)
     e->draining = true;
     for (uint32_t row = 0; row < e->seg->clients_max; row++) {
         struct gp_client *c = e->clients[row];
-        if (c && c->state == GP_CLIENT_IDLE)
+        bool pinned = c && c->pins && c->server && c->server->status == GP_TXN_IDLE;
+        if (c && (c->state == GP_CLIENT_IDLE || pinned))
             gp_client_fail(e, c, GP_REASON_SHUTDOWN, "57P01",
                            "terminating connection due to administrator command");
     }

@@ -37,6 +37,10 @@ enum gp_result {
     GP_ENOENT     /* no such thing (any more) */
 };
 
+/* What becomes of session state when a server changes hands: follows the client, is undone, is
+ * left. */
+enum gp_session_state { GP_SESSION_OFF = 0, GP_SESSION_RESET, GP_SESSION_TRACK };
+
 enum gp_pool_mode { GP_MODE_TRANSACTION = 0, GP_MODE_SESSION, GP_MODE_STATEMENT };
 
 enum gp_client_state {
@@ -125,6 +129,7 @@ struct gp_pool_settings {
     uint32_t idle_timeout_ms;
     uint32_t idle_transaction_timeout_ms;
     uint32_t client_idle_timeout_ms;
+    uint32_t session_state;  /* enum gp_session_state */
     uint32_t statements_max; /* prepared on a server, at most 8192; 0: statements pass untouched */
 };
 
@@ -289,7 +294,8 @@ GP_API void gp_client_names(struct gp_engine *engine, uint32_t client, const cha
  * descriptor stays Python's to close, after the goodbye. */
 GP_API enum gp_result gp_client_serve(struct gp_engine *engine, uint32_t client, uint32_t pool,
                                       int32_t fd, uint64_t state_hash, const uint8_t *state_sql,
-                                      uint32_t state_length, const uint8_t *early,
+                                      uint32_t state_length, const uint8_t *look_sql,
+                                      uint32_t look_length, const uint8_t *early,
                                       uint32_t early_length);
 /* Close it with this FATAL error (at once when linked: its server is cleaned up). */
 GP_API enum gp_result gp_client_kill(struct gp_engine *engine, uint32_t client, uint32_t reason,

@@ -4,7 +4,9 @@
  *            0                                                    pos        len
  *
  * Source: PostgreSQL, "Message Flow"; tcop/postgres.c for what is ignored and when. */
+#include "continuity.h"
 #include "prepare.h"
+#include "session.h"
 
 enum verdict {
     FORWARD,
@@ -116,6 +118,19 @@ static enum gp_prepare exchange(struct gp_engine *e, struct gp_client *c,
     return prepared;
 }
 
+/* A text that may change session state; one that is not here in full may do anything. */
+static void note_text(struct gp_server *s, const struct gp_frame *frame, const uint8_t *message,
+                      size_t have)
+{
+    bool text = frame->type == GP_QUERY || (frame->type == GP_PARSE && !s->renames);
+
+    if (s->session == GP_SESSION_OFF || !text)
+        return;
+    gp_continuity_text(s, have < frame->total
+                              ? GP_HINT_ALL
+                              : gp_session_hints(message + GP_HEADER_SIZE, frame->length - 4));
+}
+
 /* taken: bytes of the message that have been replaced by what was gathered. */
 static enum verdict step(struct gp_engine *e, struct gp_client *c, const struct gp_frame *frame,
                          const uint8_t *message, size_t have, struct gp_gather *out, size_t *taken)
@@ -146,7 +161,10 @@ static enum verdict step(struct gp_engine *e, struct gp_client *c, const struct 
     case GP_PREPARE_PLAIN:
         break;
     }
-    return step_linked(e, c->server, frame->type);
+    enum verdict verdict = step_linked(e, c->server, frame->type);
+    if (verdict == FORWARD)
+        note_text(c->server, frame, message, have);
+    return verdict;
 }
 
 static void flush(struct gp_engine *e, struct gp_client *c, struct gp_gather *out)

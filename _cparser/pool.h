@@ -174,6 +174,7 @@ struct gp_pool {
     _Atomic uint32_t idle_timeout_ms;   /* idle_timeout, 0 = none */
     _Atomic uint32_t idle_transaction_timeout_ms;
     _Atomic uint32_t client_idle_timeout_ms;
+    _Atomic uint32_t session_state;  /* enum gp_session_state of engine.h */
     _Atomic uint32_t statements_max; /* prepared on a server; 0 = statements pass untouched */
     _Atomic uint32_t creates[GP_CREATES_MAX]; /* logins: 0 or worker + 1 << 16 | slot */
     char database[GP_NAME_BYTES];

@@ -1,5 +1,7 @@
 #include "prepare.h"
 
+#include "continuity.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -220,7 +222,8 @@ static enum gp_prepare prepare_parse(struct gp_engine *e, struct gp_server *s,
     if (known == YES && parse.statement.len)
         return parse_duplicate(e, s, frame, parse.statement, has, out, taken);
     size_t skip = parse.statement.len + 1, len = frame->length - 4 - skip;
-    struct gp_sid id = gp_sid_make(e->seg->hash_key, s->client->params->hash, body + skip, len);
+    struct gp_sid id =
+        gp_sid_make(e->seg->hash_key, s->client->params->parse_hash, body + skip, len);
     if (held(e, s, id) == UNDECIDED)
         return GP_PREPARE_WAIT;
     struct gp_statement *statement = gp_statement_intern(&e->interner, id, body + skip, len);
@@ -249,6 +252,8 @@ static enum gp_prepare prepare_bind(struct gp_engine *e, struct gp_server *s,
         return GP_PREPARE_WAIT;
     if (known == NO)
         return GP_PREPARE_PLAIN; /* PostgreSQL does not know that name either */
+    if (s->session != GP_SESSION_OFF)
+        gp_continuity_text(s, statement->hints);
     rename_in(out, frame, body, bind.portal.len + 1, bind.statement, statement);
     (void)gp_replies_push(&s->replies, GP_REPLY_BIND, GP_REPLY_FORWARD);
     *taken = GP_HEADER_SIZE + bind.portal.len + 1 + bind.statement.len + 1;

@@ -1,6 +1,6 @@
 /* Who is linked with whom: the only place where a client's, a server's or a link's state changes.
  * See relay.h. */
-#include "relay.h"
+#include "continuity.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +13,9 @@
 static const uint16_t server_moves[GP_SERVER_STATES] = {
     [GP_SERVER_REST] = TO(GP_SERVER_LINKED) | TO(GP_SERVER_APPLY) | TO(GP_SERVER_OUT) |
                        TO(GP_SERVER_REST) | TO(GP_SERVER_PARKED),
-    [GP_SERVER_LINKED] =
-        TO(GP_SERVER_REST) | TO(GP_SERVER_ORPHAN) | TO(GP_SERVER_CLEAN) | TO(GP_SERVER_OUT),
+    [GP_SERVER_LINKED] = TO(GP_SERVER_REST) | TO(GP_SERVER_ORPHAN) | TO(GP_SERVER_CLEAN) |
+                         TO(GP_SERVER_LOOK) | TO(GP_SERVER_OUT),
+    [GP_SERVER_LOOK] = TO(GP_SERVER_LINKED) | TO(GP_SERVER_ORPHAN) | TO(GP_SERVER_OUT),
     [GP_SERVER_APPLY] = TO(GP_SERVER_LINKED) | TO(GP_SERVER_ORPHAN) | TO(GP_SERVER_OUT),
     [GP_SERVER_ORPHAN] = TO(GP_SERVER_CLEAN) | TO(GP_SERVER_REST) | TO(GP_SERVER_OUT),
     [GP_SERVER_CLEAN] = TO(GP_SERVER_REST) | TO(GP_SERVER_OUT),
@@ -147,7 +148,7 @@ bool gp_client_blocked(const struct gp_client *c)
 {
     if (c->state == GP_CLIENT_WAITING || c->conn.out || c->held_back)
         return true;
-    return c->server && (c->server->state == GP_SERVER_APPLY || c->server->conn.out ||
+    return c->server && (c->server->state != GP_SERVER_LINKED || c->server->conn.out ||
                          c->server->replies.count >= GP_REPLIES_MAX);
 }
 
@@ -190,6 +191,11 @@ void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c
     }
     gp_server_enter(e, s, has == c->params->hash ? GP_SERVER_LINKED : GP_SERVER_APPLY);
     s->txn = GP_TXN_IDLE;
+    s->session = pool_mode(e, s->pool) == GP_MODE_SESSION
+                     ? GP_SESSION_OFF
+                     : atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->session_state,
+                                            memory_order_relaxed);
+    s->look = s->hints = 0;
     s->renames = pool_mode(e, s->pool) != GP_MODE_SESSION &&
                  atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->statements_max,
                                       memory_order_relaxed) > 0;
@@ -305,14 +311,28 @@ static void fence(struct gp_engine *e, struct gp_server *s)
         gp_todo(e, &s->conn);
 }
 
+/* The transaction is over: whether the server stays with its client, for it is asked what the
+ * session has become, or for what that has found. Otherwise it is cleaned, or dirty. */
+static bool stays(struct gp_engine *e, struct gp_server *s, struct gp_client *c)
+{
+    s->hints = 0;
+    if (s->look && !c->leaving && gp_continuity_look(e, s))
+        return true;
+    s->dirty |= s->look;
+    s->look = 0;
+    return c->pins && !c->leaving && !e->draining;
+}
+
 static void turn_linked(struct gp_engine *e, struct gp_server *s)
 {
     struct gp_client *c = s->client;
     uint32_t mode = pool_mode(e, s->pool);
 
-    if (s->status == GP_TXN_IDLE && mode != GP_MODE_SESSION && c->msg_left == 0) {
+    if (s->status == GP_TXN_IDLE && mode != GP_MODE_SESSION && c->msg_left == 0 &&
+        !stays(e, s, c)) {
+        c->pins = 0;
         unlink(e, s, GP_CLIENT_IDLE);
-        gp_server_release(e, s);
+        clean(e, s);
         if (c->leaving && !c->in)
             gp_client_depart(e, c);
         else if (e->draining)
@@ -320,6 +340,8 @@ static void turn_linked(struct gp_engine *e, struct gp_server *s)
                            "terminating connection due to administrator command");
         else if (c->conn.mode == GP_CONN_PAUSED)
             gp_todo(e, &c->conn);
+    } else if (s->state == GP_SERVER_LOOK) {
+        return;
     } else if (mode == GP_MODE_STATEMENT && s->status != 0 && s->status != GP_TXN_IDLE) {
         gp_client_fail(e, c, GP_REASON_MODE, "0A000",
                        "transaction blocks are not allowed in statement pooling mode");
@@ -328,6 +350,13 @@ static void turn_linked(struct gp_engine *e, struct gp_server *s)
     } else if (c->conn.mode == GP_CONN_PAUSED) {
         gp_todo(e, &c->conn);
     }
+}
+
+static void seen(struct gp_engine *e, struct gp_server *s)
+{
+    gp_continuity_seen(e, s);
+    gp_server_enter(e, s, GP_SERVER_LINKED);
+    turn_linked(e, s);
 }
 
 void gp_link_turn(struct gp_engine *e, struct gp_server *s)
@@ -348,6 +377,8 @@ void gp_link_turn(struct gp_engine *e, struct gp_server *s)
         turn_linked(e, s);
     else if (s->state == GP_SERVER_APPLY && s->status != 0)
         applied(e, s);
+    else if (s->state == GP_SERVER_LOOK && s->status != 0)
+        seen(e, s);
     else if (s->status != 0 && (s->state == GP_SERVER_ORPHAN || s->state == GP_SERVER_CLEAN))
         clean(e, s);
 }
@@ -479,6 +510,8 @@ void gp_client_finish(struct gp_engine *e, struct gp_client *c, enum gp_reason r
     if (c->state == GP_CLIENT_WAITING)
         gp_queue_leave(e, c);
     gp_conn_pause(e->transport, &c->conn);
+    if (s)
+        s->dirty |= s->look || c->pins;
     if (s)
         unlink(e, s, GP_CLIENT_CLOSING);
     else

@@ -47,22 +47,24 @@
 #define GP_STATE_FRESH                                                                             \
     0ull /* state hash of a server as it was at its login, or after DISCARD ALL */
 #define GP_STATE_UNKNOWN UINT64_MAX
-#define GP_HELD_MAX      16384u /* a message whose body decides is collected up to this size */
+#define GP_HELD_MAX      16384u   /* a message whose body decides is collected up to this size */
+#define GP_HELD_ROW_MAX  1048576u /* the row of a LOOK: settings may be long */
 
-/* A parameter state: what makes a server fit clients with these startup parameters. Interned per
- * worker. */
+/* A parameter state: what makes a server fit clients whose sessions are so. Interned per worker. */
 struct gp_state {
     struct gp_state *next;
     uint64_t hash;
+    uint64_t parse_hash; /* part of the identity of statements parsed under it; 0: no matter */
     uint32_t refs;
-    uint32_t length;
-    uint8_t query[]; /* a whole Query message */
+    uint32_t length, look_length;
+    uint8_t query[]; /* a whole Query message that makes it so; then one that asks what is so */
 };
 
 enum gp_server_state {
     GP_SERVER_REST = 0,
     GP_SERVER_LINKED,
     GP_SERVER_APPLY,
+    GP_SERVER_LOOK,
     GP_SERVER_ORPHAN,
     GP_SERVER_CLEAN,
     GP_SERVER_PARKED,
@@ -88,7 +90,9 @@ struct gp_client {
     uint32_t msg_left;    /* bytes of the current message still to come */
     struct gp_buffer *in; /* received, not yet processed */
     struct gp_server *server;
-    struct gp_state *params;
+    struct gp_state *base;             /* what its startup packet asked for */
+    struct gp_state *params;           /* what its session is now */
+    uint8_t pins;                      /* enum gp_pin: why it keeps its server */
     struct gp_names names;             /* of its prepared statements */
     struct gp_client *before, *behind; /* WAITING: the pool's queue */
     struct gp_conn *next_todo;
@@ -113,12 +117,16 @@ struct gp_server {
     uint8_t canceling : 1; /* Python cancels its orphaned query: not released before that is done */
     uint8_t dirty : 1;     /* session mode: its client could leave anything behind */
     uint8_t renames : 1;   /* linked: statements are exchanged (prepare.h); not in session mode */
+    uint8_t look : 1;      /* the transaction may have changed session state (continuity.h) */
     uint8_t todo : 1;
+    uint8_t session; /* enum gp_session_state of its pool, as long as the link lasts */
+    uint8_t hints;   /* enum gp_hint of the texts since the last transaction */
     uint32_t msg_left;
     uint32_t segment;     /* counts requests that end with ReadyForQuery */
     struct gp_buffer *in; /* an incomplete header, or a message whose body decides */
     struct gp_client *client;
-    struct gp_buffer *error; /* APPLY: PostgreSQL's own ErrorResponse */
+    struct gp_buffer *error;  /* APPLY: PostgreSQL's own ErrorResponse */
+    struct gp_buffer *answer; /* LOOK: the row */
     struct gp_conn *next_todo;
     struct gp_server *grave;
     uint64_t since_ns; /* when it entered its state */
@@ -203,6 +211,16 @@ void gp_todo(struct gp_engine *e, struct gp_conn *conn);
 void gp_turn(struct gp_engine *e, struct gp_conn *conn);
 void gp_event_push(struct gp_engine *e, enum gp_event_kind kind, uint32_t client, uint32_t pool,
                    uint32_t slot, uint64_t detail);
+
+/* ---- states.c ---- */
+/* The state with this hash, one reference more; look: the question of continuity.h, or empty. NULL:
+ * no memory. */
+struct gp_state *gp_state_intern(struct gp_engine *e, uint64_t hash, struct gp_span sql,
+                                 struct gp_span look);
+/* The state that this text makes; its hash is made of the text. */
+struct gp_state *gp_state_of_text(struct gp_engine *e, struct gp_span sql);
+struct gp_state *gp_state_share(struct gp_state *state);
+void gp_state_release(struct gp_engine *e, struct gp_state *state);
 
 /* ---- frontend.c, backend.c ---- */
 void gp_frontend_received(struct gp_engine *e, struct gp_client *c, const uint8_t *data,

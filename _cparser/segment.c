@@ -214,7 +214,7 @@ static bool settings_sound(const struct gp_pool_settings *s)
 {
     return s->mode <= GP_MODE_STATEMENT && s->size >= 1 && s->size <= GP_SLOTS_MAX &&
            s->min_size <= s->size && s->max_creates >= 1 && s->max_creates <= GP_CREATES_MAX &&
-           s->statements_max <= GP_STATEMENTS_MAX;
+           s->statements_max <= GP_STATEMENTS_MAX && s->session_state <= GP_SESSION_TRACK;
 }
 
 /* Release: pairs with the acquire loads of pool.c and slot.c. */
@@ -233,6 +233,7 @@ static void pool_apply(struct gp_pool *p, const struct gp_pool_settings *s)
     setting_store(&p->idle_timeout_ms, s->idle_timeout_ms);
     setting_store(&p->idle_transaction_timeout_ms, s->idle_transaction_timeout_ms);
     setting_store(&p->client_idle_timeout_ms, s->client_idle_timeout_ms);
+    setting_store(&p->session_state, s->session_state);
     setting_store(&p->statements_max, s->statements_max);
     atomic_fetch_add_explicit(&p->frees, 1,
                               memory_order_release); /* there may be room now: free_find */

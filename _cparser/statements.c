@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "protocol.h"
+#include "session.h"
 
 /* ---- identity: SipHash-2-4 with a 128-bit result (Aumasson and Bernstein, 2012) ---- */
 
@@ -135,6 +136,7 @@ static struct gp_statement *make_statement(struct gp_sid id, const uint8_t *body
         return NULL;
     statement->id = id;
     statement->length = (uint32_t)length;
+    statement->hints = gp_session_hints(body, len);
     gp_sid_name(id, statement->name);
     statement->parse[0] = GP_PARSE;
     gp_put_u32be(statement->parse + 1, (uint32_t)length - 1);

@@ -28,6 +28,7 @@ from greenpool.records import (
     PoolSettings,
     Reason,
     Result,
+    SessionHandling,
     SlotRow,
     SlotState,
     StepCounts,
@@ -305,16 +306,25 @@ class Engine:
         lib.gp_client_names(self._engine, client, user_, database_, application_)
 
     def serve(
-        self, client: int, pool: int, fd: int, state_hash: int, state_sql: bytes, early: bytes
+        self,
+        client: int,
+        pool: int,
+        fd: int,
+        state_hash: int,
+        state_sql: bytes,
+        look_sql: bytes,
+        early: bytes,
     ) -> None:
         """Give a logged-in client to the relay until its GOODBYE. Raises: EngineError.
 
+        `look_sql` asks PostgreSQL what the session has become; empty: it is never asked.
         The descriptor stays the caller's to close, after the goodbye and not before.
         """
         result = lib.gp_client_serve(
             self._engine,
             *(client, pool, fd, state_hash),
             *(state_sql, len(state_sql)),
+            *(look_sql, len(look_sql)),
             *(early, len(early)),
         )
         _check(result, f"client {client}")
@@ -408,6 +418,7 @@ class Engine:
 def _pool_row(index: int, row: Any) -> PoolRow:
     fields = {f: getattr(row.settings, f) for f in _SETTINGS}
     fields["mode"] = PoolMode(fields["mode"])
+    fields["session_state"] = SessionHandling(fields["session_state"])
     plain = {f: getattr(row, f) for f in _POOL_PLAIN}
     return PoolRow(index, _text(row.database), _text(row.user), PoolSettings(**fields), **plain)
 

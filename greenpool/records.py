@@ -114,6 +114,14 @@ class Event:
     detail: int
 
 
+class SessionHandling(IntEnum):
+    """What becomes of session state when a server changes hands: `enum gp_session_state`."""
+
+    OFF = 0
+    RESET = 1
+    TRACK = 2
+
+
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
     """What the engine must know of a pool; a timeout of 0 means none."""
@@ -126,6 +134,7 @@ class PoolSettings:
     idle_timeout_ms: int
     idle_transaction_timeout_ms: int
     client_idle_timeout_ms: int
+    session_state: SessionHandling
     statements_max: int
     """Prepared statements kept on one server; 0: statements pass untouched."""
 

@@ -179,8 +179,7 @@ KEYS: tuple[Key, ...] = (
     Key("deferred_begin", "GP", BOOL, True, "Take a server with the first statement after BEGIN, "
         "not with BEGIN: now() then starts there.", today=_NO),
     Key("session_state", "GP", CHOICE, "track", "Let session state follow the client (track), "
-        "undo it when the server goes back (reset), or leave it (off).", choices=c.SessionState,
-        today=("off",)),
+        "undo it when the server goes back (reset), or leave it (off).", choices=c.SessionState),
     Key("startup_parameters", "GPU", PARAMETERS, None, "PostgreSQL settings that every server "
         "connection starts with; a user's win over the pool's, these over the general ones."),
     Key("pooler_check_query", "GP", STRING, ";", "A query that greenpool answers itself; empty: "

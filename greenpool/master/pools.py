@@ -7,7 +7,7 @@ from typing import Protocol
 
 from greenpool.config import Config, Pool, User
 from greenpool.errors import EngineError
-from greenpool.records import PoolMode, PoolRow, PoolSettings, WorkerRow
+from greenpool.records import PoolMode, PoolRow, PoolSettings, SessionHandling, WorkerRow
 
 PoolName = tuple[str, str]  # database, user: both as clients ask for them
 Pools = dict[PoolName, int]  # to the index in the segment
@@ -108,6 +108,7 @@ def settings_of(pool: Pool, user: User) -> PoolSettings:
         idle_timeout_ms=pool.idle_timeout_ms,
         idle_transaction_timeout_ms=pool.idle_transaction_timeout_ms,
         client_idle_timeout_ms=pool.client_idle_timeout_ms,
+        session_state=SessionHandling[pool.session_state.name],
         statements_max=_statements_max(pool),
     )
 

@@ -211,7 +211,7 @@ class Session:
         worker.clients.add(client, fd)
         self._client = 0
         try:
-            worker.engine.serve(client, entry.index, fd, state.hash, state.sql, early)
+            worker.engine.serve(client, entry.index, fd, state.hash, state.sql, state.look, early)
         except BaseException:
             worker.clients.remove(client)
             worker.engine.forget(client)

@@ -22,11 +22,12 @@ from dataclasses import dataclass
 
 from greenpool.protocol.backend import parameter_status
 from greenpool.protocol.message import encode_text
+from greenpool.worker.session_question import question_of_session
 
 CACHED_STATES = 512
 """States remembered for one pool; applications rarely have more than a few."""
 
-RESET = "RESET ALL"
+RESET = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL"
 
 REPORTED: Mapping[str, int] = {
     "application_name": 0,
@@ -56,6 +57,8 @@ class SessionState:
 
     hash: int
     sql: bytes
+    look: bytes
+    """The question what a session that began so has become (`session_question.py`)."""
     statuses: bytes
 
 
@@ -109,7 +112,8 @@ def make_state(
     sql = RESET
     if changed:
         sql += f"; SELECT {_set_all(changed, is_local=False)}"
-    return SessionState(_hash(changed, secret), encode_text(sql), statuses)
+    look = encode_text(question_of_session(changed, RESET, _constant))
+    return SessionState(_hash(changed, secret), encode_text(sql), look, statuses)
 
 
 def question(wanted: Mapping[str, str]) -> str:

@@ -27,6 +27,7 @@ from greenpool.records import (
     PoolSettings,
     Reason,
     Result,
+    SessionHandling,
     SlotState,
 )
 
@@ -39,6 +40,7 @@ SETTINGS = PoolSettings(
     idle_timeout_ms=0,
     idle_transaction_timeout_ms=0,
     client_idle_timeout_ms=0,
+    session_state=SessionHandling.OFF,
     statements_max=100,
 )
 READY = b"Z\0\0\0\x05I"
@@ -84,7 +86,7 @@ def events_of(engine: Engine, kind: EventKind) -> list[Event]:
 
 def serve(engine: Engine, pool: int, theirs: socket.socket) -> int:
     client = engine.enter(False, "10.0.0.1:5")
-    engine.serve(client, pool, theirs.fileno(), 0, b"RESET ALL", b"")
+    engine.serve(client, pool, theirs.fileno(), 0, b"RESET ALL", b"", b"")
     return client
 
 
@@ -266,13 +268,13 @@ def test_early_bytes_are_read_first(
     _, theirs = pair
     pool = segment.define_pool("shop", "ada", SETTINGS)
     client = engine.enter(False, "unix")
-    engine.serve(client, pool, theirs.fileno(), 0, b"RESET ALL", TERMINATE)
+    engine.serve(client, pool, theirs.fileno(), 0, b"RESET ALL", b"", TERMINATE)
     assert events_of(engine, EventKind.GOODBYE)[0].detail == Reason.CLIENT_TERMINATE
 
 
 def test_serving_nobody_is_an_error(engine: Engine) -> None:
     with pytest.raises(EngineError):
-        engine.serve(3, 0, 0, 0, b"RESET ALL", b"")
+        engine.serve(3, 0, 0, 0, b"RESET ALL", b"", b"")
 
 
 def test_drain_without_clients_is_over_at_once(engine: Engine) -> None:

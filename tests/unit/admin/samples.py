@@ -16,6 +16,7 @@ from greenpool.records import (
     PoolMode,
     PoolRow,
     PoolSettings,
+    SessionHandling,
     SlotRow,
     SlotState,
     WorkerRow,
@@ -75,6 +76,7 @@ def pool(index: int = 0, database: str = "app", user: str = "alice", **fields: A
         idle_timeout_ms=0,
         idle_transaction_timeout_ms=0,
         client_idle_timeout_ms=0,
+        session_state=SessionHandling.OFF,
         statements_max=0,
     )
     head = ("index", "database", "user", "settings")

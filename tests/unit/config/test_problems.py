@@ -98,15 +98,6 @@ GENERAL = [
 NOT_YET = [
     ("io_backend: io_uring", 'io_backend: not supported yet (today only "auto" or "epoll")'),
     ("deferred_begin: true", 'deferred_begin: not supported yet (today only "false")'),
-    ("session_state: track", 'session_state: not supported yet (today only "off")'),
-    (
-        "sync_server_parameters: true",
-        'sync_server_parameters: not supported yet (today only "off")',
-    ),
-    (
-        "cleanup_server_connections: true",
-        'cleanup_server_connections: not supported yet (today only "off")',
-    ),
     ("server_tls: true", 'server_tls: not supported yet (today only "disable")'),
     ("tls_certificate: /x", "tls_certificate: not supported yet"),
     ("query_timeout: 1s", 'query_timeout: not supported yet (today only "0")'),

@@ -23,6 +23,7 @@ from greenpool.records import CancelTarget, Result
 from greenpool.worker import dial
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.session import Session
+from greenpool.worker.startup_state import RESET
 from tests.unit.worker.fakes import (
     FakedWorker,
     error_of,
@@ -125,11 +126,12 @@ def test_trusted_client_is_welcomed_and_served(worker: FakedWorker):
         assert messages[0].body == b"\0\0\0\0"
         assert parameters == {**DEFAULTS, "application_name": "till"}
         assert messages[-2].body == b"\0\0\0\1" + b"\1" * 4
-        pool, fd, state_hash, sql, early = worker.engine.served[1]
+        pool, fd, state_hash, sql, look, early = worker.engine.served[1]
+        assert look
         assert (pool, fd, early) == (entry.index, worker.clients.remove(1), b"")
         os.close(fd)
         assert state_hash
-        assert sql.startswith(b"RESET ALL; SELECT ")
+        assert sql.startswith(RESET.encode() + b"; SELECT ")
         assert worker.engine.named("names") == [(1, "ada", "shop", "till")]
         assert worker.engine.named("forget") == []
 
@@ -464,7 +466,7 @@ def test_application_name_of_the_configuration_is_not_the_clients(worker: FakedW
         client.send(startup(database="till", application_name="mine"))
         client.read(BackendType.READY_FOR_QUERY)
         client.wait()
-        assert worker.engine.served[1][2:4] == (0, b"RESET ALL")
+        assert worker.engine.served[1][2:4] == (0, RESET.encode())
         assert worker.engine.named("names")[0][3] == "mine"
 
 

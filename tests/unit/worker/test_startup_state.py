@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from greenpool.protocol.backend import parameter_status
 from greenpool.protocol.message import decode_text
 from greenpool.worker.startup_state import (
+    RESET,
     SessionState,
     StateCache,
     is_self_evident,
@@ -67,7 +68,7 @@ def test_only_plain_application_names_need_no_question(wanted: dict[str, str], e
 
 
 def test_no_wish_is_the_state_of_a_fresh_server():
-    assert (state({}).hash, state({}).sql) == (0, b"RESET ALL")
+    assert (state({}).hash, state({}).sql) == (0, RESET.encode())
 
 
 def test_wish_that_turns_out_to_be_the_default_is_none():
@@ -77,7 +78,7 @@ def test_wish_that_turns_out_to_be_the_default_is_none():
 def test_state_is_one_query_that_begins_afresh():
     sql = state({"work_mem": "1MB", "application_name": "o'clock"}).sql.decode()
     assert sql == (
-        "RESET ALL; SELECT pg_catalog.set_config('application_name'::pg_catalog.text, "
+        f"{RESET}; SELECT pg_catalog.set_config('application_name'::pg_catalog.text, "
         "'o''clock'::pg_catalog.text, false), pg_catalog.set_config("
         "'work_mem'::pg_catalog.text, '1MB'::pg_catalog.text, false)"
     )
@@ -101,7 +102,7 @@ def test_no_value_ends_its_constant(data: bytes):
     sql = make_state({"application_name": value}, {}, SECRET).sql.decode("ascii")
     without_constants = re.sub(r"'(?:[^']|'')*'", "C", sql)
     assert re.fullmatch(
-        r"RESET ALL; SELECT pg_catalog\.set_config\(C::pg_catalog\.text, "
+        RESET + r"; SELECT pg_catalog\.set_config\(C::pg_catalog\.text, "
         r"(C::pg_catalog\.text|pg_catalog\.convert_from\(pg_catalog\.decode\(C, C\), "
         r"pg_catalog\.getdatabaseencoding\(\)\)), false\)",
         without_constants,

@@ -1,0 +1,45 @@
+/* Session continuity: a client keeps its session state from server to server.
+ *
+ * When a transaction may have changed what outlives it (hints of its texts, tags of its commands),
+ * PostgreSQL itself is asked before the server is given back: one row says which settings the
+ * session has and what else is there.
+ *
+ *   LINKED --transaction over, s->look--> LOOK --row, ReadyForQuery--> LINKED --> released, or kept
+ * (pinned)
+ *
+ * Settings become the client's parameter state: the text that makes any server like this one. What
+ * no text can replay (temporary tables, session locks, held cursors, LISTEN, PREPARE) pins the
+ * client to its server until another look finds it gone. The question is made by
+ * greenpool/worker/startup_state.py, for it knows the client's startup packet: a setting that is
+ * RESET goes back to what that said.
+ *
+ * Its row:  pins  int4 as text, bits of enum gp_pin
+ *           like  0 the settings are the startup packet's and all are there; 1 they are, some are
+ * missing on this server; 2 others were made; 3 both state text of a Query that makes a server so
+ * (with the missing ones) */
+#ifndef GP_CONTINUITY_H
+#define GP_CONTINUITY_H
+
+#include "relay.h"
+
+enum gp_pin {
+    GP_PIN_PREPARED = 1,
+    GP_PIN_CURSOR = 2,
+    GP_PIN_TEMPORARY = 4,
+    GP_PIN_LOCK = 8,
+    GP_PIN_LISTEN = 16,
+    GP_PIN_UNKNOWN = 32 /* PostgreSQL could not be asked: everything stays where it is */
+};
+
+/* A text has been sent for the client. */
+void gp_continuity_text(struct gp_server *s, uint8_t hints);
+/* A command is complete (its tag, whole). */
+void gp_continuity_tag(struct gp_server *s, const struct gp_tag *tag);
+/* The transaction is over and s->look is set: ask. False: that is not done for this client. */
+bool gp_continuity_look(struct gp_engine *e, struct gp_server *s);
+/* A DataRow in state LOOK. */
+void gp_continuity_row(struct gp_server *s, const uint8_t *body, size_t len);
+/* The answer is complete: the client has its new state and its pins. */
+void gp_continuity_seen(struct gp_engine *e, struct gp_server *s);
+
+#endif
