@@ -1,5 +1,5 @@
 /* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
-/* sources: _cparser/reclaim.c _cparser/rows.c _cparser/names.c _cparser/statements.c */
+/* sources: _cparser/reclaim.c _cparser/rows.c _cparser/names.c _cparser/statements.c _cparser/session.c */
 /* The segment around the slots: its layout, its pools, the rows of clients, the copies for SHOW. */
 #include <errno.h>
 
