@@ -4,19 +4,21 @@
  * PostgreSQL itself is asked before the server is given back: one row says which settings the
  * session has and what else is there.
  *
- *   LINKED --transaction over, s->look--> LOOK --row, ReadyForQuery--> LINKED --> released, or kept
- * (pinned)
+ *   LINKED --transaction over, s->look--> LOOK --row, ReadyForQuery--> LINKED
+ *                                                --> released, or kept: the client is pinned
  *
  * Settings become the client's parameter state: the text that makes any server like this one. What
  * no text can replay (temporary tables, session locks, held cursors, LISTEN, PREPARE) pins the
  * client to its server until another look finds it gone. The question is made by
- * greenpool/worker/startup_state.py, for it knows the client's startup packet: a setting that is
- * RESET goes back to what that said.
+ * greenpool/worker/session_question.py from the client's startup packet: a setting that is RESET
+ * goes back to what that said.
  *
- * Its row:  pins  int4 as text, bits of enum gp_pin
- *           like  0 the settings are the startup packet's and all are there; 1 they are, some are
- * missing on this server; 2 others were made; 3 both state text of a Query that makes a server so
- * (with the missing ones) */
+ * Its row:  pins   bits of enum gp_pin, as decimal text
+ *           like   0 the settings are the startup packet's and all are there
+ *                  1 they are, but some are missing on this server
+ *                  2 others were made
+ *                  3 both
+ *           state  text of a Query that makes a server so, with the missing ones */
 #ifndef GP_CONTINUITY_H
 #define GP_CONTINUITY_H
 

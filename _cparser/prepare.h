@@ -16,15 +16,14 @@
  * CLOSE       CloseComplete (made)     the client has the name no more
  * EVICT       CloseComplete (ours)     nothing; dropped: the server holds it again
  * UNNAME      a simple Query           the client has no unnamed statement
- * DUPLICATE   never                    a Parse of a name in use: PostgreSQL's error, in the
- * client's words */
+ * DUPLICATE   never                    a Parse of a name in use: PostgreSQL's error, reworded */
 #ifndef GP_PREPARE_H
 #define GP_PREPARE_H
 
 #include "relay.h"
 
-#define GP_PARSE_MAX                                                                               \
-    (16u * 1024 * 1024) /* a statement's text is kept whole; longer ones are refused */
+/* A statement's text is kept whole; longer ones are refused. */
+#define GP_PARSE_MAX (16u * 1024 * 1024)
 
 enum gp_intent_kind {
     GP_INTENT_PARSE,

@@ -1,7 +1,7 @@
 /* A client and its server: the structures of the relay, private to one worker process.
  *
  * Law: relay.c alone changes the state of a client, of a server, and the link between them
- * (set_client_state, set_server_state). frontend.c reads what clients say, backend.c what servers
+ * (set_client_state, gp_server_enter). frontend.c reads what clients say, backend.c what servers
  * say, queue.c keeps those who wait, servers.c opens, shares and retires servers, engine.c is the
  * loop and the public face.
  *
@@ -15,12 +15,18 @@
  *
  * A server, as this worker sees it (the segment's slot word says what all workers see):
  *
- *   REST     held, not ours to use: idle, or another worker's at this moment. Watched or
- * unregistered; never read LINKED   relays for its client APPLY    linked; the client's parameter
- * state is being put on it, and the client's bytes wait for that ORPHAN   its client is gone; what
- * was asked is answered to nobody, then it is cleaned CLEAN    greenpool's own ROLLBACK or DISCARD
- * ALL runs PARKED   at rest until a cancel request has been delivered; comes back as a hand-off OUT
- * CLOSING in the segment: Python ends it
+ *   REST     held, not ours to use: idle, or another worker's at this moment; never read
+ *   LINKED   relays for its client
+ *   APPLY    linked; the client's parameter state is put on it, and the client's bytes wait for that
+ *   LOOK     linked; the transaction is over, PostgreSQL is asked what the session has become
+ *   ORPHAN   its client is gone; what was asked is answered to nobody, then it is cleaned
+ *   CLEAN    greenpool's own ROLLBACK or DISCARD ALL runs
+ *   PARKED   at rest until a cancel request has been delivered; comes back as a hand-off
+ *   OUT      CLOSING in the segment: Python ends it
+ *
+ *   REST --link--> LINKED or APPLY --> LINKED <--> LOOK
+ *   LINKED --transaction over--> REST            LINKED, APPLY, LOOK --client gone--> ORPHAN
+ *   LINKED, ORPHAN --> CLEAN --> REST            REST --> PARKED --> REST        any --> OUT
  *
  * The todo list holds connections that must be looked at once more before the step ends (gp_turn):
  * a client that got a server or may be read again, a connection whose socket failed under a send.
@@ -34,21 +40,26 @@
 #include "replies.h"
 #include "transport.h"
 
-#define GP_SLACK_NS                                                                                \
-    1000000ull /* an own waiter this much younger may go first: a hand-over costs two wake-ups */
-#define GP_FRESH_NS   50000000ull   /* idle for longer: looked at before use, whatever epoll told */
-#define GP_ORPHAN_NS  5000000000ull /* bound of cleaning up behind a vanished client */
-#define GP_CLOSING_NS 5000000000ull /* bound of delivering last words */
-#define GP_PARKED_NS                                                                               \
-    10000000000ull              /* bound of waiting for a cancel, cancel_wait_timeout's default */
-#define GP_TICK_NS     5000000u /* while hot, libev runs at least this often */
-#define GP_HOT_BATCHES 8u       /* ... in a tick: 1,600 a second, where crossings begin to count */
+/* An own waiter this much younger may go first: a hand-over costs two wake-ups. */
+#define GP_SLACK_NS 1000000ull
+/* A server idle for longer is looked at before it is used, whatever epoll has told. */
+#define GP_FRESH_NS 50000000ull
+/* Bounds of cleaning up behind a vanished client; of delivering last words, and of a half-close; of
+ * waiting for a cancel (cancel_wait_timeout's default). */
+#define GP_ORPHAN_NS  5000000000ull
+#define GP_CLOSING_NS 5000000000ull
+#define GP_PARKED_NS  10000000000ull
+/* While hot, libev runs at least this often; hot is a worker with so many batches in a tick's time
+ * (1,600 a second, where crossings of the hub begin to count). */
+#define GP_TICK_NS     5000000u
+#define GP_HOT_BATCHES 8u
 #define GP_BOUND_NS    1000000ull /* a step works no longer than about this */
-#define GP_STATE_FRESH                                                                             \
-    0ull /* state hash of a server as it was at its login, or after DISCARD ALL */
+/* State hashes: of a server as it was at its login or after DISCARD ALL; of nobody knows what. */
+#define GP_STATE_FRESH   0ull
 #define GP_STATE_UNKNOWN UINT64_MAX
-#define GP_HELD_MAX      16384u   /* a message whose body decides is collected up to this size */
-#define GP_HELD_ROW_MAX  1048576u /* the row of a LOOK: settings may be long */
+/* Messages whose body decides are collected up to these sizes: any; the row of a LOOK. */
+#define GP_HELD_MAX     16384u
+#define GP_HELD_ROW_MAX 1048576u
 
 /* A parameter state: what makes a server fit clients whose sessions are so. Interned per worker. */
 struct gp_state {
@@ -107,17 +118,17 @@ struct gp_server {
     uint8_t status;            /* the same, but 0 while anything has been asked since */
     uint8_t in_copy : 1;       /* COPY FROM: between CopyInResponse and its end */
     uint8_t client_copies : 1; /* ... and the client has not ended it: its Syncs are ignored */
-    uint8_t early : 1; /* ... has sent Syncs within it, which are ignored if it was read so far */
-    uint8_t doubtful : 1; /* ... and it failed: nobody knows how many of them are answered */
-    uint8_t begun : 1;    /* part of the oldest request's reply has come */
-    uint8_t skipping : 1; /* an error was reported: requests up to the next Sync get no reply */
+    uint8_t early : 1;         /* ... has sent Syncs within it: ignored, if it was read so far */
+    uint8_t doubtful : 1;      /* ... and it failed: nobody knows how many of them are answered */
+    uint8_t begun : 1;         /* part of the oldest request's reply has come */
+    uint8_t skipping : 1;      /* an error was reported: requests up to Sync get no reply */
     uint8_t msg_forward : 1;
     uint8_t said_fatal : 1; /* it told its client why it hangs up */
     uint8_t failed : 1;     /* an error during APPLY or CLEAN */
     uint8_t canceling : 1; /* Python cancels its orphaned query: not released before that is done */
-    uint8_t dirty : 1;     /* session mode: its client could leave anything behind */
-    uint8_t renames : 1;   /* linked: statements are exchanged (prepare.h); not in session mode */
-    uint8_t look : 1;      /* the transaction may have changed session state (continuity.h) */
+    uint8_t dirty : 1; /* it may have state that nobody shall inherit: DISCARD ALL before release */
+    uint8_t renames : 1; /* linked: statements are exchanged (prepare.h); not in session mode */
+    uint8_t look : 1;    /* the transaction may have changed session state (continuity.h) */
     uint8_t todo : 1;
     uint8_t session; /* enum gp_session_state of its pool, as long as the link lasts */
     uint8_t hints;   /* enum gp_hint of the texts since the last transaction */

@@ -40,9 +40,8 @@ enum gp_reply_action {
 };
 
 #define GP_REPLIES_INLINE 32u
-#define GP_REPLIES_MAX                                                                             \
-    65536u /* pipelined requests; at the bound the client is not read further                      \
-            */
+/* Pipelined requests; at the bound the client is not read further. */
+#define GP_REPLIES_MAX 65536u
 
 struct gp_replies { /* zeroed = empty */
     uint8_t *ring;  /* NULL: the inline one */

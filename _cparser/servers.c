@@ -4,8 +4,9 @@
  * What travels through an inbox is one of these, with at most one descriptor (SCM_RIGHTS):
  *
  *     | kind: 4 | pool: 4 | slot: 4 | generation: 4 |    SERVER: the descriptor of that slot
- *                                                        CLIENT: an accepted connection, nothing
- * read yet CANCEL: `slot` is a waiting client to be answered 57014 */
+ *                                                        CLIENT: an accepted one, nothing read yet
+ *                                                        CANCEL: `slot` is a waiting client to be
+ *                                                                answered 57014 */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -9,8 +9,7 @@
 #include <stdint.h>
 
 enum gp_hint {
-    GP_HINT_SET =
-        1, /* a SET other than LOCAL, TRANSACTION or CONSTRAINTS (or the SET of an UPDATE) */
+    GP_HINT_SET = 1,  /* a SET other than LOCAL, TRANSACTION, CONSTRAINTS; or that of an UPDATE */
     GP_HINT_HOLD = 2, /* the word HOLD: a cursor that outlives its transaction */
     GP_HINT_ASK = 4,  /* set_config for the session, advisory locks, temporary objects */
     GP_HINT_ALL = 7   /* the text is not known in full */

@@ -11,8 +11,7 @@
  *
  * A client's names change only when the reply has come that makes it true (backend.c); until then
  * the link's list of intents says what will be: an error drops the intents together with the
- * requests it skips, so nothing is ever undone. Source: PostgreSQL, "Extended Query"; PROTOCOL 1, 3
- * and 5 of the tests. */
+ * requests it skips, so nothing is ever undone. Source: PostgreSQL, "Extended Query". */
 #ifndef GP_STATEMENTS_H
 #define GP_STATEMENTS_H
 

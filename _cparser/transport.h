@@ -1,17 +1,18 @@
 /* Completions over sockets, whatever lies below: "these bytes came", "all is sent", "it is closed".
  *
  * Law: only the transport makes system calls on a connection's descriptor while it is attached. It
- * never decides anything: it calls the functions at the end of this file, which relay.c defines. A
+ * never decides anything: it calls the functions at the end of this file, which engine.c defines. A
  * back end is one file (transport_epoll.c; io_uring comes beside it) that implements the functions
  * in the middle.
  *
  * A connection's mode:
  *
  *   OFF    --attach-->  READ     bytes are read as they come and delivered by gp_on_received
- *   READ   --pause-->   PAUSED   nothing is read: the other side's socket is full, or a server is
- * awaited PAUSED --resume-->  READ     what came meanwhile is delivered at the next wait any
- * --watch-->   WATCH    a server at rest, perhaps another process's: never read from here;
- * gp_on_stirred tells any    --detach-->  OFF
+ *   READ   --pause-->   PAUSED   nothing is read: the other side is full, or a server is awaited
+ *   PAUSED --resume-->  READ     what came meanwhile is delivered at the next wait
+ *   any    --watch-->   WATCH    a server at rest, perhaps another process's: never read from here;
+ *                                gp_on_stirred tells
+ *   any    --detach-->  OFF
  *
  * Received bytes lie in the worker's one scratch buffer and are gone when the callback returns.
  * Sending never blocks: what the socket does not take is copied into the connection's own buffer,
