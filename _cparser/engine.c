@@ -364,9 +364,9 @@ void gp_engine_busy(struct gp_engine *e, uint32_t busy_permille, uint32_t client
     atomic_store_explicit(&e->me->clients, clients, memory_order_relaxed);
 }
 
-/* Few clients are packed on the first worker, since one busy process wakes up for less than two
- * idle ones; more are spread by their number, and busier workers count for more. */
-uint32_t gp_engine_place(struct gp_engine *e)
+/* Few clients are packed on the first worker, since one busy process wakes up for less than two idle
+ * ones; more are spread by their number, and busier workers count for more. */
+static uint32_t emptiest(struct gp_engine *e)
 {
     uint32_t best = e->worker;
     uint64_t least = UINT64_MAX;
@@ -387,4 +387,14 @@ uint32_t gp_engine_place(struct gp_engine *e)
         }
     }
     return best;
+}
+
+/* The client counts at once, so that a burst of them is spread; the worker's own count puts it right
+ * within 100 ms. */
+uint32_t gp_engine_place(struct gp_engine *e)
+{
+    uint32_t worker = emptiest(e);
+
+    atomic_fetch_add_explicit(&gp_worker_at(e->seg, worker)->clients, 1, memory_order_relaxed);
+    return worker;
 }
