@@ -416,7 +416,7 @@ static bool holding_grow(struct gp_holding *holding)
     size_t bytes = had * sizeof(struct gp_held);
     struct gp_held *copy = NULL;
 
-    if (had && !(copy = malloc(bytes)))
+    if (had >= GP_HOLDING_PLACES || (had && !(copy = malloc(bytes))))
         return false;
     if (had)
         memcpy(copy, holding->places, bytes);
@@ -433,13 +433,16 @@ static bool holding_grow(struct gp_holding *holding)
 
 void gp_holding_add(struct gp_holding *holding, struct gp_sid id)
 {
-    if (holding->count * 2 >= holding->cap && !holding_grow(holding))
+    uint32_t at = holding->cap ? place_of(holding, id) : 0;
+
+    if (holding->cap && !place_empty(&holding->places[at]))
         return;
-    uint32_t at = place_of(holding, id);
-    if (place_empty(&holding->places[at])) {
-        holding->places[at].id = id;
-        holding->count++;
-    }
+    if (holding->count * 2 >= holding->cap && holding_grow(holding))
+        at = place_of(holding, id);
+    if (holding->count + 1 >= holding->cap)
+        return; /* the last empty place is what ends every search */
+    holding->places[at].id = id;
+    holding->count++;
 }
 
 /* Empty a place, then move up those behind it that could not have their own. */

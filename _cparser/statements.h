@@ -101,13 +101,15 @@ struct gp_holding {
     } places[];
 };
 
+#define GP_HOLDING_PLACES 16384u /* it never grows beyond these, nor holds as many as these */
+
 /* Room that a holding of up to that many statements needs. */
 size_t gp_holding_bytes(uint32_t bound);
 /* Empty it, as after a login or DISCARD ALL. */
 void gp_holding_reset(struct gp_holding *holding);
 bool gp_holding_has(struct gp_holding *holding, struct gp_sid id);
-/* Add one that has just been prepared (no effect if it is there, or without memory to grow: then
- * it is prepared again at the next use, which PostgreSQL refuses and backend.c heals). */
+/* Add one that has just been prepared (no effect if it is there, or without a place: then it is
+ * prepared again at the next use, which PostgreSQL refuses and backend.c heals). */
 void gp_holding_add(struct gp_holding *holding, struct gp_sid id);
 void gp_holding_remove(struct gp_holding *holding, struct gp_sid id);
 /* When it holds bound or more: take out one that was not used lately, so that it can be closed on
