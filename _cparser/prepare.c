@@ -103,8 +103,11 @@ static enum known held(struct gp_engine *e, struct gp_server *s, struct gp_sid i
         return YES;
     for (struct gp_intent *i = s->intents_last; i; i = i->older) {
         bool sent = (i->kind == GP_INTENT_PARSE && i->sent) || i->kind == GP_INTENT_INJECT;
-        if (sent && gp_sid_same(i->id, id))
-            return i->segment == s->segment ? YES : UNDECIDED;
+        if ((!sent && i->kind != GP_INTENT_EVICT) || !gp_sid_same(i->id, id))
+            continue;
+        if (i->segment != s->segment)
+            return UNDECIDED; /* a Close that is skipped leaves it there */
+        return sent ? YES : NO;
     }
     return NO;
 }
@@ -124,14 +127,35 @@ static void close_on_server(struct gp_server *s, struct gp_sid id, struct gp_gat
     (void)gp_replies_push(&s->replies, GP_REPLY_CLOSE, GP_REPLY_SWALLOW | GP_REPLY_INTENT);
 }
 
+_Static_assert(GP_HOLDING_PLACES == 2 * GP_STATEMENTS_MAX, "the room that segment.c gives each");
+
+#define GP_EVICTIONS_MAX 4u /* with one message: more than one, so that an excess goes down */
+
+/* Statements that were sent to the server and that it has not confirmed yet. */
+static uint32_t statements_coming(const struct gp_server *s)
+{
+    uint32_t count = 0;
+
+    for (const struct gp_intent *i = s->intents_first; i; i = i->newer)
+        count += (i->kind == GP_INTENT_PARSE && i->sent) || i->kind == GP_INTENT_INJECT;
+    return count;
+}
+
+/* Room for one more, counting those that are coming. Only a pipeline of more new statements than
+ * the bound exceeds it: what is coming cannot be closed, since its intents are not decided. */
 static void make_room(struct gp_engine *e, struct gp_server *s, struct gp_gather *out)
 {
+    struct gp_holding *holding = gp_holding_at(e->seg, s->pool, s->slot);
     uint32_t bound =
         atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->statements_max, memory_order_relaxed);
+    uint32_t expected = statements_coming(s);
     struct gp_sid evicted;
 
-    if (gp_holding_evict(gp_holding_at(e->seg, s->pool, s->slot), bound, &evicted))
+    for (unsigned i = 0; i < GP_EVICTIONS_MAX; i++) {
+        if (!gp_holding_evict(holding, bound > expected ? bound - expected : 1, &evicted))
+            break;
         close_on_server(s, evicted, out);
+    }
 }
 
 /* See to it that the server holds a statement when the message at hand reaches it. */
