@@ -24,14 +24,44 @@ static bool stands(const uint8_t *at, const uint8_t *end, const char *letters, b
            (!word || at + len == end || !is_word(at[len]));
 }
 
-/* SET, at `at`: whether what follows makes it end with the transaction. */
-static bool set_is_local(const uint8_t *at, const uint8_t *end)
+static const uint8_t *skip_space(const uint8_t *at, const uint8_t *end)
 {
-    at += 3;
     while (at < end && is_space(*at))
         at++;
-    return stands(at, end, "local", true) || stands(at, end, "transaction", true) ||
-           stands(at, end, "constraints", true);
+    return at;
+}
+
+/* SET, at `at`: whether what follows makes it end with the transaction. A dot behind the word makes
+ * it the beginning of a parameter's name: SET local.x = 1. */
+static bool set_is_local(const uint8_t *at, const uint8_t *end)
+{
+    static const char *const words[] = {"local", "transaction", "constraints"};
+
+    at = skip_space(at + 3, end);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (!stands(at, end, words[i], true))
+            continue;
+        at = skip_space(at + strlen(words[i]), end);
+        return at == end || *at != '.';
+    }
+    return false;
+}
+
+/* The constant in quotes at `at`: its last quote. NULL: it has no end, or backslashes, which may
+ * hide it. */
+static const uint8_t *constant_end(const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t *quote = memchr(at + 1, '\'', (size_t)(end - at - 1));
+
+    return quote && !memchr(at, '\\', (size_t)(quote - at)) ? quote : NULL;
+}
+
+/* A quoted name, a comment or a dollar quote may begin here; $1 is a parameter. */
+static bool may_hide(const uint8_t *at, const uint8_t *end)
+{
+    if (*at == '$')
+        return at + 1 == end || at[1] < '0' || at[1] > '9';
+    return *at == '"' || *at == '/' || *at == '-';
 }
 
 /* set_config(..., ..., true), at `at`: skips constants and nested calls up to its end. */
@@ -42,10 +72,11 @@ static bool config_is_local(const uint8_t *at, const uint8_t *end)
 
     for (at += strlen("set_config"); at < end; at++) {
         if (*at == '\'') {
-            const uint8_t *quote = memchr(at + 1, '\'', (size_t)(end - at - 1));
-            if (!quote)
+            at = constant_end(at, end);
+            if (!at)
                 return false;
-            at = quote;
+        } else if (may_hide(at, end)) {
+            return false;
         } else if (*at == '(') {
             depth++;
         } else if (*at == ',' && depth == 1) {
@@ -56,9 +87,10 @@ static bool config_is_local(const uint8_t *at, const uint8_t *end)
             return false;
         }
     }
-    while (last && last < end && is_space(*last))
-        last++;
-    return last && stands(last, end, "true", true);
+    if (!last || at == end)
+        return false;
+    last = skip_space(last, at);
+    return stands(last, at, "true", true) && skip_space(last + strlen("true"), at) == at;
 }
 
 static uint8_t hint_at(const uint8_t *at, const uint8_t *end)
