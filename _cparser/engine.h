@@ -21,7 +21,8 @@
 #define GP_NODISCARD __attribute__((warn_unused_result))
 
 /* cdef:begin */
-#define GP_ABI_VERSION 1
+#define GP_ABI_VERSION 2
+#define GP_NOTE_UNREAD 0xffffffffffffffff /* no version of a note */
 
 struct gp_segment;
 struct gp_engine;
@@ -65,6 +66,13 @@ enum gp_slot_state {
     GP_SLOT_CLOSING,
     GP_SLOT_REAP,
     GP_SLOT_STATES
+};
+
+/* What workers tell each other about a pool: notes.h. */
+enum gp_note_kind {
+    GP_NOTE_WELCOME = 0, /* what fresh servers report; at most 4096 bytes */
+    GP_NOTE_KEYS,        /* what logs in at PostgreSQL, as a client proved it; at most 112 bytes */
+    GP_NOTES
 };
 
 /* What a step asks of Python. */
@@ -329,6 +337,19 @@ GP_API void gp_server_freed(struct gp_engine *engine, uint32_t pool, uint32_t sl
 /* Retire every idle server of the pool that this worker can take (reload, stop). Gives their
  * number. */
 GP_API uint32_t gp_pool_retire_idle(struct gp_engine *engine, uint32_t pool, uint32_t reason);
+
+/* ---- worker: notes ---- */
+
+/* Publish what this worker has learned, for all. GP_EFULL: too long. GP_AGAIN: another is writing,
+ * or the note was wiped meanwhile. GP_ENOENT: no such pool in use. Only GP_OK changes anything. */
+GP_API enum gp_result gp_note_write(struct gp_segment *seg, uint32_t pool, uint32_t kind,
+                                    uint32_t worker, const uint8_t *data, uint32_t length);
+/* Read a whole note; capacity must be that of its kind. Gives its length, 0 when it is empty; and
+ * its version, GP_NOTE_UNREAD if there is none or it is being wiped. */
+GP_API uint32_t gp_note_read(struct gp_segment *seg, uint32_t pool, uint32_t kind, uint8_t *data,
+                             uint32_t capacity, uint64_t *version);
+/* Grows with each change: who remembers it need not read again. */
+GP_API uint64_t gp_note_version(struct gp_segment *seg, uint32_t pool, uint32_t kind);
 
 /* ---- worker: cancel ---- */
 

@@ -26,7 +26,10 @@
  *   |   gp_slot x S      |  the server connections; a slot's index is also its place: a pool has at
  *   |   gp_slot_cold x S |  most pool_size of them because only indices below it are ever claimed
  *   |   gp_holding x S   |  what is prepared on each (statements.h); pages are touched as it grows
+ *   |   gp_welcome_note  |  what its servers report (notes.h)
  *   | pool 1: ...        |
+ *   +--------------------+ keys_off, a page
+ *   | gp_keys_note x P   |  what logs in at PostgreSQL (notes.h): in no core dump
  *   +--------------------+ total_size
  *
  * A slot's state word (64 bits, changed by compare-and-swap only):
@@ -230,6 +233,8 @@ struct gp_segment {
     uint64_t pool_stride;
     uint64_t lanes_off, slots_off, cold_off, holdings_off; /* from a pool's start */
     uint64_t holding_stride;
+    uint64_t welcome_off; /* from a pool's start */
+    uint64_t keys_off;
     uint8_t hash_key[GP_HASH_KEY_BYTES];      /* of statements' identities; random */
     _Alignas(64) _Atomic uint32_t pools_high; /* pools ever defined */
     _Atomic uint32_t max_creates;             /* max_concurrent_creates */

@@ -1,6 +1,7 @@
 /* What a dead worker leaves behind, and the audit that finds what should not be. Runs in the master
  * while the other workers go on: each step is a compare-and-swap that somebody else may win, and
  * then there is nothing left to do. */
+#include "notes.h"
 #include "pool_internal.h"
 
 #include <string.h>
@@ -75,6 +76,7 @@ static void pool_reclaim(struct gp_segment *seg, uint32_t pool, uint32_t dead)
     struct gp_pool *p = gp_pool_at(seg, pool);
     struct gp_lane *lane = gp_lane_at(seg, pool, dead);
 
+    gp_notes_reclaim(seg, pool, dead);
     lane_silence(seg, pool, dead);
     atomic_store_explicit(&lane->waiting, 0, memory_order_relaxed);
     atomic_store_explicit(&lane->oldest_ns, 0, memory_order_relaxed);

@@ -1,6 +1,7 @@
 /* The segment itself: where everything is, how it is made, how its pools are defined, how its
  * workers are woken. The picture is in pool.h. Everything here but the places and the pokes is the
  * master's. */
+#include "notes.h"
 #include "pool_internal.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@ _Static_assert(sizeof(struct gp_client_row) % LINE == 0, "parts start on a line"
 _Static_assert(sizeof(struct gp_pool) % LINE == 0, "parts start on a line");
 _Static_assert(sizeof(struct gp_lane) % LINE == 0, "parts start on a line");
 _Static_assert(sizeof(struct gp_slot_cold) % LINE == 0, "parts start on a line");
+_Static_assert(sizeof(struct gp_welcome_note) % LINE == 0, "parts start on a line");
 
 uint64_t gp_now_ns(void)
 {
@@ -100,6 +102,12 @@ static uint64_t lines(uint64_t bytes)
     return (bytes + LINE - 1) / LINE * LINE;
 }
 
+static uint64_t pages(uint64_t bytes)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE); /* cannot fail for this name */
+    return (bytes + page - 1) / page * page;
+}
+
 /* Within the bounds that gp_segment_create checks nothing here overflows. */
 static struct gp_segment segment_plan(uint32_t workers, uint32_t pools_max, uint32_t clients_max)
 {
@@ -119,8 +127,10 @@ static struct gp_segment segment_plan(uint32_t workers, uint32_t pools_max, uint
     plan.cold_off = plan.slots_off + sizeof(struct gp_slot) * GP_SLOTS_MAX;
     plan.holdings_off = plan.cold_off + sizeof(struct gp_slot_cold) * GP_SLOTS_MAX;
     plan.holding_stride = lines(gp_holding_bytes(GP_STATEMENTS_MAX));
-    plan.pool_stride = plan.holdings_off + plan.holding_stride * GP_SLOTS_MAX;
-    plan.total_size = plan.pools_off + plan.pool_stride * pools_max;
+    plan.welcome_off = plan.holdings_off + plan.holding_stride * GP_SLOTS_MAX;
+    plan.pool_stride = plan.welcome_off + sizeof(struct gp_welcome_note);
+    plan.keys_off = pages(plan.pools_off + plan.pool_stride * pools_max);
+    plan.total_size = plan.keys_off + pages(sizeof(struct gp_keys_note) * (uint64_t)pools_max);
     return plan;
 }
 
@@ -152,6 +162,8 @@ struct gp_segment *gp_segment_create(uint32_t workers, uint32_t pools_max, uint3
                MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (seg == MAP_FAILED)
         return NULL;
+    /* Secrets are in no core dump. Refused only by kernels without the advice. */
+    (void)madvise((uint8_t *)seg + plan.keys_off, plan.total_size - plan.keys_off, MADV_DONTDUMP);
     memcpy(seg, &plan, sizeof(plan));
     if (getrandom(seg->hash_key, sizeof(seg->hash_key), 0) != (ssize_t)sizeof(seg->hash_key)) {
         (void)munmap(seg, plan.total_size);
@@ -284,7 +296,7 @@ enum gp_result gp_pool_remove(struct gp_segment *seg, uint32_t pool)
         atomic_load_explicit(&gp_pool_at(seg, pool)->in_use, memory_order_relaxed) == 0)
         return GP_ENOENT;
     setting_store(&gp_pool_at(seg, pool)->in_use, 0);
-    gp_pool_renew(seg, pool); /* its servers stay stale should the pool come back */
+    gp_pool_renew(seg, pool); /* its servers stay stale should the pool come back; and it forgets */
     return GP_OK;
 }
 
@@ -293,6 +305,7 @@ void gp_pool_renew(struct gp_segment *seg, uint32_t pool)
     if (pool >= gp_pools_high(seg))
         return;
     atomic_fetch_add_explicit(&gp_pool_at(seg, pool)->epoch, 1, memory_order_release);
+    gp_notes_wipe(seg, pool);
     workers_poke_all(seg);
 }
 

@@ -17,12 +17,14 @@ from greenpool.errors import EngineError
 from greenpool.records import (
     GP_ABI_VERSION,
     NAME_BYTES,
+    NOTE_BYTES,
     Audit,
     CancelTarget,
     ClientRow,
     ClientState,
     Event,
     EventKind,
+    NoteKind,
     PoolMode,
     PoolRow,
     PoolSettings,
@@ -56,6 +58,7 @@ __all__ = [
     "Engine",
     "Event",
     "EventKind",
+    "NoteKind",
     "PoolMode",
     "PoolRow",
     "PoolSettings",
@@ -207,6 +210,24 @@ class Segment:
             _check(lib.gp_worker_row(self._seg, index, row), f"worker {index}")
             rows.append(WorkerRow(index, *(getattr(row, f) for f in _WORKER_PLAIN)))
         return rows
+
+    def note_version(self, pool: int, kind: NoteKind) -> int:
+        """Return a number that grows with each change of a pool's note."""
+        return int(lib.gp_note_version(self._seg, pool, kind))
+
+    def read_note(self, pool: int, kind: NoteKind) -> tuple[int, bytes]:
+        """Return a note's version and text; b"" while nobody has written it."""
+        buffer = ffi.new("uint8_t[]", NOTE_BYTES[kind])
+        version = ffi.new("uint64_t *")
+        length = lib.gp_note_read(self._seg, pool, kind, buffer, len(buffer), version)
+        return int(version[0]), bytes(ffi.buffer(buffer, length))
+
+    def write_note(self, pool: int, kind: NoteKind, worker: int, data: bytes) -> Result:
+        """Write a note in the name of a worker: what is not OK has changed nothing.
+
+        EFULL: it is too long. AGAIN: another worker is writing. ENOENT: no such pool (any more).
+        """
+        return Result(lib.gp_note_write(self._seg, pool, kind, worker, data, len(data)))
 
     def new_engine(self, worker: int) -> Any:
         """Make the C engine of a worker in this process; `Engine` calls it, nobody else."""

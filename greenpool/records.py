@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-GP_ABI_VERSION = 1
+GP_ABI_VERSION = 2
 """The version of `_cparser/engine.h` that this program was written for."""
 
 NAME_BYTES = 63
@@ -73,6 +73,17 @@ class EventKind(IntEnum):
     GOODBYE = 4
     ACCEPTED = 5
     DRAINED = 6
+
+
+class NoteKind(IntEnum):
+    """What workers tell each other about a pool."""
+
+    WELCOME = 0
+    KEYS = 1
+
+
+NOTE_BYTES = {NoteKind.WELCOME: 4096, NoteKind.KEYS: 112}
+"""The longest note of each kind."""
 
 
 class Reason(IntEnum):

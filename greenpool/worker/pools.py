@@ -1,8 +1,10 @@
 """The pools as this worker knows them: configuration, secrets, what servers said at login.
 
 A pool's numbers (servers, waiters, limits) are in the shared segment; here is what only Python
-needs. Law: `PoolDirectory.apply` is the one mutator of the directory; an entry whose
-configuration changed is replaced, so whoever holds an old one sees a consistent past.
+needs. What one worker learns (what servers report, which keys a client proved) all others know:
+it goes through the pool's notes (`notes.py`), which are looked at whenever it is asked for.
+Law: `PoolDirectory.apply` is the one mutator of the directory; an entry whose configuration
+changed is replaced, so whoever holds an old one sees a consistent past.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from gevent.event import AsyncResult
 
 from greenpool.auth.secret import (
+    KEY_BYTES,
     Credential,
     Derive,
     Md5Hash,
@@ -22,9 +25,12 @@ from greenpool.auth.secret import (
     prepare_secret,
 )
 from greenpool.config import Config, Pool, User
+from greenpool.protocol.message import cstring, decode_text
+from greenpool.records import NoteKind
 from greenpool.worker.backoff import Backoff
 from greenpool.worker.context import PoolKey
-from greenpool.worker.startup_state import StateCache
+from greenpool.worker.notes import NoteBoard
+from greenpool.worker.startup_state import SessionState, StateCache
 
 NEWS_S = 1.0
 """How often the same failure of one pool is logged at most."""
@@ -36,35 +42,40 @@ _SCRAM_PREFIX = "SCRAM-SHA-256$"
 class PoolEntry:
     """One pool: a database as clients name it, and a user.
 
-    `parameters` are what a fresh server of this pool reports, None until one has; `asking` stands
-    while somebody asks. `credential` is what logs in at PostgreSQL: from the configuration, or
-    proved by a client (`pass_on`), or None: nothing, or nothing yet (`is_locked`).
+    `asking` stands while somebody asks a server for the parameters.
     """
 
     __slots__ = (
+        "_credential",
+        "_is_passing_on",
+        "_keys_note",
         "_news",
+        "_parameters",
         "_secret",
+        "_states",
+        "_welcome_note",
         "asking",
         "backoff",
-        "credential",
         "index",
-        "parameters",
         "pool",
-        "states",
         "user",
     )
 
-    def __init__(self, index: int, pool: Pool, user: User) -> None:
+    def __init__(self, index: int, pool: Pool, user: User, board: NoteBoard) -> None:
         self.index = index
         self.pool = pool
         self.user = user
-        self.credential = _configured_credential(user)
-        self.parameters: Mapping[str, str] | None = None
         self.asking: AsyncResult | None = None
-        self.states = StateCache()
         self.backoff = Backoff()
+        self._credential = _configured_credential(user)
+        # Nothing is configured to log in with, but clients prove what PostgreSQL asks for too.
+        self._is_passing_on = self._credential is None and not self.is_trusting
+        self._parameters: Mapping[str, str] | None = None
+        self._states = StateCache()
         self._secret: Secret | None = None
         self._news = ("", 0.0)
+        self._welcome_note = board.note(index, NoteKind.WELCOME, _server_of(pool, user))
+        self._keys_note = board.note(index, NoteKind.KEYS, (user.username, user.password))
 
     @property
     def key(self) -> PoolKey:
@@ -83,8 +94,28 @@ class PoolEntry:
 
     @property
     def is_locked(self) -> bool:
-        """Whether no server can be opened until a client has shown its SCRAM keys here."""
+        """Whether no server can be opened until a client has shown its SCRAM keys somewhere."""
         return self.credential is None and not self.is_trusting
+
+    @property
+    def credential(self) -> Credential | None:
+        """What logs in at PostgreSQL: configured, or proved by a client; None: nothing (yet)."""
+        if self._is_passing_on and (text := self._keys_note.news()) is not None:
+            self._credential = ScramKeys(text[:KEY_BYTES], text[KEY_BYTES:])
+        return self._credential
+
+    @property
+    def parameters(self) -> Mapping[str, str] | None:
+        """What fresh servers of this pool report, None until one has."""
+        if (text := self._welcome_note.news()) is not None:
+            self._keep(_read_parameters(text))
+        return self._parameters
+
+    @property
+    def states(self) -> StateCache:
+        """The states of clients that were concluded from these parameters."""
+        _ = self.parameters  # others may have heard of new ones
+        return self._states
 
     def secret(self, mock_key: bytes, derive: Derive) -> Secret | None:
         """Return what verifies clients, None if nothing does. Switches: if `derive` does."""
@@ -95,19 +126,36 @@ class PoolEntry:
 
     def pass_on(self, credential: Credential | None) -> None:
         """Keep the SCRAM keys that a client has proved, for logins at PostgreSQL."""
-        if isinstance(credential, ScramKeys) and self.user.server_password is None:
-            self.credential = credential
+        if isinstance(credential, ScramKeys) and self._is_passing_on:
+            self._credential = credential
+            self._keys_note.tell(credential.client_key + credential.server_key)
 
     def learn(self, parameters: Mapping[str, str]) -> None:
         """Keep what a fresh server reports; what was concluded from anything else is forgotten."""
-        if parameters != self.parameters:
-            self.parameters = parameters
-            self.states = StateCache()
+        self._keep(parameters)
+        self._welcome_note.tell(_write_parameters(parameters))
 
     def inherit(self, old: PoolEntry) -> None:
         """Take over what a client proved to `old`, if it would prove the same now."""
         if old.user.password == self.user.password:
             self.pass_on(old.credential)
+
+    def remember(
+        self, settings: Mapping[str, str], state: SessionState, parameters: Mapping[str, str]
+    ) -> None:
+        """Keep a state that was concluded from `parameters`, unless there are others by now."""
+        if self._parameters is parameters:
+            self._states.put(settings, state)
+
+    def leave(self) -> None:
+        """Tell other workers nothing more: this entry has been replaced, or its pool is no more."""
+        self._welcome_note.leave()
+        self._keys_note.leave()
+
+    def _keep(self, parameters: Mapping[str, str]) -> None:
+        if parameters != self._parameters:
+            self._parameters = parameters
+            self._states = StateCache()
 
     def is_news(self, failure: str, now_s: float) -> bool:
         """Whether a failure is worth a line in the log: the same one once a second."""
@@ -124,9 +172,10 @@ class PoolEntry:
 class PoolDirectory:
     """All pools of the configuration, found by name, by index, or by user alone."""
 
-    __slots__ = ("_by_index", "_by_key", "_by_user")
+    __slots__ = ("_board", "_by_index", "_by_key", "_by_user")
 
-    def __init__(self) -> None:
+    def __init__(self, board: NoteBoard) -> None:
+        self._board = board
         self._by_key: dict[PoolKey, PoolEntry] = {}
         self._by_index: dict[int, PoolEntry] = {}
         self._by_user: dict[str, PoolEntry] = {}
@@ -157,20 +206,40 @@ class PoolDirectory:
         for pool in config.pools.values():
             for user in pool.users.values():
                 key = (pool.name, user.username)
-                self._by_key[key] = _renewed(before.get(key), indices[key], pool, user)
+                self._by_key[key] = self._renewed(before.get(key), indices[key], pool, user)
         self._by_index = {entry.index: entry for entry in self}
         self._by_user = {entry.user.username: entry for entry in reversed(tuple(self))}
-        return [entry for key, entry in before.items() if key not in self._by_key]
+        gone = [entry for key, entry in before.items() if key not in self._by_key]
+        for entry in gone:
+            entry.leave()
+        return gone
+
+    def _renewed(self, old: PoolEntry | None, index: int, pool: Pool, user: User) -> PoolEntry:
+        """Keep an entry whose configuration is the same, with all that it learned."""
+        if old is not None and (old.index, old.pool, old.user) == (index, pool, user):
+            return old
+        entry = PoolEntry(index, pool, user, self._board)
+        if old is not None:
+            entry.inherit(old)
+            old.leave()
+        return entry
 
 
-def _renewed(old: PoolEntry | None, index: int, pool: Pool, user: User) -> PoolEntry:
-    """Keep an entry whose configuration is the same, with all that it learned."""
-    if old is not None and (old.index, old.pool, old.user) == (index, pool, user):
-        return old
-    entry = PoolEntry(index, pool, user)
-    if old is not None:
-        entry.inherit(old)
-    return entry
+def _server_of(pool: Pool, user: User) -> tuple[object, ...]:
+    """Return all of the configuration that what a fresh server reports can depend on."""
+    return (
+        (pool.server_host, pool.server_hosts, pool.server_port, pool.server_database),
+        (pool.application_name, user.server_username or user.username, user.startup_parameters),
+    )
+
+
+def _write_parameters(parameters: Mapping[str, str]) -> bytes:
+    return b"".join(cstring(text) for pair in parameters.items() for text in pair)
+
+
+def _read_parameters(text: bytes) -> dict[str, str]:
+    words = decode_text(text).split("\0")[:-1]
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 def _configured_credential(user: User) -> Credential | None:

@@ -16,6 +16,7 @@ from greenpool.admin.console import Console
 from greenpool.auth.client_auth import AuthContext
 from greenpool.config import Config
 from greenpool.worker.keys import KeyCache
+from greenpool.worker.notes import NoteBoard
 from greenpool.worker.pools import PoolDirectory
 
 if TYPE_CHECKING:  # the parts can be tested with an engine that is none
@@ -70,13 +71,14 @@ class Worker:
     console: Console
     threads: ThreadPool
     boot_secret: bytes = field(repr=False)
-    pools: PoolDirectory = field(default_factory=PoolDirectory)
+    pools: PoolDirectory = field(init=False)
     clients: ClientTable = field(default_factory=ClientTable)
     keys: KeyCache = field(init=False)
     auth: AuthContext = field(init=False)
     is_draining: bool = False
 
     def __post_init__(self) -> None:
+        self.pools = PoolDirectory(NoteBoard(self.segment, self.index, self.boot_secret))
         self.keys = KeyCache(self.threads)
         self.auth = AuthContext(self.boot_secret, self.keys)
 

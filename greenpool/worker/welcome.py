@@ -1,8 +1,9 @@
 """What a client needs to know of PostgreSQL, and PostgreSQL of the client, before it is served.
 
 Most logins find the state of an earlier client with the same settings and do not come here; most
-others know the pool's parameters from an earlier login and ask nobody. Otherwise the pool is asked
-(`probe.py`), once for all clients that want to know the same.
+others know the pool's parameters from an earlier login, in whatever worker, and ask nobody: then a
+client is let in although all servers are taken. Otherwise the pool is asked (`probe.py`), once for
+all clients that want to know the same.
 Partner: `startup_state.py`, which is the pure part.
 """
 
@@ -15,7 +16,7 @@ import gevent
 from gevent.event import AsyncResult
 
 from greenpool.errors import GreenpoolError
-from greenpool.worker import probe, startup_state
+from greenpool.worker import canonical, probe, startup_state
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.startup_state import SessionState
 from greenpool.worker.state import Worker
@@ -24,32 +25,33 @@ log = logging.getLogger(__name__)
 
 
 def find_state(worker: Worker, entry: PoolEntry, settings: Mapping[str, str]) -> SessionState:
-    """Find the state for a client's startup settings, and remember it in `entry.states`.
+    """Find the state for a client's startup settings, and remember it.
 
     Switches: maybe; the caller has a deadline. Raises: ClientError, PostgreSQL's own where it
     refuses a setting or no server can be had.
     """
     defaults = _defaults(worker, entry)
     fixed = frozenset({"application_name"} if entry.pool.application_name is not None else ())
-    wanted = startup_state.wanted_settings(settings, defaults, fixed)
+    spelled = canonical.spell(settings, defaults)
+    wanted = startup_state.wanted_settings(spelled, defaults, fixed)
     if not startup_state.is_self_evident(wanted):
         rows = probe.ask(worker, entry, startup_state.question(wanted))
         wanted = startup_state.understood(wanted, rows)
     state = startup_state.make_state(wanted, defaults, worker.boot_secret)
-    entry.states.put(settings, state)
+    entry.remember(settings, state, defaults)
     return state
 
 
 def _defaults(worker: Worker, entry: PoolEntry) -> Mapping[str, str]:
     """Return what fresh servers of the pool report: as remembered, or else by asking one."""
-    while entry.parameters is None:
+    while (parameters := entry.parameters) is None:
         if entry.asking is None:
             entry.asking = AsyncResult()
             gevent.spawn(_ask_defaults, worker, entry, entry.asking)
         answer = entry.asking.get()
         if isinstance(answer, GreenpoolError):
             raise answer
-    return entry.parameters
+    return parameters
 
 
 def _ask_defaults(worker: Worker, entry: PoolEntry, answer: AsyncResult) -> None:

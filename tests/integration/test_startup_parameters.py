@@ -38,6 +38,11 @@ WISHES: tuple[dict[str, Any], ...] = (
     {"options": r"-c search_path=a,\"B\ b\",$user -c work_mem=77MB"},
     {"options": "-c standard_conforming_strings=off -c my.own=x'y"},
 )
+# Spelled otherwise than servers report them; some are what servers have anyway.
+SPELLINGS: tuple[dict[str, Any], ...] = (
+    {"client_encoding": "utf-8", "options": "-c datestyle=sql -c standard_conforming_strings=yes"},
+    {"options": "-c datestyle=dmy -c intervalstyle=POSTGRES -c timezone=utc"},
+)
 
 
 def connect(pg: PostgreSQL, **wish: Any) -> psycopg.Connection[Any]:
@@ -59,7 +64,7 @@ def settings(connection: psycopg.Connection[Any]) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
-@pytest.mark.parametrize("wish", WISHES)
+@pytest.mark.parametrize("wish", WISHES + SPELLINGS)
 def test_welcome_is_that_of_a_direct_connection(
     pg: PostgreSQL, pooler: Pooler, wish: dict[str, Any]
 ):

@@ -23,6 +23,7 @@ from greenpool.records import (
     ClientState,
     Event,
     EventKind,
+    NoteKind,
     PoolMode,
     PoolSettings,
     Reason,
@@ -101,12 +102,13 @@ def serve(engine: Engine, pool: int, theirs: socket.socket) -> int:
         (ClientState, "gp_client_state", "GP_CLIENT_"),
         (SlotState, "gp_slot_state", "GP_SLOT_"),
         (EventKind, "gp_event_kind", "GP_EVENT_"),
+        (NoteKind, "gp_note_kind", "GP_NOTE_"),
         (Reason, "gp_reason", "GP_REASON_"),
     ],
 )
 def test_enum_equals_the_one_in_c(enum: type[IntEnum], c_name: str, prefix: str) -> None:
     in_c = ffi.typeof(f"enum {c_name}").elements
-    counts = {"GP_CLIENT_STATES", "GP_SLOT_STATES", "GP_REASONS"}
+    counts = {"GP_CLIENT_STATES", "GP_SLOT_STATES", "GP_NOTES", "GP_REASONS"}
     expected = {number: name for number, name in in_c.items() if name not in counts}
     assert {int(member): prefix + member.name for member in enum} == expected
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gevent
 from gevent import socket
@@ -16,7 +16,16 @@ from greenpool.config import Config, load
 from greenpool.protocol.errors import ErrorFields
 from greenpool.protocol.frame import FrameReader
 from greenpool.protocol.message import BackendType, Message
-from greenpool.records import CancelTarget, ClientRow, ClientState, Event, EventKind, Result
+from greenpool.records import (
+    NOTE_BYTES,
+    CancelTarget,
+    ClientRow,
+    ClientState,
+    Event,
+    EventKind,
+    NoteKind,
+    Result,
+)
 from greenpool.worker.state import Worker
 
 MD5_OF_ADA = "md5" + "0" * 32
@@ -119,6 +128,7 @@ class FakeSegment:
         self.pools: dict[int, Any] = {}
         self.slots: dict[tuple[int, int], Any] = {}
         self.clients: dict[int, ClientRow] = {}
+        self.notes: dict[tuple[int, NoteKind], tuple[int, bytes]] = {}
 
     def pool_rows(self) -> list[Any]:
         return list(self.pools.values())
@@ -132,6 +142,22 @@ class FakeSegment:
     def client_row(self, client: int) -> ClientRow | None:
         return self.clients.get(client)
 
+    def note_version(self, pool: int, kind: NoteKind) -> int:
+        return self.read_note(pool, kind)[0]
+
+    def read_note(self, pool: int, kind: NoteKind) -> tuple[int, bytes]:
+        return self.notes.get((pool, kind), (0, b""))
+
+    def write_note(self, pool: int, kind: NoteKind, worker: int, data: bytes) -> Result:
+        if len(data) > NOTE_BYTES[kind]:
+            return Result.EFULL
+        self.notes[pool, kind] = (self.note_version(pool, kind) + 1, data)
+        return Result.OK
+
+    def wipe_notes(self, pool: int) -> None:
+        for kind in NoteKind:
+            self.notes[pool, kind] = (self.note_version(pool, kind) + 1, b"")
+
 
 class FakedWorker(Worker):
     """A worker whose engine and segment are the ones above."""
@@ -141,15 +167,16 @@ class FakedWorker(Worker):
         segment: Any
 
 
-def make_worker(config: Config) -> FakedWorker:
-    segment: Any = FakeSegment()
+def make_worker(config: Config, segment: FakeSegment | None = None) -> FakedWorker:
+    """Make one; give two of them the same segment, and they hear each other."""
+    segment = segment or FakeSegment()
     engine: Any = FakeEngine()
     worker = FakedWorker(
         index=0,
         engine=engine,
-        segment=segment,
+        segment=cast(Any, segment),
         config=config,
-        console=Console(segment, lambda: config, lambda _: None),
+        console=Console(cast(Any, segment), lambda: config, lambda _: None),
         threads=gevent.get_hub().threadpool,
         boot_secret=b"s" * 32,
     )

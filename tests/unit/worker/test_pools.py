@@ -12,15 +12,20 @@ from greenpool.auth.secret import Md5Hash, PlainPassword, PlainSecret, ScramKeys
 from greenpool.config import Config
 from greenpool.worker.backoff import FIRST_S, MAX_S, Backoff
 from greenpool.worker.keys import KeyCache
+from greenpool.worker.notes import NoteBoard
 from greenpool.worker.pools import PoolDirectory, PoolEntry
-from tests.unit.worker.fakes import MD5_OF_ADA, indices_of
+from tests.unit.worker.fakes import MD5_OF_ADA, FakeSegment, indices_of
 
 KEYS = ScramKeys(b"c" * 32, b"s" * 32)
 
 
 @pytest.fixture
 def pools(config: Config) -> PoolDirectory:
-    pools = PoolDirectory()
+    return directory(config, FakeSegment())
+
+
+def directory(config: Config, segment: FakeSegment, worker: int = 0) -> PoolDirectory:
+    pools = PoolDirectory(NoteBoard(segment, worker, b"s" * 32))
     pools.apply(config, indices_of(config))
     return pools
 
@@ -52,14 +57,15 @@ def test_user_of_several_pools_is_the_first_ones(pools: PoolDirectory):
 
 def test_same_configuration_keeps_what_was_learned(pools: PoolDirectory, config: Config):
     entry = at(pools, "shop", "ada")
-    entry.parameters = {"TimeZone": "UTC"}
+    entry.learn({"TimeZone": "UTC"})
     assert pools.apply(config, indices_of(config)) == []
     assert pools.find("shop", "ada") is entry
 
 
 def test_changed_pool_forgets_what_servers_said(pools: PoolDirectory, config: Config):
-    at(pools, "shop", "ada").parameters = {"TimeZone": "UTC"}
-    pools.apply(changed_user(config, "ada", pool_size=5), indices_of(config))
+    at(pools, "shop", "ada").learn({"TimeZone": "UTC"})
+    changed = changed_user(config, "ada", startup_parameters={"TimeZone": "CET"})
+    pools.apply(changed, indices_of(config))
     assert at(pools, "shop", "ada").parameters is None
 
 
@@ -155,6 +161,81 @@ def test_backoff_doubles_to_its_bound_and_forgets():
     assert backoff.left_s(100.0 + 2 * MAX_S) == 0.0
     backoff.succeed()
     assert backoff.left_s(100.0) == 0.0
+
+
+# ---- what workers tell each other --------------------------------------------------------------
+
+
+def test_parameters_that_one_worker_learned_are_known_to_all(config: Config):
+    segment = FakeSegment()
+    one, other = (directory(config, segment, worker) for worker in range(2))
+    entry = at(other, "shop", "ada")
+    assert entry.parameters is None
+    at(one, "shop", "ada").learn({"TimeZone": "UTC", "a.empty": "", "a.name": "ü\udc81"})
+    assert entry.parameters == {"TimeZone": "UTC", "a.empty": "", "a.name": "ü\udc81"}
+    assert list(entry.parameters or {}) == ["TimeZone", "a.empty", "a.name"]
+    states = entry.states
+    at(one, "shop", "ada").learn({"TimeZone": "CET"})
+    assert entry.states is not states
+    assert at(other, "till", "ada").parameters is None
+
+
+def test_keys_that_a_client_proved_to_one_worker_open_servers_in_all(config: Config):
+    segment = FakeSegment()
+    one, other = (directory(config, segment, worker) for worker in range(2))
+    assert at(other, "shop", "dan").is_locked
+    at(one, "shop", "dan").pass_on(KEYS)
+    assert not at(other, "shop", "dan").is_locked
+    assert at(other, "shop", "dan").credential == KEYS
+
+
+def test_workers_with_different_secrets_do_not_believe_each_other(config: Config):
+    segment = FakeSegment()
+    other_secret = "SCRAM-SHA-256$4096:" + "D" * 22 + "==$" + "E" * 43 + "=:" + "F" * 43 + "="
+    changed = changed_user(config, "dan", password=other_secret)
+    one, other = directory(config, segment), directory(changed, segment, 1)
+    at(one, "shop", "dan").pass_on(KEYS)
+    assert at(other, "shop", "dan").is_locked
+
+
+def test_what_was_wiped_is_told_again_by_those_whom_it_still_concerns(config: Config):
+    segment = FakeSegment()
+    one, other = (directory(config, segment, worker) for worker in range(2))
+    old = at(one, "shop", "dan")
+    old.pass_on(KEYS)
+    segment.wipe_notes(old.index)
+    assert at(other, "shop", "dan").is_locked
+    assert old.credential == KEYS
+    assert at(other, "shop", "dan").credential == KEYS
+
+
+def test_entry_that_was_replaced_tells_nothing_more(config: Config):
+    segment = FakeSegment()
+    pools = directory(config, segment)
+    old = at(pools, "shop", "dan")
+    pools.apply(changed_user(config, "dan", password=MD5_OF_ADA), indices_of(config))
+    old.pass_on(KEYS)  # a client whose login began before the reload
+    old.learn({"TimeZone": "UTC"})
+    assert segment.notes == {}
+
+
+def test_removed_pool_tells_nothing_more(config: Config):
+    segment = FakeSegment()
+    pools = directory(config, segment)
+    old = at(pools, "till", "ada")
+    rest = replace(config, pools={"shop": config.pools["shop"]})
+    pools.apply(rest, indices_of(rest))
+    old.learn({"TimeZone": "UTC"})
+    assert segment.notes == {}
+
+
+def test_too_much_to_tell_stays_with_the_worker(config: Config):
+    segment = FakeSegment()
+    one, other = (directory(config, segment, worker) for worker in range(2))
+    long = {"search_path": "x" * 5000}
+    at(one, "shop", "ada").learn(long)
+    assert at(one, "shop", "ada").parameters == long
+    assert at(other, "shop", "ada").parameters is None
 
 
 def test_keys_are_derived_once_and_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch):

@@ -40,7 +40,7 @@ QUERY = frontend.query("select 1")
 def entry_of(worker: FakedWorker, database: str, user: str) -> PoolEntry:
     entry = worker.pools.find(database, user)
     assert entry is not None
-    entry.parameters = entry.parameters or DEFAULTS
+    entry.learn(entry.parameters or DEFAULTS)
     return entry
 
 
@@ -429,7 +429,7 @@ def test_client_knows_that_it_was_let_in_while_the_pool_is_asked(worker: FakedWo
 
 def test_setting_is_told_as_postgresql_understood_it(worker: FakedWorker):
     entry = entry_of(worker, "shop", "ada")
-    entry.parameters = {**DEFAULTS, "DateStyle": "ISO, MDY"}
+    entry.learn({**DEFAULTS, "DateStyle": "ISO, MDY"})
     questions: list[str] = []
     worker.engine.on_serve = answer({"DateStyle": "German, DMY"}, questions)
     with connected(worker) as client:
