@@ -322,8 +322,11 @@ GP_API enum gp_result gp_server_opened(struct gp_engine *engine, uint32_t pool, 
                                        int32_t fd, uint32_t backend_pid, const uint8_t *key,
                                        uint32_t key_length, uint64_t lifetime_ns,
                                        const char *address);
-/* The login failed: frees the place. */
-GP_API void gp_server_failed(struct gp_engine *engine, uint32_t pool, uint32_t slot);
+/* The login failed: frees the place at once. This worker asks for no other before retry_ns are
+ * over, and until one succeeds all workers together have one in flight at a time. 0: it came to
+ * nothing for another reason; nothing is concluded. */
+GP_API void gp_server_failed(struct gp_engine *engine, uint32_t pool, uint32_t slot,
+                             uint64_t retry_ns);
 /* Answer every client of this worker that waits in the pool with this FATAL error. */
 GP_API void gp_pool_refuse(struct gp_engine *engine, uint32_t pool, uint32_t reason,
                            const char *sqlstate, const char *message);

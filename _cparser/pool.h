@@ -180,6 +180,8 @@ struct gp_pool {
     _Atomic uint32_t session_state;  /* enum gp_session_state of engine.h */
     _Atomic uint32_t statements_max; /* prepared on a server; 0 = statements pass untouched */
     _Atomic uint32_t creates[GP_CREATES_MAX]; /* logins: 0 or worker + 1 << 16 | slot */
+    /* 1: the last login failed, so one is tried at a time. By whoever logged in, or the master */
+    _Atomic uint32_t ailing;
     char database[GP_NAME_BYTES];
     char user[GP_NAME_BYTES];
 };
@@ -326,13 +328,18 @@ void gp_slot_assign(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32
 
 /* Claim a place for one more server: FREE -> CONNECTING(worker). GP_NO_SLOT: pool_size is reached
  * (a worker whose waiters are published is poked when a slot becomes FREE), or as many logins are
- * in flight as the pool or the whole house allows (the worker is poked when one ends). Publish and
- * settle first, then claim. */
+ * in flight as the pool or the whole house allows (the worker is poked when one ends); a pool whose
+ * last login failed allows one. Publish and settle first, then claim. */
 uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 
+/* The login of a slot failed, whose place is still taken: until one succeeds, gp_pool_claim grants
+ * the pool one login at a time. */
+void gp_pool_sicken(struct gp_segment *seg, uint32_t pool);
+bool gp_pool_ailing(struct gp_segment *seg, uint32_t pool);
+
 /* The login is done: CONNECTING(worker) -> ACTIVE(worker, no client). Frees the places of the
- * login; the worker is the first holder. A key longer than GP_KEY_BYTES counts as none. Counts
- * logins. */
+ * login; the worker is the first holder. A key longer than GP_KEY_BYTES counts as none. If the
+ * pool was ailing, those who wait are woken: they may all claim again. Counts logins. */
 void gp_slot_opened(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker,
                     uint32_t backend_pid, const uint8_t *key, uint32_t key_length, uint64_t now_ns,
                     uint64_t expires_ns);

@@ -156,8 +156,9 @@ struct gp_queue {
     uint32_t opening; /* logins this worker has in flight for the pool */
     uint32_t pool;
     struct gp_queue *before, *behind; /* queues that have waiters */
-    uint64_t failed_ns;               /* when a login for the pool last failed here, and ... */
-    char why[GP_WHY_BYTES];           /* ... why: see gp_pool_explain */
+    uint64_t retry_at_ns;   /* while the pool is ailing, no login is begun here before this */
+    uint64_t failed_ns;     /* when a login for the pool last failed here, and ... */
+    char why[GP_WHY_BYTES]; /* ... why: see gp_pool_explain */
 };
 
 struct gp_engine {

@@ -305,6 +305,7 @@ void gp_pool_renew(struct gp_segment *seg, uint32_t pool)
     if (pool >= gp_pools_high(seg))
         return;
     atomic_fetch_add_explicit(&gp_pool_at(seg, pool)->epoch, 1, memory_order_release);
+    setting_store(&gp_pool_at(seg, pool)->ailing, 0); /* the next logins are other ones */
     gp_notes_wipe(seg, pool);
     workers_poke_all(seg);
 }

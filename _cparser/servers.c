@@ -243,6 +243,8 @@ void gp_pool_grow(struct gp_engine *e, uint32_t pool)
 {
     struct gp_queue *q = gp_queue_at(e, pool);
 
+    if (q && q->retry_at_ns && gp_pool_ailing(e->seg, pool) && gp_now_ns() < q->retry_at_ns)
+        return; /* the sweep asks again, and whoever logs in first wakes us */
     while (q && !e->draining && wants_server(e, q)) {
         uint32_t slot = gp_pool_claim(e->seg, pool, e->worker);
         if (slot == GP_NO_SLOT)
@@ -272,7 +274,7 @@ enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slo
         drop(e, stale); /* an earlier life, closed elsewhere */
     struct gp_server *s = hold(e, pool, slot, word_of(e, pool, slot).generation, fd);
     if (!s) {
-        gp_server_failed(e, pool, slot);
+        gp_server_failed(e, pool, slot, 0);
         return GP_EFULL;
     }
     memset(cold->address, 0, sizeof(cold->address));
@@ -286,9 +288,16 @@ enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slo
     return GP_OK;
 }
 
-void gp_server_failed(struct gp_engine *e, uint32_t pool, uint32_t slot)
+void gp_server_failed(struct gp_engine *e, uint32_t pool, uint32_t slot, uint64_t retry_ns)
 {
+    struct gp_queue *q = gp_queue_at(e, pool);
+
     login_over(e, pool);
+    if (retry_ns) {
+        if (q)
+            q->retry_at_ns = gp_now_ns() + retry_ns;
+        gp_pool_sicken(e->seg, pool);
+    }
     gp_slot_free(e->seg, pool, slot, e->worker);
 }
 

@@ -20,11 +20,16 @@ uint64_t gp_word_pack(struct gp_word word)
 
 /* ---- places of logins ---- */
 
+static bool ailing(struct gp_pool *p)
+{
+    return atomic_load_explicit(&p->ailing, memory_order_acquire) != 0;
+}
+
 /* The rows of places differ in width only: u32 in a pool, u64 in the house. Acquire and release: a
  * place travels from one login to the next like a lock. */
 static bool pool_place_take(struct gp_pool *p, uint32_t name)
 {
-    uint32_t limit = atomic_load_explicit(&p->max_creates, memory_order_relaxed);
+    uint32_t limit = ailing(p) ? 1 : atomic_load_explicit(&p->max_creates, memory_order_relaxed);
 
     for (uint32_t i = 0; i < limit; i++) {
         uint32_t none = 0;
@@ -69,18 +74,27 @@ static void house_place_free(struct gp_segment *seg, uint64_t name)
     }
 }
 
+/* Whether the pool may begin one more login; an ailing one only when none is in flight. */
+static bool pool_place_left(struct gp_pool *p)
+{
+    bool alone = ailing(p);
+    uint32_t limit =
+        alone ? GP_CREATES_MAX : atomic_load_explicit(&p->max_creates, memory_order_relaxed);
+    uint32_t used = 0;
+
+    for (uint32_t i = 0; i < limit; i++)
+        used += atomic_load_explicit(&p->creates[i], memory_order_relaxed) != 0;
+    return alone ? used == 0 : used < limit;
+}
+
 /* Is there a place of each kind? A look only; it spares a claim that would have to be undone. */
 static bool places_left(struct gp_segment *seg, struct gp_pool *p)
 {
-    uint32_t of_pool = atomic_load_explicit(&p->max_creates, memory_order_relaxed);
     uint32_t of_house = atomic_load_explicit(&seg->max_creates, memory_order_relaxed);
-    uint32_t i = 0;
 
-    while (i < of_pool && atomic_load_explicit(&p->creates[i], memory_order_relaxed) != 0)
-        i++;
-    if (i == of_pool)
+    if (!pool_place_left(p))
         return false;
-    for (i = 0; i < of_house; i++) {
+    for (uint32_t i = 0; i < of_house; i++) {
         if (atomic_load_explicit(&seg->creates[i], memory_order_relaxed) == 0)
             return true;
     }
@@ -207,6 +221,27 @@ uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker)
 
 /* ---- open ---- */
 
+void gp_pool_sicken(struct gp_segment *seg, uint32_t pool)
+{
+    /* release: before the place of the login that failed is free; pairs with ailing() */
+    atomic_store_explicit(&gp_pool_at(seg, pool)->ailing, 1, memory_order_release);
+}
+
+bool gp_pool_ailing(struct gp_segment *seg, uint32_t pool)
+{
+    return ailing(gp_pool_at(seg, pool));
+}
+
+/* A login has succeeded: all may claim again, those who are waiting for a retry too. */
+static void pool_recover(struct gp_segment *seg, uint32_t pool)
+{
+    struct gp_pool *p = gp_pool_at(seg, pool);
+
+    if (atomic_load_explicit(&p->ailing, memory_order_relaxed) != 0 &&
+        atomic_exchange_explicit(&p->ailing, 0, memory_order_acq_rel) != 0)
+        workers_poke(seg, atomic_load_explicit(&p->waiters, memory_order_acquire));
+}
+
 void gp_slot_opened(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker,
                     uint32_t backend_pid, const uint8_t *key, uint32_t key_length, uint64_t now_ns,
                     uint64_t expires_ns)
@@ -233,6 +268,7 @@ void gp_slot_opened(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32
     places_free(seg, pool, slot, worker);
     (void)slot_move(s, from, word_to(from, GP_SLOT_ACTIVE, worker)); /* ours: cannot fail */
     gp_count(&gp_lane_at(seg, pool, worker)->counters.logins, 1);
+    pool_recover(seg, pool);
     starved_wake(seg);
 }
 

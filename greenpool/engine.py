@@ -387,9 +387,13 @@ class Engine:
         )
         _check(result, f"server {slot} of pool {pool}")
 
-    def server_failed(self, pool: int, slot: int) -> None:
-        """Free the place of a login that failed."""
-        lib.gp_server_failed(self._engine, pool, slot)
+    def server_failed(self, pool: int, slot: int, retry_ns: int) -> None:
+        """Free the place of a login that failed.
+
+        Until one succeeds, this worker begins no other within `retry_ns`, and all workers together
+        have one in flight. 0: nothing is concluded about the pool.
+        """
+        lib.gp_server_failed(self._engine, pool, slot, retry_ns)
 
     def refuse(self, pool: int, reason: Reason, sqlstate: str, message: str) -> None:
         """Answer every client of this worker that waits in the pool with this FATAL error."""

@@ -1,9 +1,10 @@
 """Open a server connection: connect, log in, give it to the engine. One greenlet a connection.
 
 Law: every place that the engine gave away with an OPEN event goes back to it, by `server_opened`
-or by `server_failed`. While PostgreSQL cannot be reached its clients wait (query_wait_timeout),
-and the next attempts are spread out; what PostgreSQL itself refuses, its clients are told in
-PostgreSQL's words, unless other servers of the pool still work.
+or by `server_failed`, at once: nobody sleeps on one. While PostgreSQL cannot be reached its clients
+wait (query_wait_timeout), and the engine spreads out the next attempts, one at a time; what
+PostgreSQL itself refuses, its clients are told in PostgreSQL's words, unless other servers of the
+pool still work.
 Partner: `auth/server_login.py`, the machine without a socket.
 """
 
@@ -30,6 +31,7 @@ LIFETIME_JITTER = 0.2
 
 _RECV_BYTES = 16384
 _NS_PER_MS = 1_000_000
+_NS_PER_S = 1_000_000_000
 
 # PostgreSQL starts, stops or recovers: the same question will soon have another answer.
 _PASSING = frozenset(
@@ -48,18 +50,15 @@ class LoginRefused(GreenpoolError):
 def on_event(worker: Worker, event: Event) -> None:
     """Open the server that the engine asks for. Greenlet. Switches: yes."""
     entry = worker.pools.at(event.pool)
-    if entry is None:
-        worker.engine.server_failed(event.pool, event.slot)
+    if entry is None or (entry.is_locked and not _has_waiters(worker, entry.index)):
+        worker.engine.server_failed(event.pool, event.slot, 0)
         return
     try:
-        # The place is kept meanwhile: were it free, the engine would ask again at once.
-        gevent.sleep(entry.backoff.left_s(worker.now_s()))
         sock, greeting = _log_in(worker, entry)
     except (LoginRefused, ReportedError, OSError) as exc:
-        worker.engine.server_failed(event.pool, event.slot)
-        _on_failure(worker, entry, exc)
+        _on_failure(worker, entry, event, exc)
     except BaseException:
-        worker.engine.server_failed(event.pool, event.slot)
+        worker.engine.server_failed(event.pool, event.slot, 0)
         raise
     else:
         entry.backoff.succeed()
@@ -137,10 +136,11 @@ def _give(
 
 
 def _on_failure(
-    worker: Worker, entry: PoolEntry, exc: LoginRefused | ReportedError | OSError
+    worker: Worker, entry: PoolEntry, event: Event, exc: LoginRefused | ReportedError | OSError
 ) -> None:
     now_s = worker.now_s()
-    entry.backoff.fail(now_s)
+    retry_ns = int(entry.backoff.fail(now_s) * _NS_PER_S)
+    worker.engine.server_failed(event.pool, event.slot, retry_ns)
     worker.engine.explain(entry.index, str(exc))
     if entry.is_news(str(exc), now_s):
         log.error("%s: cannot open a server: %s", entry, exc)
@@ -162,3 +162,8 @@ def _final_words(exc: LoginRefused | ReportedError | OSError) -> tuple[str, str]
 def _has_servers(worker: Worker, index: int) -> bool:
     row = worker.segment.pool_row(index)
     return row is not None and row.sv_active + row.sv_idle > 0
+
+
+def _has_waiters(worker: Worker, index: int) -> bool:
+    row = worker.segment.pool_row(index)
+    return row is not None and row.cl_waiting > 0

@@ -331,7 +331,7 @@ def test_failed_login_frees_the_place_and_refusal_reaches_the_client(
     serve(engine, pool, theirs)
     ours.sendall(QUERY)
     event = events_of(engine, EventKind.OPEN)[0]
-    engine.server_failed(event.pool, event.slot)
+    engine.server_failed(event.pool, event.slot, 0)
     assert segment.slot_rows(pool) == []
     engine.refuse(pool, Reason.LOGIN_FAILED, "3D000", 'database "shop" does not exist')
     assert events_of(engine, EventKind.GOODBYE)[0].detail == Reason.LOGIN_FAILED

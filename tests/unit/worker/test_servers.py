@@ -16,6 +16,7 @@ from greenpool.protocol import backend, frontend
 from greenpool.protocol.errors import ErrorFields, Severity, SqlState
 from greenpool.records import EventKind, Reason
 from greenpool.worker import cancel, dial, goodbye, retire, server_login
+from greenpool.worker.backoff import FIRST_S
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.sockets import set_options
 from tests.unit.worker.fakes import FakedWorker, client_row, event, make_config, make_worker
@@ -74,6 +75,13 @@ def open_event(entry: PoolEntry, slot: int = 2):
     return event(EventKind.OPEN, pool=entry.index, slot=slot)
 
 
+def assert_failed(worker: FakedWorker, entry: PoolEntry) -> None:
+    """Check that the place was given back once, with the first delay of a back-off."""
+    ((pool, slot, retry_ns),) = worker.engine.named("server_failed")
+    assert (pool, slot) == (entry.index, 2)
+    assert 0.75 * FIRST_S <= retry_ns / 1e9 <= 1.25 * FIRST_S
+
+
 class Row:
     def __init__(self, **fields: Any) -> None:
         self.__dict__.update(fields)
@@ -102,6 +110,28 @@ def test_server_is_logged_in_and_given_to_the_engine(worker: FakedWorker, server
     assert worker.engine.named("server_failed") == []
 
 
+def test_failed_login_gives_its_place_back_without_a_wait(worker: FakedWorker, server: Server):
+    """Sleeping over the back-off, four logins at dead servers kept all others from growing."""
+    server.close()
+    entry = entry_of(worker)
+    for count in range(1, 6):
+        with gevent.Timeout(0.2):
+            server_login.on_event(worker, open_event(entry))
+        assert len(worker.engine.named("server_failed")) == count
+    retries_ns = [retry_ns for _, _, retry_ns in worker.engine.named("server_failed")]
+    assert retries_ns[-1] > 4 * retries_ns[0]
+
+
+def test_pool_without_keys_is_not_tried_for_nobody(worker: FakedWorker, server: Server):
+    """min_pool_size had every worker that knew no keys fail once a second."""
+    server.script = lambda sock: server.heard.append(sock.recv(1000))
+    entry = entry_of(worker, user="dan")
+    worker.segment.pools[entry.index] = Row(cl_waiting=0)
+    server_login.on_event(worker, open_event(entry))
+    assert worker.engine.named("server_failed") == [(entry.index, 2, 0)]
+    assert server.heard == []
+
+
 def test_engine_that_cannot_take_it_has_freed_the_place_itself(
     worker: FakedWorker, server: Server, monkeypatch: pytest.MonkeyPatch
 ):
@@ -123,11 +153,10 @@ def test_refusal_of_postgresql_is_passed_on(
     entry = entry_of(worker)
     worker.segment.pools[entry.index] = Row(sv_active=0, sv_idle=0)
     server_login.on_event(worker, open_event(entry))
-    assert worker.engine.named("server_failed") == [(entry.index, 2)]
+    assert_failed(worker, entry)
     refusal = (entry.index, Reason.LOGIN_FAILED, "3D000", "no such database")
     assert worker.engine.named("refuse") == [refusal]
     assert "ada@shop: cannot open a server: no such database (3D000)" in caplog.text
-    assert entry.backoff.left_s(worker.now_s()) > 0
 
 
 def test_refusal_is_not_passed_on_while_other_servers_work(worker: FakedWorker, server: Server):
@@ -156,7 +185,7 @@ def test_what_may_pass_lets_clients_wait(worker: FakedWorker, server: Server, sc
     server.script = script
     entry = entry_of(worker)
     server_login.on_event(worker, open_event(entry))
-    assert worker.engine.named("server_failed") == [(entry.index, 2)]
+    assert_failed(worker, entry)
     assert worker.engine.named("refuse") == []
 
 
@@ -174,7 +203,7 @@ def test_server_that_says_nothing_is_given_up(tmp_path: Path, server: Server):
     entry = entry_of(worker)
     object.__setattr__(entry.pool, "connect_timeout_ms", 50)
     server_login.on_event(worker, open_event(entry))
-    assert worker.engine.named("server_failed") == [(entry.index, 2)]
+    assert_failed(worker, entry)
 
 
 def test_nobody_listening_is_a_failure_that_may_pass(
@@ -189,7 +218,7 @@ def test_nobody_listening_is_a_failure_that_may_pass(
 
 def test_place_of_a_pool_that_is_no_more_is_freed(worker: FakedWorker):
     server_login.on_event(worker, event(EventKind.OPEN, pool=99, slot=1))
-    assert worker.engine.named("server_failed") == [(99, 1)]
+    assert worker.engine.named("server_failed") == [(99, 1, 0)]
 
 
 def test_killed_login_frees_its_place(worker: FakedWorker, server: Server):
@@ -198,7 +227,7 @@ def test_killed_login_frees_its_place(worker: FakedWorker, server: Server):
     greenlet = gevent.spawn(server_login.on_event, worker, open_event(entry))
     gevent.sleep(0.01)
     greenlet.kill()
-    assert worker.engine.named("server_failed") == [(entry.index, 2)]
+    assert worker.engine.named("server_failed") == [(entry.index, 2, 0)]
 
 
 # ---- retire and cancel -------------------------------------------------------------------------
