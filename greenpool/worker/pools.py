@@ -25,6 +25,7 @@ from greenpool.auth.secret import (
     prepare_secret,
 )
 from greenpool.config import Config, Pool, User
+from greenpool.protocol.frontend import PROTOCOL_3_2
 from greenpool.protocol.message import cstring, decode_text
 from greenpool.records import NoteKind
 from greenpool.worker.backoff import Backoff
@@ -42,7 +43,8 @@ _SCRAM_PREFIX = "SCRAM-SHA-256$"
 class PoolEntry:
     """One pool: a database as clients name it, and a user.
 
-    `asking` stands while somebody asks a server for the parameters.
+    `asking` stands while somebody asks a server for the parameters; `version` is the protocol that
+    its servers are asked for.
     """
 
     __slots__ = (
@@ -59,6 +61,7 @@ class PoolEntry:
         "index",
         "pool",
         "user",
+        "version",
     )
 
     def __init__(self, index: int, pool: Pool, user: User, board: NoteBoard) -> None:
@@ -67,6 +70,7 @@ class PoolEntry:
         self.user = user
         self.asking: AsyncResult | None = None
         self.backoff = Backoff()
+        self.version = PROTOCOL_3_2
         self._credential = _configured_credential(user)
         # Nothing is configured to log in with, but clients prove what PostgreSQL asks for too.
         self._is_passing_on = self._credential is None and not self.is_trusting

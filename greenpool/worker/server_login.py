@@ -19,6 +19,7 @@ from gevent import socket
 from greenpool.auth.server_login import LoginState, ServerGreeting, ServerLogin
 from greenpool.errors import EngineError, GreenpoolError, ReportedError
 from greenpool.protocol.errors import ErrorFields, SqlState
+from greenpool.protocol.frontend import PROTOCOL_3_0
 from greenpool.records import Event, Reason
 from greenpool.worker import dial
 from greenpool.worker.pools import PoolEntry
@@ -37,6 +38,9 @@ _NS_PER_S = 1_000_000_000
 _PASSING = frozenset(
     {SqlState.CANNOT_CONNECT_NOW, SqlState.ADMIN_SHUTDOWN, SqlState.CRASH_SHUTDOWN}
 )
+
+# How servers, and poolers before them, that have never heard of protocol 3.2 refuse to negotiate.
+_TOO_NEW = frozenset({SqlState.FEATURE_NOT_SUPPORTED, SqlState.PROTOCOL_VIOLATION})
 
 
 class LoginRefused(GreenpoolError):
@@ -71,12 +75,7 @@ def _log_in(worker: Worker, entry: PoolEntry) -> tuple[socket.socket, ServerGree
     deadline = gevent.Timeout(entry.pool.connect_timeout_ms / 1000)
     try:
         with deadline:
-            sock = dial.connect(entry.pool, worker.config.general)
-            try:
-                return sock, _converse(sock, _machine(worker, entry))
-            except BaseException:  # a deadline is not an Exception
-                sock.close()
-                raise
+            return _negotiate(worker, entry)
     except gevent.Timeout as exc:
         if exc is not deadline:
             raise
@@ -84,6 +83,30 @@ def _log_in(worker: Worker, entry: PoolEntry) -> tuple[socket.socket, ServerGree
         raise dial.ConnectFailed(
             f'login to server at "{address}" failed: timeout expired'
         ) from None
+
+
+def _negotiate(worker: Worker, entry: PoolEntry) -> tuple[socket.socket, ServerGreeting]:
+    """Log in with the newest protocol that goes, and remember which one that is.
+
+    PostgreSQL negotiates downwards by itself, since 2017; what cannot is asked again in 3.0.
+    """
+    try:
+        return _attempt(worker, entry)
+    except LoginRefused as exc:
+        if entry.version == PROTOCOL_3_0 or exc.fields.sqlstate not in _TOO_NEW:
+            raise
+        log.info("%s: asking for protocol 3.0, because of: %s", entry, exc)
+        entry.version = PROTOCOL_3_0
+        return _attempt(worker, entry)
+
+
+def _attempt(worker: Worker, entry: PoolEntry) -> tuple[socket.socket, ServerGreeting]:
+    sock = dial.connect(entry.pool, worker.config.general)
+    try:
+        return sock, _converse(sock, _machine(worker, entry))
+    except BaseException:  # a deadline is not an Exception
+        sock.close()
+        raise
 
 
 def _machine(worker: Worker, entry: PoolEntry) -> ServerLogin:
@@ -96,6 +119,7 @@ def _machine(worker: Worker, entry: PoolEntry) -> ServerLogin:
         parameters,
         entry.credential,
         derive=worker.keys,
+        version=entry.version,
     )
 
 

@@ -13,9 +13,11 @@ from tests.integration.differential.stage import Stage, pool_of
 from tests.integration.harness import messages
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import PostgreSQL
+from tests.integration.harness.recorder import Recorder
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Wire
 
+_CANCEL_CODE = struct.pack("!HH", 1234, 5678)
 _SLEEP = "select pg_sleep(600)"
 VERSIONS = {"3.0": messages.PROTOCOL_3_0, "3.2": messages.PROTOCOL_3_2}
 
@@ -193,3 +195,20 @@ def test_a_cancel_never_hits_the_next_client(stage: Stage, make_pooler: MakePool
             victim.read_until(b"Z")
             found = other.read_until(b"Z")
             assert [each.kind for each in found] == [b"T", b"D", b"C", b"Z"], found
+
+
+def test_server_keys_are_as_long_as_the_server_makes_them(
+    stage: Stage, make_pooler: MakePooler
+) -> None:
+    """Asked for protocol 3.2, PostgreSQL 18 gives a key of 32 bytes, and 15 negotiates down."""
+    with Recorder(stage.pg) as recorder:
+        pool = {**pool_of(1), "server_port": recorder.port}
+        pooler = make_pooler(1, pools={stage.database: pool})
+        with _login(pooler, stage) as wire:
+            wire.send(messages.query(_SLEEP))
+            _wait_until_asleep(stage)
+            _cancel(pooler, wire.backend_key)
+            assert _code(wire) == "57014"
+        cancels = [each for each in recorder.packets if each[4:8] == _CANCEL_CODE]
+        assert [len(each) for each in cancels] == [12 + (32 if stage.pg.major >= 18 else 4)]
+        assert pooler.stop() == 0

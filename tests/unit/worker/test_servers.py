@@ -21,10 +21,11 @@ from greenpool.worker.pools import PoolEntry
 from greenpool.worker.sockets import set_options
 from tests.unit.worker.fakes import FakedWorker, client_row, event, make_config, make_worker
 
+KEY_DATA = backend.backend_key_data(4711, b"key!")
 GREETING = (
     backend.authentication_ok()
     + backend.parameter_status("server_version", "15.1")
-    + backend.backend_key_data(4711, b"key!")
+    + KEY_DATA
     + backend.ready_for_query()
 )
 Script = Callable[[socket.socket], None]
@@ -120,6 +121,39 @@ def test_failed_login_gives_its_place_back_without_a_wait(worker: FakedWorker, s
         assert len(worker.engine.named("server_failed")) == count
     retries_ns = [retry_ns for _, _, retry_ns in worker.engine.named("server_failed")]
     assert retries_ns[-1] > 4 * retries_ns[0]
+
+
+def test_newest_protocol_is_asked_for(worker: FakedWorker, server: Server):
+    def script(sock: socket.socket) -> None:
+        server.heard.append(sock.recv(1000))
+        sock.sendall(GREETING.replace(KEY_DATA, backend.backend_key_data(4711, b"k" * 32)))
+
+    server.script = script
+    server_login.on_event(worker, open_event(entry_of(worker)))
+    ((_, _, fd, _, key, *_),) = worker.engine.named("server_opened")
+    os.close(fd)
+    assert server.heard[0][4:8] == b"\0\3\0\2"
+    assert key == b"k" * 32
+
+
+@pytest.mark.parametrize("code", [SqlState.FEATURE_NOT_SUPPORTED, SqlState.PROTOCOL_VIOLATION])
+def test_server_that_cannot_negotiate_is_asked_in_3_0(
+    worker: FakedWorker, server: Server, code: str
+):
+    refusal = ErrorFields.of(Severity.FATAL, code, "unsupported frontend protocol 3.2")
+
+    def script(sock: socket.socket) -> None:
+        server.heard.append(sock.recv(1000)[4:8])
+        too_new = server.heard[-1] != b"\0\3\0\0"
+        sock.sendall(refusal.error_response() if too_new else GREETING)
+
+    server.script = script
+    for _ in range(2):
+        server_login.on_event(worker, open_event(entry_of(worker)))
+    for _, _, fd, *_ in worker.engine.named("server_opened"):
+        os.close(fd)
+    assert server.heard == [b"\0\3\0\2", b"\0\3\0\0", b"\0\3\0\0"]
+    assert worker.engine.named("server_failed") == []
 
 
 def test_pool_without_keys_is_not_tried_for_nobody(worker: FakedWorker, server: Server):
