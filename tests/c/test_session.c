@@ -21,6 +21,18 @@ static uint8_t hints_of(const char *text, size_t len)
     return hints;
 }
 
+/* Cut anywhere, a text is never read beyond its end; among others, it tells no less than alone. */
+static void check_cut_and_in_company(const char *text)
+{
+    char company[300];
+    uint8_t alone = hints_of(text, strlen(text));
+    int len = snprintf(company, sizeof(company), "select 1;%s;commit", text);
+
+    for (size_t cut = 0; cut < strlen(text); cut++)
+        (void)hints_of(text, cut);
+    CHECK_EQ(hints_of(company, (size_t)len) & alone, alone);
+}
+
 static void check_all(const struct expectation *expected, size_t count)
 {
     char capitals[256];
@@ -34,6 +46,7 @@ static void check_all(const struct expectation *expected, size_t count)
             fprintf(stderr, "in: %s\n", expected[i].text);
         CHECK_EQ(hints_of(expected[i].text, len), expected[i].hints);
         CHECK_EQ(hints_of(capitals, len), expected[i].hints);
+        check_cut_and_in_company(expected[i].text);
     }
 }
 
@@ -61,6 +74,7 @@ static void test_set(void)
         {"set transaction . x = 1", GP_HINT_SET},
         {"set/**/local x = 1", GP_HINT_SET},
         {"offset 3", 0},
+        {"insert into settings values (1)", 0},
         {"settle", 0},
         {"reset_x", 0},
         {"_set x", 0},
@@ -102,7 +116,7 @@ static void test_held_cursors_temporary_objects_locks(void)
     static const struct expectation expected[] = {
         {"declare c cursor with hold for select 1", GP_HINT_HOLD},
         {"declare c cursor for select 1", 0},
-        {"select holding, threshold from t", 0},
+        {"select holding, threshold, household from t", 0},
         {"create temp table t (a int)", GP_HINT_ASK},
         {"create local temporary view v as select 1", GP_HINT_ASK},
         {"select 1 into temp t", GP_HINT_ASK},
