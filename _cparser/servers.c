@@ -411,6 +411,14 @@ static void reap(struct gp_engine *e, uint32_t pool, uint32_t slot)
         gp_event_push(e, GP_EVENT_RETIRE, 0, pool, slot, GP_REASON_REAPED);
 }
 
+/* An idle server that a dead worker left to this one: nobody has watched it here before. */
+static void watch_heir(struct gp_engine *e, struct gp_server *s)
+{
+    if (s && s->state == GP_SERVER_REST && s->conn.mode == GP_CONN_OFF &&
+        gp_conn_watch(e->transport, &s->conn) != GP_OK)
+        gp_conn_detach(e->transport, &s->conn); /* looked at when it is taken, as a stolen one */
+}
+
 static void census_slot(struct gp_engine *e, uint32_t index, uint32_t slot, bool spare)
 {
     struct gp_pool *pool = gp_pool_at(e->seg, index);
@@ -428,6 +436,7 @@ static void census_slot(struct gp_engine *e, uint32_t index, uint32_t slot, bool
         enum gp_reason reason = outlived(e, pool, slot, shared, spare);
         if (reason != GP_REASON_NONE && retire_idle(e, index, slot, reason))
             return;
+        watch_heir(e, s);
     }
     if (!s || s->state == GP_SERVER_OUT)
         return;
