@@ -16,13 +16,17 @@ static uint32_t put_query(uint8_t *at, const uint8_t *sql, uint32_t len)
     return GP_HEADER_SIZE + len + 1;
 }
 
-/* Whether a state can change how a text is parsed, so that statements must not be shared across it.
- */
+/* Whether a state can change how a text is parsed, so that statements must not be shared across it:
+ * the names in it, its characters, or its constants, which are read when it is parsed. */
 static bool changes_parsing(const uint8_t *sql, uint32_t len)
 {
-    static const char *const settings[] = {
-        "search_path",           "standard_conforming_strings", "backslash_quote",
-        "transform_null_equals", "session_authorization'",      "'role'"};
+    static const char *const settings[] = {"search_path",     "standard_conforming_strings",
+                                           "backslash_quote", "transform_null_equals",
+                                           "client_encoding", "session_authorization'",
+                                           "'role'",          "DateStyle",
+                                           "IntervalStyle",   "TimeZone",
+                                           "array_nulls",     "lc_monetary",
+                                           "xmloption",       "timezone_abbreviations"};
 
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
         if (memmem(sql, len, settings[i], strlen(settings[i])))
