@@ -209,6 +209,8 @@ static enum verdict step_async(struct gp_server *s, uint8_t type)
     (void)gp_replies_head(&s->replies, &action);
     if (s->state == GP_SERVER_LOOK && type == GP_NOTIFICATION_RESPONSE)
         return FORWARD;
+    if (s->state == GP_SERVER_APPLY && s->mends && type != GP_NOTICE_RESPONSE)
+        return FORWARD;
     return to_client(s, type == GP_NOTICE_RESPONSE ? action : GP_REPLY_FORWARD);
 }
 

@@ -16,21 +16,29 @@ void gp_continuity_tag(struct gp_server *s, const struct gp_tag *tag)
     switch (tag->kind) {
     case GP_TAG_SET:
         s->look |= (s->hints & GP_HINT_SET) != 0;
+        if ((s->hints & GP_HINT_ALL) == GP_HINT_ALL)
+            s->hints |= GP_HINT_NAME;
         return;
     case GP_TAG_DECLARE_CURSOR:
         s->look |= (s->hints & GP_HINT_HOLD) != 0;
+        return;
+    case GP_TAG_DISCARD_ALL:
+        if (s->client)
+            s->client->pins &= (uint8_t)~GP_PIN_SETTING;
+        s->look = 1;
         return;
     case GP_TAG_RESET:
     case GP_TAG_PREPARE:
     case GP_TAG_DEALLOCATE:
     case GP_TAG_DEALLOCATE_ALL:
     case GP_TAG_DISCARD:
-    case GP_TAG_DISCARD_ALL:
     case GP_TAG_LISTEN:
     case GP_TAG_UNLISTEN:
         s->look = 1;
         return;
-    default: /* a pin may go with a DROP or CLOSE */
+    default: /* a DO may SET; a pin may go with a DROP or CLOSE */
+        if ((s->hints & GP_HINT_SET) && tag->text.len == 2 && memcmp(tag->text.at, "DO", 2) == 0)
+            s->look = 1;
         if (s->client && s->client->pins && tag->text.len >= 4 &&
             (memcmp(tag->text.at, "DROP", 4) == 0 || tag->kind == GP_TAG_CLOSE_CURSOR))
             s->look = 1;
@@ -106,12 +114,12 @@ static bool read_answer(const struct gp_buffer *buffer, struct answer *answer)
     return true;
 }
 
-void gp_continuity_seen(struct gp_engine *e, struct gp_server *s)
+bool gp_continuity_seen(struct gp_engine *e, struct gp_server *s)
 {
     struct gp_client *c = s->client;
     struct gp_slot *slot = gp_slot_at(e->seg, s->pool, s->slot);
     struct gp_state *state = NULL;
-    struct answer answer;
+    struct answer answer = {0};
 
     if (!s->failed && read_answer(s->answer, &answer))
         state = answer.others ? gp_state_of_text(e, answer.state) : gp_state_share(c->base);
@@ -121,9 +129,13 @@ void gp_continuity_seen(struct gp_engine *e, struct gp_server *s)
         atomic_store_explicit(&slot->state_hash, answer.missing ? GP_STATE_UNKNOWN : state->hash,
                               memory_order_relaxed);
     }
-    c->pins = state ? answer.pins : GP_PIN_UNKNOWN;
+    uint8_t names = c->pins & GP_PIN_SETTING;
+    if (s->hints & GP_HINT_NAME)
+        names = GP_PIN_SETTING;
+    c->pins = (state ? answer.pins : GP_PIN_UNKNOWN) | names;
     s->dirty = c->pins != 0;
     gp_buffer_free(&s->answer);
     s->look = 0;
     s->hints = 0;
+    return state && answer.missing && !names; /* a RESET ALL would take those too */
 }

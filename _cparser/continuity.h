@@ -9,7 +9,8 @@
  *
  * Settings become the client's parameter state: the text that makes any server like this one. What
  * no text can replay (temporary tables, session locks, held cursors, LISTEN, PREPARE) pins the
- * client to its server until another look finds it gone. The question is made by
+ * client to its server until another look finds it gone; settings with a dot in their names, which
+ * no look finds, do so until DISCARD ALL. The question is made by
  * greenpool/worker/session_question.py from the client's startup packet: a setting that is RESET
  * goes back to what that said.
  *
@@ -30,7 +31,8 @@ enum gp_pin {
     GP_PIN_TEMPORARY = 4,
     GP_PIN_LOCK = 8,
     GP_PIN_LISTEN = 16,
-    GP_PIN_UNKNOWN = 32 /* PostgreSQL could not be asked: everything stays where it is */
+    GP_PIN_UNKNOWN = 32, /* PostgreSQL could not be asked: everything stays where it is */
+    GP_PIN_SETTING = 64  /* a setting like app.user was made, which no view of PostgreSQL lists */
 };
 
 /* A text has been sent for the client. */
@@ -41,7 +43,8 @@ void gp_continuity_tag(struct gp_server *s, const struct gp_tag *tag);
 bool gp_continuity_look(struct gp_engine *e, struct gp_server *s);
 /* A DataRow in state LOOK. */
 void gp_continuity_row(struct gp_server *s, const uint8_t *body, size_t len);
-/* The answer is complete: the client has its new state and its pins. */
-void gp_continuity_seen(struct gp_engine *e, struct gp_server *s);
+/* The answer is complete: the client has its new state and its pins. True: the server lacks settings
+ * of that state. */
+bool gp_continuity_seen(struct gp_engine *e, struct gp_server *s);
 
 #endif

@@ -124,11 +124,16 @@ static void note_text(struct gp_server *s, const struct gp_frame *frame, const u
 {
     bool text = frame->type == GP_QUERY || (frame->type == GP_PARSE && !s->renames);
 
-    if (s->session == GP_SESSION_OFF || !text)
+    if (s->session == GP_SESSION_OFF)
         return;
-    gp_continuity_text(s, have < frame->total
-                              ? GP_HINT_ALL
-                              : gp_session_hints(message + GP_HEADER_SIZE, frame->length - 4));
+    if (frame->type == GP_BIND && !s->renames) /* its text may be of an earlier transaction */
+        gp_continuity_text(s, GP_HINT_SET | GP_HINT_HOLD);
+    if (!text)
+        return;
+    bool whole = have >= frame->total;
+    size_t len = (whole ? frame->total : have) - GP_HEADER_SIZE;
+    gp_continuity_text(s,
+                       gp_session_hints(message + GP_HEADER_SIZE, len) | (whole ? 0 : GP_HINT_ALL));
 }
 
 /* taken: bytes of the message that have been replaced by what was gathered. */

@@ -15,7 +15,8 @@ static const uint16_t server_moves[GP_SERVER_STATES] = {
                        TO(GP_SERVER_REST) | TO(GP_SERVER_PARKED),
     [GP_SERVER_LINKED] = TO(GP_SERVER_REST) | TO(GP_SERVER_ORPHAN) | TO(GP_SERVER_CLEAN) |
                          TO(GP_SERVER_LOOK) | TO(GP_SERVER_OUT),
-    [GP_SERVER_LOOK] = TO(GP_SERVER_LINKED) | TO(GP_SERVER_ORPHAN) | TO(GP_SERVER_OUT),
+    [GP_SERVER_LOOK] =
+        TO(GP_SERVER_LINKED) | TO(GP_SERVER_APPLY) | TO(GP_SERVER_ORPHAN) | TO(GP_SERVER_OUT),
     [GP_SERVER_APPLY] = TO(GP_SERVER_LINKED) | TO(GP_SERVER_ORPHAN) | TO(GP_SERVER_OUT),
     [GP_SERVER_ORPHAN] = TO(GP_SERVER_CLEAN) | TO(GP_SERVER_REST) | TO(GP_SERVER_OUT),
     [GP_SERVER_CLEAN] = TO(GP_SERVER_REST) | TO(GP_SERVER_OUT),
@@ -178,6 +179,22 @@ bool gp_link_acquire(struct gp_engine *e, struct gp_client *c)
     return c->server && c->server->state == GP_SERVER_LINKED;
 }
 
+/* In state APPLY: put the client's parameter state on the server. */
+static void apply(struct gp_engine *e, struct gp_server *s)
+{
+    struct gp_state *params = s->client->params;
+
+    if (!gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_SWALLOW)) {
+        s->conn.broken = 1;
+        return;
+    }
+    s->status = 0;
+    s->failed = 0;
+    atomic_store_explicit(&gp_slot_at(e->seg, s->pool, s->slot)->state_hash, GP_STATE_UNKNOWN,
+                          memory_order_relaxed);
+    gp_conn_send(e->transport, &s->conn, params->query, params->length);
+}
+
 void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c)
 {
     struct gp_counters *counters = gp_counters_of(e, c->pool);
@@ -195,7 +212,7 @@ void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c
                      ? GP_SESSION_OFF
                      : atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->session_state,
                                             memory_order_relaxed);
-    s->look = s->hints = 0;
+    s->look = s->hints = s->mends = 0;
     s->renames = pool_mode(e, s->pool) != GP_MODE_SESSION &&
                  atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->statements_max,
                                       memory_order_relaxed) > 0;
@@ -205,12 +222,8 @@ void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c
     if (s->conn.mode != GP_CONN_READ && gp_conn_attach(e->transport, &s->conn) != GP_OK)
         s->conn.broken = 1;
     s->dirty = pool_mode(e, s->pool) == GP_MODE_SESSION;
-    if (s->state == GP_SERVER_APPLY &&
-        gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_SWALLOW)) {
-        s->status = 0;
-        atomic_store_explicit(&slot->state_hash, GP_STATE_UNKNOWN, memory_order_relaxed);
-        gp_conn_send(e->transport, &s->conn, c->params->query, c->params->length);
-    }
+    if (s->state == GP_SERVER_APPLY)
+        apply(e, s);
     if (s->conn.broken)
         gp_todo(e, &s->conn);
     if (waited)
@@ -315,9 +328,9 @@ static void fence(struct gp_engine *e, struct gp_server *s)
  * session has become, or for what that has found. Otherwise it is cleaned, or dirty. */
 static bool stays(struct gp_engine *e, struct gp_server *s, struct gp_client *c)
 {
-    s->hints = 0;
     if (s->look && !c->leaving && gp_continuity_look(e, s))
         return true;
+    s->hints = 0;
     s->dirty |= s->look;
     s->look = 0;
     return c->pins && !c->leaving && !e->draining;
@@ -352,11 +365,20 @@ static void turn_linked(struct gp_engine *e, struct gp_server *s)
     }
 }
 
+/* What the startup packet said and a RESET took comes back at once: the client has been told
+ * another value, and a pinned one goes on here. */
 static void seen(struct gp_engine *e, struct gp_server *s)
 {
-    gp_continuity_seen(e, s);
-    gp_server_enter(e, s, GP_SERVER_LINKED);
-    turn_linked(e, s);
+    bool missing = gp_continuity_seen(e, s);
+
+    s->mends = missing && !s->client->leaving && !e->draining;
+    gp_server_enter(e, s, s->mends ? GP_SERVER_APPLY : GP_SERVER_LINKED);
+    if (s->mends)
+        apply(e, s);
+    else
+        turn_linked(e, s);
+    if (s->conn.broken)
+        gp_todo(e, &s->conn);
 }
 
 void gp_link_turn(struct gp_engine *e, struct gp_server *s)
@@ -428,7 +450,7 @@ void gp_server_release(struct gp_engine *e, struct gp_server *s)
 void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason reason)
 {
     struct gp_client *c = s->client;
-    bool unsent = s->state == GP_SERVER_APPLY && !s->failed;
+    bool unsent = s->state == GP_SERVER_APPLY && !s->failed && !(c && c->pins);
     bool midway = s->msg_left > 0 && s->msg_forward;
     bool told = s->said_fatal;
 
@@ -483,6 +505,7 @@ static void orphan(struct gp_engine *e, struct gp_server *s, bool midway)
         return;
     }
     bool running = !gp_replies_empty(&s->replies) && s->state == GP_SERVER_LINKED;
+    s->dirty |= running && s->session != GP_SESSION_OFF; /* whatever it is, nobody will look */
     if (s->state == GP_SERVER_LINKED)
         gp_link_wind_up(e, s);
     gp_server_enter(e, s, GP_SERVER_ORPHAN);

@@ -128,6 +128,7 @@ struct gp_server {
     uint8_t canceling : 1; /* Python cancels its orphaned query: not released before that is done */
     uint8_t dirty : 1; /* it may have state that nobody shall inherit: DISCARD ALL before release */
     uint8_t renames : 1; /* linked: statements are exchanged (prepare.h); not in session mode */
+    uint8_t mends : 1;   /* APPLY after a LOOK: its client is told what comes back */
     uint8_t look : 1;    /* the transaction may have changed session state (continuity.h) */
     uint8_t todo : 1;
     uint8_t session; /* enum gp_session_state of its pool, as long as the link lasts */

@@ -93,13 +93,46 @@ static bool config_is_local(const uint8_t *at, const uint8_t *end)
     return stands(last, at, "true", true) && skip_space(last + strlen("true"), at) == at;
 }
 
+/* SET, at `at`: whether the setting's name has a dot, or may have one that a comment, quotes or a
+ * format's % hide. */
+static bool set_is_dotted(const uint8_t *at, const uint8_t *end)
+{
+    at = skip_space(at + strlen("set"), end);
+    if (stands(at, end, "session", true)) {
+        const uint8_t *next = skip_space(at + strlen("session"), end);
+        if (next < end && is_word(*next))
+            at = next;
+    }
+    while (at < end && (is_word(*at) || *at == '$'))
+        at++;
+    at = skip_space(at, end);
+    return at < end && strchr(".\"'/-%", *at) != NULL;
+}
+
+/* set_config, at `at`: the same of its first argument, where anything but a plain constant hides.
+ */
+static bool config_is_dotted(const uint8_t *at, const uint8_t *end)
+{
+    at = skip_space(at + strlen("set_config"), end);
+    if (at == end || *at != '(')
+        return true;
+    at = skip_space(at + 1, end);
+    const uint8_t *quote = at < end && *at == '\'' ? constant_end(at, end) : NULL;
+    if (!quote || memchr(at, '.', (size_t)(quote - at)))
+        return true;
+    at = skip_space(quote + 1, end);
+    return at == end || *at != ',';
+}
+
 static uint8_t hint_at(const uint8_t *at, const uint8_t *end)
 {
     switch (*at | 0x20) {
     case 's':
-        if (stands(at, end, "set_config", true))
-            return config_is_local(at, end) ? 0 : GP_HINT_ASK;
-        return stands(at, end, "set", true) && !set_is_local(at, end) ? GP_HINT_SET : 0;
+        if (stands(at, end, "set_config", true) && !config_is_local(at, end))
+            return config_is_dotted(at, end) ? GP_HINT_ASK | GP_HINT_NAME : GP_HINT_ASK;
+        if (stands(at, end, "set", true) && !set_is_local(at, end))
+            return set_is_dotted(at, end) ? GP_HINT_SET | GP_HINT_NAME : GP_HINT_SET;
+        return 0;
     case 'h':
         return stands(at, end, "hold", true) ? GP_HINT_HOLD : 0;
     case 't':
@@ -108,7 +141,7 @@ static uint8_t hint_at(const uint8_t *at, const uint8_t *end)
     case 'p':
         return stands(at, end, "pg_advisory_", false) ||
                        stands(at, end, "pg_try_advisory_", false) ||
-                       stands(at, end, "pg_temp", false)
+                       stands(at, end, "pg_temp", false) || stands(at, end, "pg_settings", true)
                    ? GP_HINT_ASK
                    : 0;
     default:

@@ -12,7 +12,8 @@ enum gp_hint {
     GP_HINT_SET = 1,  /* a SET other than LOCAL, TRANSACTION, CONSTRAINTS; or that of an UPDATE */
     GP_HINT_HOLD = 2, /* the word HOLD: a cursor that outlives its transaction */
     GP_HINT_ASK = 4,  /* set_config for the session, advisory locks, temporary objects */
-    GP_HINT_ALL = 7   /* the text is not known in full */
+    GP_HINT_NAME = 8, /* with SET or ASK: a setting with a dot in its name, or hidden: app.user */
+    GP_HINT_ALL = 7   /* the text is not known in full; what is known tells whether NAME is in it */
 };
 
 /* Scan a text of len bytes, case ignored, comments and constants included. */

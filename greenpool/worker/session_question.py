@@ -3,7 +3,8 @@
 Its answer is one row, drawn in `_cparser/continuity.h`: what pins the client to its server, how
 like its beginning the session is, and a text that makes any other server so. Everything is named
 by its schema, for the session may have any search_path; constants of the session's own making go
-as hex digits where its settings could change how they are read.
+as hex digits where its settings could change how they are read. Settings with a dot in their names
+stand in no view: of them only those of the startup packet can be asked for (empty means reset).
 Source: PostgreSQL, "System Views > pg_settings"; "Discard".
 """
 
@@ -24,7 +25,10 @@ here(name, value, rank) AS (
   SELECT name, pg_catalog.current_setting(name), 0 FROM pg_catalog.pg_settings
     WHERE source = 'session' AND name NOT IN
       ('is_superuser', 'transaction_isolation', 'transaction_read_only',
-       'transaction_deferrable')"""
+       'transaction_deferrable')
+  UNION ALL SELECT name, pg_catalog.current_setting(name, true), 0 FROM begun
+    WHERE pg_catalog.strpos(name, '.') > 0
+      AND pg_catalog.current_setting(name, true) <> ''"""
     + _ROLE_SETTINGS
     + """),
 wanted(name, value, rank) AS (

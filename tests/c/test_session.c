@@ -63,6 +63,13 @@ static void test_set(void)
         {"set session characteristics as transaction read only", GP_HINT_SET},
         {"set role app", GP_HINT_SET},
         {"update t set a = 1", GP_HINT_SET}, /* too often is allowed */
+        {"set app.x = 1", GP_HINT_SET | GP_HINT_NAME},
+        {"set session app.x to 1", GP_HINT_SET | GP_HINT_NAME},
+        {"set session.x = 1", GP_HINT_SET | GP_HINT_NAME},
+        {"set \"app.x\" = 1", GP_HINT_SET | GP_HINT_NAME},
+        {"set app/**/.x = 1", GP_HINT_SET | GP_HINT_NAME},
+        {"execute 'set ' || name", GP_HINT_SET | GP_HINT_NAME},
+        {"set session time zone 'a.b'", GP_HINT_SET},
         {"set", GP_HINT_SET},
         {"set local x = 1", 0},
         {"set \n local x = 1", 0},
@@ -70,9 +77,9 @@ static void test_set(void)
         {"set constraints all deferred", 0},
         {"set local x = 1; set y = 2", GP_HINT_SET},
         {"set locality = 1", GP_HINT_SET},
-        {"set local.x = 1", GP_HINT_SET}, /* a parameter whose name begins so */
-        {"set transaction . x = 1", GP_HINT_SET},
-        {"set/**/local x = 1", GP_HINT_SET},
+        {"set local.x = 1", GP_HINT_SET | GP_HINT_NAME}, /* a parameter whose name begins so */
+        {"set transaction . x = 1", GP_HINT_SET | GP_HINT_NAME},
+        {"set/**/local x = 1", GP_HINT_SET | GP_HINT_NAME},
         {"offset 3", 0},
         {"insert into settings values (1)", 0},
         {"settle", 0},
@@ -87,10 +94,13 @@ static void test_set_config(void)
 {
     static const struct expectation expected[] = {
         {"select set_config('x', 'y', false)", GP_HINT_ASK},
-        {"select set_config($1, $2, $3)", GP_HINT_ASK},
+        {"select set_config('app.x', 'y', false)", GP_HINT_ASK | GP_HINT_NAME},
+        {"select set_config('app' || x, 'y', false)", GP_HINT_ASK | GP_HINT_NAME},
+        {"update pg_settings set setting = 1", GP_HINT_ASK | GP_HINT_SET},
+        {"select set_config($1, $2, $3)", GP_HINT_ASK | GP_HINT_NAME},
         {"select pg_catalog.set_config('x', 'y', false)", GP_HINT_ASK},
-        {"select \"set_config\"('x', 'y', true)", GP_HINT_ASK},
-        {"select set_config", GP_HINT_ASK},
+        {"select \"set_config\"('x', 'y', true)", GP_HINT_ASK | GP_HINT_NAME},
+        {"select set_config", GP_HINT_ASK | GP_HINT_NAME},
         {"select set_config('x', 'y', true", GP_HINT_ASK},
         {"select set_config('x', 'y', true)", 0},
         {"select set_config ( 'x' , $1 , true ) from t", 0},
@@ -144,7 +154,7 @@ static void test_every_length(void)
         "set local x; set_config('a', f(1), true) \xff hold temp pg_advisory_lock $";
 
     for (size_t len = 0; len < sizeof(text); len++)
-        CHECK((hints_of(text, len) & ~GP_HINT_ALL) == 0);
+        CHECK((hints_of(text, len) & ~(GP_HINT_ALL | GP_HINT_NAME)) == 0);
     CHECK_EQ(hints_of(text, sizeof(text)), GP_HINT_HOLD | GP_HINT_ASK);
 }
 

@@ -1,0 +1,1 @@
+"""Clients whose sessions are compared: directly, and through greenpool."""

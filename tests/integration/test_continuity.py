@@ -1,0 +1,201 @@
+"""Session continuity, case by case: what follows a client, what pins it, what it leaves behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.integration.conftest import MakePooler
+from tests.integration.harness.pooler import Connection, Pooler, user
+from tests.integration.harness.waiting import wait_for
+
+
+def make(make_pooler: MakePooler, size: int = 1, **settings: Any) -> Pooler:
+    pools = {"app": {"query_wait_timeout": "1s", **settings, "users": [user(pool_size=size)]}}
+    return make_pooler(workers=2, pools=pools)
+
+
+def value(client: Connection, query: str) -> Any:
+    row = client.execute(query.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def others(pooler: Pooler, count: int = 1) -> list[Connection]:
+    return [pooler.connect() for _ in range(count)]
+
+
+def test_settings_follow_over_one_server(make_pooler: MakePooler):
+    pooler = make(make_pooler)
+    clients = others(pooler, 3)
+    for number, client in enumerate(clients, 5):
+        client.execute(f"set work_mem = '{number}MB'".encode())
+    assert [value(client, "show work_mem") for client in clients] == ["5MB", "6MB", "7MB"]
+    with clients[0].transaction():
+        clients[0].execute("set local work_mem = '9MB'")
+    assert value(clients[0], "show work_mem") == "5MB"
+    for client in clients:
+        client.close()
+
+
+def test_long_value_is_replayed(make_pooler: MakePooler):
+    pooler = make(make_pooler)
+    first, second = others(pooler, 2)
+    path = ", ".join(f"schema_{number:05}" for number in range(1500))
+    first.execute("select set_config('search_path', %s, false)", [path])
+    assert value(second, "show search_path") == '"$user", public'
+    assert value(first, "show search_path") == path
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize(
+    "undone",
+    [
+        "begin; set work_mem = '9MB'; rollback",
+        "begin; savepoint a; set work_mem = '9MB'; rollback to a; commit",
+        "begin; set work_mem = '9MB'; select 1/0",
+    ],
+)
+def test_set_that_was_rolled_back_never_happened(make_pooler: MakePooler, undone: str):
+    pooler = make(make_pooler)
+    first, second = others(pooler, 2)
+    first.execute("set work_mem = '5MB'")
+    try:
+        first.execute(undone.encode())
+    except psycopg.errors.DivisionByZero:
+        first.execute("rollback")
+    assert value(second, "show work_mem") == "4MB"
+    assert value(first, "show work_mem") == "5MB"
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize("undo", ["reset timezone", "reset all", "discard all"])
+@pytest.mark.parametrize("pin", ["select 1", "listen news"])
+def test_reset_goes_back_to_the_startup_packet(make_pooler: MakePooler, undo: str, pin: str):
+    # The client was told PostgreSQL's own default, and a pinned one kept it.
+    pooler = make(make_pooler)
+    client = pooler.connect(options="-c timezone=Asia/Tokyo")
+    client.execute(pin.encode())
+    client.execute("set timezone = 'America/Lima'")
+    client.execute(undo.encode())
+    assert value(client, "show timezone") == "Asia/Tokyo"
+    assert client.info.parameter_status("TimeZone") == "Asia/Tokyo"
+    client.close()
+
+
+def test_set_is_reported_to_its_client_alone(make_pooler: MakePooler):
+    pooler = make(make_pooler)
+    first, second = others(pooler, 2)
+    first.execute("set timezone = 'America/Lima'; set application_name = ''")
+    assert first.info.parameter_status("TimeZone") == "America/Lima"
+    assert second.execute("select 1").fetchone() == (1,)
+    assert second.info.parameter_status("TimeZone") != "America/Lima"
+    assert value(first, "select current_setting('application_name')") == ""
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["set app.x = 'mine'", "select set_config('app.x', 'mine', false)"]
+)
+def test_setting_that_no_view_lists_stays_with_its_client(make_pooler: MakePooler, text: str):
+    # Such settings are not in pg_settings: they were lost, or went to the next client.
+    pooler = make(make_pooler, size=2)
+    first, second = others(pooler, 2)
+    first.execute(text.encode())
+    for _ in range(3):
+        assert value(second, "select coalesce(current_setting('app.x', true), '')") == ""
+        assert value(first, "show app.x") == "mine"
+    first.execute("discard all")
+    third, fourth = others(pooler, 2)
+    for client in (second, third, fourth):
+        assert value(client, "select coalesce(current_setting('app.x', true), '')") == ""
+    for client in (first, second, third, fourth):
+        client.close()
+
+
+PINS = {
+    "create temp table mine (a int)": "drop table mine",
+    "select pg_advisory_lock(1)": "select pg_advisory_unlock(1)",
+    "listen news": "unlisten news",
+    "prepare mine as select 1": "deallocate mine",
+    "declare held cursor with hold for select 1": "close held",
+    "set app.x = 'mine'": "discard all",
+}
+
+
+@pytest.mark.parametrize(("pin", "end"), PINS.items())
+def test_pinned_server_is_shared_again(make_pooler: MakePooler, pin: str, end: str):
+    pooler = make(make_pooler)
+    first, second = others(pooler, 2)
+    first.execute(pin.encode())
+    with pytest.raises(psycopg.OperationalError):
+        second.execute("select 1")
+    first.execute(end.encode())
+    third = pooler.connect()
+    assert value(third, "select 1") == 1
+    assert value(first, "select 2") == 2
+    for client in (first, second, third):
+        client.close()
+
+
+@pytest.mark.parametrize("text", [*PINS, "set work_mem = '9MB'"])
+def test_who_vanishes_leaves_nothing(make_pooler: MakePooler, text: str):
+    pooler = make(make_pooler)
+    first = pooler.connect()
+    first.pgconn.send_query(text.encode())  # its answer is not waited for
+    first.close()
+    second = pooler.connect()
+    assert value(second, "show work_mem") == "4MB"
+    assert value(second, "select coalesce(current_setting('app.x', true), '')") == ""
+    assert value(second, LEFT) == 0
+    second.close()
+
+
+LEFT = """
+    select (select count(*) from pg_listening_channels())
+        + (select count(*) from pg_prepared_statements where from_sql)
+        + (select count(*) from pg_cursors where is_holdable)
+        + (select count(*) from pg_class where relnamespace = pg_my_temp_schema())
+        + (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())
+"""
+
+
+def test_notification_reaches_a_pinned_listener(make_pooler: MakePooler):
+    pooler = make(make_pooler, size=2)
+    listener, teller = others(pooler, 2)
+    listener.execute("listen news")
+    teller.execute("notify news, 'hello'")
+    heard = next(listener.notifies(timeout=5, stop_after=1))
+    assert (heard.channel, heard.payload) == ("news", "hello")
+    listener.close()
+    teller.close()
+
+
+def test_reset_mode_leaves_the_server_as_it_was(make_pooler: MakePooler):
+    pooler = make(make_pooler, session_state="reset")
+    first, second = others(pooler, 2)
+    for text in (*PINS, "set work_mem = '9MB'"):
+        first.execute(text.encode())
+        assert value(second, "show work_mem") == "4MB"
+        assert value(second, LEFT) == 0
+    first.close()
+    second.close()
+
+
+def test_session_mode_is_a_direct_connection(make_pooler: MakePooler):
+    pooler = make(make_pooler, pool_mode="session")
+    first = pooler.connect()
+    first.execute("set work_mem = '9MB'")
+    first.execute("create temp table mine (a int)")
+    assert value(first, "show work_mem") == "9MB"
+    first.close()
+    wait_for(lambda: pooler.admin("show servers")[0]["state"] == "idle", "the server is idle")
+    second = pooler.connect()
+    assert value(second, "show work_mem") == "4MB"
+    assert value(second, LEFT) == 0
+    second.close()
