@@ -198,7 +198,7 @@ static void step_complete(struct gp_engine *e, struct gp_server *s, const uint8_
     if (tag.kind == GP_TAG_DEALLOCATE_ALL || tag.kind == GP_TAG_DISCARD_ALL)
         gp_prepare_all_gone(e, s);
     if (s->session != GP_SESSION_OFF && s->state == GP_SERVER_LINKED)
-        gp_continuity_tag(s, &tag);
+        gp_continuity_tag(e, s, &tag);
 }
 
 /* What may come at any time is the client's, but for notices about our own statements. */

@@ -4,6 +4,15 @@
 
 #include "session.h"
 
+void gp_continuity_pin(struct gp_engine *e, struct gp_client *c, uint8_t pins)
+{
+    if (pins && !c->pins)
+        gp_count(&gp_counters_of(e, c->pool)->pins, 1);
+    if (pins != c->pins)
+        atomic_store_explicit(&gp_client_at(e->seg, c->id)->pins, pins, memory_order_relaxed);
+    c->pins = pins;
+}
+
 void gp_continuity_text(struct gp_server *s, uint8_t hints)
 {
     s->hints |= hints;
@@ -11,7 +20,7 @@ void gp_continuity_text(struct gp_server *s, uint8_t hints)
         s->look = 1;
 }
 
-void gp_continuity_tag(struct gp_server *s, const struct gp_tag *tag)
+void gp_continuity_tag(struct gp_engine *e, struct gp_server *s, const struct gp_tag *tag)
 {
     switch (tag->kind) {
     case GP_TAG_SET:
@@ -24,7 +33,7 @@ void gp_continuity_tag(struct gp_server *s, const struct gp_tag *tag)
         return;
     case GP_TAG_DISCARD_ALL:
         if (s->client)
-            s->client->pins &= (uint8_t)~GP_PIN_SETTING;
+            gp_continuity_pin(e, s->client, s->client->pins & (uint8_t)~GP_PIN_SETTING);
         s->look = 1;
         return;
     case GP_TAG_RESET:
@@ -54,6 +63,7 @@ bool gp_continuity_look(struct gp_engine *e, struct gp_server *s)
     if (!gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_SWALLOW))
         return false;
     gp_server_enter(e, s, GP_SERVER_LOOK);
+    gp_count(&gp_counters_of(e, s->pool)->looks, 1);
     s->status = 0;
     s->failed = 0;
     gp_conn_send(e->transport, &s->conn, base->query + base->length, base->look_length);
@@ -132,7 +142,7 @@ bool gp_continuity_seen(struct gp_engine *e, struct gp_server *s)
     uint8_t names = c->pins & GP_PIN_SETTING;
     if (s->hints & GP_HINT_NAME)
         names = GP_PIN_SETTING;
-    c->pins = (state ? answer.pins : GP_PIN_UNKNOWN) | names;
+    gp_continuity_pin(e, c, (state ? answer.pins : GP_PIN_UNKNOWN) | names);
     s->dirty = c->pins != 0;
     gp_buffer_free(&s->answer);
     s->look = 0;

@@ -35,10 +35,12 @@ enum gp_pin {
     GP_PIN_SETTING = 64  /* a setting like app.user was made, which no view of PostgreSQL lists */
 };
 
+/* Why the client keeps its server, for it and for all who look at its row. */
+void gp_continuity_pin(struct gp_engine *e, struct gp_client *c, uint8_t pins);
 /* A text has been sent for the client. */
 void gp_continuity_text(struct gp_server *s, uint8_t hints);
 /* A command is complete (its tag, whole). */
-void gp_continuity_tag(struct gp_server *s, const struct gp_tag *tag);
+void gp_continuity_tag(struct gp_engine *e, struct gp_server *s, const struct gp_tag *tag);
 /* The transaction is over and s->look is set: ask. False: that is not done for this client. */
 bool gp_continuity_look(struct gp_engine *e, struct gp_server *s);
 /* A DataRow in state LOOK. */

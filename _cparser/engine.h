@@ -154,6 +154,7 @@ struct gp_pool_row {
     uint64_t xact_count, query_count, bytes_received, bytes_sent, xact_ns, query_ns, wait_ns,
         wait_count;
     uint64_t errors, taken_own, taken_other, handed_away, bounced, timeouts, logins, login_failures;
+    uint64_t looks, pins;
 };
 
 struct gp_slot_row {
@@ -176,6 +177,8 @@ struct gp_client_info {
     uint32_t pool; /* pool + 1, 0 = none */
     uint32_t slot; /* linked slot + 1, 0 = none */
     uint64_t wait_since_ns, request_ns, connected_ns, xacts, queries;
+    uint32_t pins; /* bits: 1 prepare, 2 cursor, 4 temp table, 8 lock, 16 listen, 32 unknown, 64
+                      setting */
     char user[64];
     char database[64];
     char address[56];

@@ -198,6 +198,7 @@ struct gp_client_row {
     uint64_t connected_ns;
     _Atomic uint64_t xacts;
     _Atomic uint64_t queries;
+    _Atomic uint32_t pins; /* enum gp_pin of continuity.h: why it keeps its server */
     uint32_t key_length;
     uint8_t key[GP_CLIENT_KEY_BYTES];
     char user[GP_NAME_BYTES];

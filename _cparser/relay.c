@@ -343,7 +343,7 @@ static void turn_linked(struct gp_engine *e, struct gp_server *s)
 
     if (s->status == GP_TXN_IDLE && mode != GP_MODE_SESSION && c->msg_left == 0 &&
         !stays(e, s, c)) {
-        c->pins = 0;
+        gp_continuity_pin(e, c, 0);
         unlink(e, s, GP_CLIENT_IDLE);
         clean(e, s);
         if (c->leaving && !c->in)

@@ -56,6 +56,8 @@ static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
     row->timeouts += load64(&c->timeouts);
     row->logins += load64(&c->logins);
     row->login_failures += load64(&c->login_failures);
+    row->looks += load64(&c->looks);
+    row->pins += load64(&c->pins);
 }
 
 static void lanes_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
@@ -229,6 +231,7 @@ enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client, struct gp
     row->connected_ns = from->connected_ns;
     row->xacts = load64(&from->xacts);
     row->queries = load64(&from->queries);
+    row->pins = load32(&from->pins);
     name_copy(row->user, from->user, sizeof(row->user));
     name_copy(row->database, from->database, sizeof(row->database));
     name_copy(row->address, from->address, sizeof(row->address));

@@ -24,6 +24,8 @@ struct gp_counters {
     _Atomic uint64_t timeouts;       /* query_wait_timeout */
     _Atomic uint64_t logins;         /* server logins done */
     _Atomic uint64_t login_failures;
+    _Atomic uint64_t looks; /* questions what a session has become */
+    _Atomic uint64_t pins;  /* clients that came to keep their servers */
 };
 
 /* Add to a counter that only this process writes. */

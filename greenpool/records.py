@@ -9,7 +9,7 @@ Times are CLOCK_MONOTONIC nanoseconds unless the name has another unit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 GP_ABI_VERSION = 2
 """The version of `_cparser/engine.h` that this program was written for."""
@@ -185,6 +185,8 @@ class PoolRow:
     timeouts: int
     logins: int
     login_failures: int
+    looks: int
+    pins: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,18 @@ class SlotRow:
         return f"SlotRow(index={self.index}, state={self.state.name}, pid={self.backend_pid})"
 
 
+class Pin(IntFlag):
+    """Why a client keeps its server: `enum gp_pin` of `_cparser/continuity.h`."""
+
+    PREPARE = 1
+    CURSOR = 2
+    TEMP_TABLE = 4
+    LOCK = 8
+    LISTEN = 16
+    UNKNOWN = 32
+    SETTING = 64
+
+
 @dataclass(frozen=True, slots=True)
 class ClientRow:
     """A client as it was a moment ago. `pool` and `slot` are index + 1, 0 for none."""
@@ -224,6 +238,7 @@ class ClientRow:
     connected_ns: int
     xacts: int
     queries: int
+    pins: int
     user: str
     database: str
     address: str

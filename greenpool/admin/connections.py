@@ -13,7 +13,7 @@ from greenpool.admin.result import Row
 from greenpool.admin.view import View
 from greenpool.admin.welcome import ADMIN_DATABASES
 from greenpool.protocol.backend import INT4, INT8, Column
-from greenpool.records import ClientRow, ClientState, PoolRow, SlotRow, SlotState
+from greenpool.records import ClientRow, ClientState, Pin, PoolRow, SlotRow, SlotState
 
 SLOTS_PER_POOL = 1024
 """Factor between pools in the ids of servers: the largest pool_size there is."""
@@ -52,6 +52,7 @@ SERVERS_COLUMNS = (
 CLIENTS_COLUMNS = (
     *_CONNECTION_COLUMNS,
     Column("queries", INT8),
+    Column("pinned"),
 )
 
 # PgBouncer's words where it has the state; closing is ours.
@@ -168,6 +169,7 @@ def _client(view: View, client: ClientRow) -> Row:
         client.worker,
         client.xacts,
         client.queries,
+        _pinned(client.pins),
     )
 
 
@@ -177,6 +179,11 @@ def _client_state(client: ClientRow) -> str:
     if in_console and client.state is ClientState.LOGIN:
         return "active"
     return _CLIENT_STATES[client.state]
+
+
+def _pinned(pins: int) -> str:
+    """Word why a client keeps its server: `temp table, lock`; empty when it does not."""
+    return ", ".join(str(pin.name).lower().replace("_", " ") for pin in Pin if pins & pin)
 
 
 def _client_name(client: int) -> str:

@@ -41,6 +41,8 @@ class Totals:
     taken_own: int = 0
     taken_other: int = 0
     handed_away: int = 0
+    looks: int = 0
+    pins: int = 0
 
     @classmethod
     def of(cls, row: PoolRow) -> Totals:
@@ -99,6 +101,8 @@ _MORE_COUNTS = (
     ("total_taken_own_count", "taken_own"),
     ("total_taken_other_count", "taken_other"),
     ("total_handed_away_count", "handed_away"),
+    ("total_session_look_count", "looks"),
+    ("total_pin_count", "pins"),
 )
 
 STATS_COLUMNS = (

@@ -128,14 +128,20 @@ PINS = {
 }
 
 
+WORDS = ("temp table", "lock", "listen", "prepare", "cursor", "setting")
+PINNED = dict(zip(PINS, WORDS, strict=True))
+
+
 @pytest.mark.parametrize(("pin", "end"), PINS.items())
 def test_pinned_server_is_shared_again(make_pooler: MakePooler, pin: str, end: str):
     pooler = make(make_pooler)
     first, second = others(pooler, 2)
     first.execute(pin.encode())
+    assert PINNED[pin] in [row["pinned"] for row in pooler.admin("show clients")]
     with pytest.raises(psycopg.OperationalError):
         second.execute("select 1")
     first.execute(end.encode())
+    assert {row["pinned"] for row in pooler.admin("show clients")} == {""}
     third = pooler.connect()
     assert value(third, "select 1") == 1
     assert value(first, "select 2") == 2

@@ -28,7 +28,7 @@ COLUMNS = {
         "pool_mode load_balance_hosts | cl_idle sv_closing pool_size min_pool_size"
     ),
     "servers": f"{CONNECTION} | worker xacts age_s idle_ms",
-    "clients": f"{CONNECTION} | worker xacts queries",
+    "clients": f"{CONNECTION} | worker xacts queries pinned",
     "stats": (
         "database total_server_assignment_count total_xact_count total_query_count "
         "total_received total_sent total_xact_time total_query_time total_wait_time "
@@ -37,7 +37,8 @@ COLUMNS = {
         "avg_xact_time avg_query_time avg_wait_time avg_client_parse_count "
         "avg_server_parse_count avg_bind_count | total_wait_count total_error_count "
         "total_wait_timeout_count total_server_login_count total_server_login_failure_count "
-        "total_taken_own_count total_taken_other_count total_handed_away_count"
+        "total_taken_own_count total_taken_other_count total_handed_away_count "
+        "total_session_look_count total_pin_count"
     ),
     "lists": "list items |",
     "config": "key value default changeable |",
@@ -115,6 +116,7 @@ def test_clients(bench: Bench) -> None:
     )  # fmt: skip
     assert (active["addr"], active["port"], active["id"]) == ("127.0.0.1", 40000, 3)
     assert (active["application_name"], active["queries"], active["wait"]) == ("shop", 6, 0)
+    assert active["pinned"] == "temp table, lock"
     assert active["connect_time"] == "2023-11-14 22:11:20 UTC"
     assert (waiting["state"], waiting["addr"], waiting["link"]) == ("waiting", "2001:db8::1", "")
     assert (waiting["wait"], waiting["wait_us"]) == (3, 250_000)
