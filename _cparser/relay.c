@@ -218,6 +218,7 @@ void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c
                                       memory_order_relaxed) > 0;
     s->client = c;
     c->server = s;
+    e->linked++;
     set_client_state(e, c, GP_CLIENT_ACTIVE);
     if (s->conn.mode != GP_CONN_READ && gp_conn_attach(e->transport, &s->conn) != GP_OK)
         s->conn.broken = 1;
@@ -255,6 +256,7 @@ static void unlink(struct gp_engine *e, struct gp_server *s, enum gp_client_stat
 
     s->client = NULL;
     c->server = NULL;
+    e->linked--;
     set_client_state(e, c, state);
 }
 
