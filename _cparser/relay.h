@@ -178,7 +178,7 @@ struct gp_engine {
     struct gp_conn wake, inbox, tick;
     struct gp_client **clients; /* by row */
     uint32_t clients_live;
-    uint32_t linked; /* servers with a client of this worker */
+    uint32_t linked;             /* servers with a client of this worker */
     struct gp_server ***servers; /* [pool][slot], rows made when needed */
     struct gp_queue **queues;    /* by pool, made when needed */
     struct gp_queue *waiting;    /* those with waiters */
