@@ -156,7 +156,7 @@ void gp_cancel_end(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_
         to = from;
         to.cancels--;
         if (from.state == GP_SLOT_PARKED && to.cancels == 0)
-            to = word_to(from, GP_SLOT_HANDOFF, from.worker);
+            to = word_handed(seg, from, from.worker);
     } while (!slot_move(s, from, to));
     if (to.state == GP_SLOT_HANDOFF) {
         handoff_announce(seg, pool, slot, to.worker);

@@ -265,7 +265,7 @@ static bool slot_hand(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint
 {
     struct gp_slot *s = gp_slot_at(seg, pool, slot);
     struct gp_word mine = word_to(slot_word(s), GP_SLOT_ACTIVE, worker);
-    struct gp_word handed = word_to(mine, GP_SLOT_HANDOFF, to);
+    struct gp_word handed = word_handed(seg, mine, to);
 
     if (!slot_move(s, mine, handed))
         return true;
@@ -387,6 +387,20 @@ bool slot_rehome(struct gp_segment *seg, uint32_t pool, uint32_t slot, struct gp
     }
 }
 
+/* Can this worker have a slot that is HANDOFF(worker)? Not one that was meant for its predecessor.
+ * And not one without the descriptor, which a releaser has handed by what the predecessor held:
+ * then the ticket it claimed for it was ours, and is published again, as the oldest. */
+static bool handoff_fits(struct gp_segment *seg, uint32_t pool, struct gp_slot *s,
+                         struct gp_word handed, uint32_t worker)
+{
+    if (handed.client != word_handed(seg, handed, worker).client)
+        return false;
+    if (slot_held_by(s, worker))
+        return true;
+    (void)gp_lane_publish(seg, pool, worker, 0); /* a full ring: others of ours will do */
+    return false;
+}
+
 /* The next slot of one lane that is HANDOFF(worker), now ACTIVE(worker). */
 static bool lane_next_handed(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint32_t *slot)
 {
@@ -395,13 +409,14 @@ static bool lane_next_handed(struct gp_segment *seg, uint32_t pool, uint32_t wor
 
     for (uint32_t i = 0; hint_next(handed, high, &i); i++) {
         struct gp_slot *s = gp_slot_at(seg, pool, i);
-        hint_clear(handed,
-                   i); /* before the word is read: what is handed after this sets it again */
-        struct gp_word from = slot_word(s);
+        struct gp_word from;
+
+        hint_clear(handed, i); /* first: what is handed after the look at the word sets it again */
+        from = slot_word(s);
         if (!word_is(from, GP_SLOT_HANDOFF, worker))
             continue;
-        if (!slot_held_by(s, worker)) {            /* it was meant for our predecessor */
-            (void)slot_rehome(seg, pool, i, from); /* false: its giver took it back */
+        if (!handoff_fits(seg, pool, s, from, worker)) {
+            (void)slot_rehome(seg, pool, i, from); /* false: its giver has just taken it back */
             continue;
         }
         if (slot_move(s, from, word_to(from, GP_SLOT_ACTIVE, worker))) {

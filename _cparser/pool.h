@@ -37,6 +37,8 @@
  *    63      60 59        52 51     48 47                 24 23                  0
  *   | state:4  | worker:8   | cancels:4 | client row + 1: 24 | generation: 24      |
  *
+ * (in HANDOFF the client field has gp_worker.births instead: which process of that place is meant)
+ *
  * States, and who moves a slot from one to the next (o = the worker named in the word):
  *
  *   FREE -> CONNECTING(o)               gp_pool_claim    a worker that needs one more
@@ -119,7 +121,7 @@ struct gp_word { /* a state word, unpacked: private memory only */
     enum gp_slot_state state;
     uint32_t worker;
     uint32_t cancels;
-    uint32_t client; /* row + 1, or GP_NO_CLIENT */
+    uint32_t client; /* row + 1, or GP_NO_CLIENT; in HANDOFF: the worker's births */
     uint32_t generation;
 };
 
@@ -218,7 +220,7 @@ struct gp_worker {
     int32_t inbox_read;      /* SOCK_SEQPACKET pair: descriptors of servers and accepted clients */
     int32_t inbox_write;
     _Alignas(64) _Atomic uint32_t busy_permille; /* share of a core used lately; by the worker */
-    _Atomic uint32_t clients;                    /* clients it serves, logins included; likewise */
+    _Atomic uint32_t clients;                    /* logins included; by it and whoever places */
     _Atomic uint64_t beat_ns;                    /* last time its loop was alive; likewise */
     _Atomic uint32_t row_hint; /* its next search for a free client row begins there; likewise */
     _Alignas(64) _Atomic uint64_t handed_pools[64]; /* bit p % 4096: look at lane handed of p */

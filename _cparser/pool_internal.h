@@ -132,6 +132,18 @@ static inline bool worker_alive(struct gp_segment *seg, uint32_t worker)
     return atomic_load_explicit(&gp_worker_at(seg, worker)->alive, memory_order_acquire) != 0;
 }
 
+/* HANDOFF(to), in its client field the birth that it is meant for: a releaser that slept through
+ * the death and the rebirth of `to` cannot take back what others have handed to the successor
+ * since. */
+static inline struct gp_word word_handed(struct gp_segment *seg, struct gp_word from, uint32_t to)
+{
+    struct gp_word handed = {.state = GP_SLOT_HANDOFF, .worker = to, .generation = from.generation};
+
+    handed.client = atomic_load_explicit(&gp_worker_at(seg, to)->births, memory_order_acquire) &
+                    GP_WORD_MASK(GP_WORD_CLIENT_BITS);
+    return handed;
+}
+
 _Atomic uint32_t *owner_at(struct gp_segment *seg, uint32_t row);
 /* Poke every member of a set of workers. */
 void workers_poke(struct gp_segment *seg, uint64_t set);

@@ -43,7 +43,11 @@ static bool slot_reclaim_once(struct gp_segment *seg, uint32_t pool, uint32_t sl
     switch (from.state) {
     case GP_SLOT_IDLE:
     case GP_SLOT_HANDOFF: /* clean: no client has it */
-        return slot_rehome(seg, pool, slot, from);
+        if (!slot_rehome(seg, pool, slot, from))
+            return false;
+        if (from.state == GP_SLOT_IDLE)
+            hint_clear(gp_lane_at(seg, pool, from.worker)->idle, slot);
+        return true;
     case GP_SLOT_CONNECTING: /* the descriptor was shared with nobody yet */
         return slot_vacate(s, from);
     default: /* ACTIVE, PARKED, CLOSING, REAP: nobody knows what PostgreSQL is doing for it */
@@ -82,10 +86,6 @@ static void pool_reclaim(struct gp_segment *seg, uint32_t pool, uint32_t dead)
     atomic_store_explicit(&lane->oldest_ns, 0, memory_order_relaxed);
     for (uint32_t slot = 0, high = pool_high(p); slot < high; slot++)
         slot_reclaim(seg, pool, slot, dead);
-    for (uint32_t i = 0; i < GP_SLOT_WORDS; i++) {
-        atomic_store_explicit(&lane->idle[i], 0, memory_order_relaxed);
-        atomic_store_explicit(&lane->handed[i], 0, memory_order_relaxed);
-    }
     /* It may have freed a slot and not said so (vacancy_announce). */
     atomic_fetch_add_explicit(&p->frees, 1, memory_order_release);
 }
@@ -99,8 +99,9 @@ static void pool_reclaim(struct gp_segment *seg, uint32_t pool, uint32_t dead)
  *  2. Client rows of the dead are wiped: no cancel finds their servers any more.
  *  3. Its places of logins are free.
  *  4. In each pool: its tickets are claimed by nobody; each slot forgets it as a holder; each slot
- * that names it goes where pool.h says; hints of hand-offs that others could have lost with it are
- * given again; its own hints go.
+ *     that names it goes where pool.h says; hints of hand-offs that others could have lost with it
+ *     are given again. Hints that point at its place stay: a releaser that has not yet noticed the
+ *     death may just have set one, and the successor is to find it.
  *  5. Survivors are woken, hard: the dead may have marked them as poked without the write. They
  * settle (a slot may have come to rest while they looked elsewhere), claim (places are free), reap,
  * and share descriptors with the successor. */
@@ -117,8 +118,6 @@ void gp_segment_reclaim(struct gp_segment *seg, uint32_t worker)
     places_reclaim(seg, worker);
     for (uint32_t pool = 0, high = gp_pools_high(seg); pool < high; pool++)
         pool_reclaim(seg, pool, worker);
-    for (uint32_t i = 0; i < 64; i++)
-        atomic_store_explicit(&w->handed_pools[i], 0, memory_order_relaxed);
     atomic_store_explicit(&w->clients, 0, memory_order_relaxed);
     atomic_store_explicit(&w->busy_permille, 0, memory_order_relaxed);
     atomic_fetch_and_explicit(&seg->starved, ~worker_bit(worker), memory_order_relaxed);

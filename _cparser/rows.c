@@ -195,7 +195,7 @@ enum gp_result gp_slot_row(struct gp_segment *seg, uint32_t pool, uint32_t slot,
     } while (after.generation != before.generation);
     row->state = before.state;
     row->worker = before.worker;
-    row->client = before.client;
+    row->client = before.state == GP_SLOT_HANDOFF ? GP_NO_CLIENT : before.client;
     row->generation = before.generation;
     row->cancels = before.cancels;
     return GP_OK;

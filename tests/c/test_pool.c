@@ -289,7 +289,7 @@ static void test_release_goes_to_the_oldest_within_slack(void)
     CHECK(gp_lane_publish(seg, pool, 1, 1200));
     CHECK(gp_lane_publish(seg, pool, 2, 1000));
     CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 2000, 499), GP_RELEASED_AWAY);
-    CHECK(slot_is(slot, GP_SLOT_HANDOFF, 2, 0));
+    CHECK(handed_to(slot, 2));
     CHECK(woken(2));
     CHECK(!woken(1));
     CHECK(!gp_pool_next_handoff(seg, 1, &p, &s));
@@ -299,7 +299,7 @@ static void test_release_goes_to_the_oldest_within_slack(void)
     CHECK(slot_is(slot, GP_SLOT_ACTIVE, 2, 0));
     CHECK(!gp_pool_next_handoff(seg, 2, &p, &s));
     CHECK_EQ(gp_pool_release(seg, pool, slot, 2, 2000, 0), GP_RELEASED_AWAY);
-    CHECK(slot_is(slot, GP_SLOT_HANDOFF, 1, 0));
+    CHECK(handed_to(slot, 1));
     CHECK(gp_pool_next_handoff(seg, 1, &p, &s));
     CHECK(gp_lane_publish(seg, pool, 1, 2000));
     CHECK_EQ(gp_pool_release(seg, pool, slot, 1, 2000, 500),
@@ -308,7 +308,7 @@ static void test_release_goes_to_the_oldest_within_slack(void)
     gp_slot_assign(seg, pool, slot, 1, ANN);
     CHECK(slot_is(slot, GP_SLOT_ACTIVE, 1, ANN));
     CHECK_EQ(gp_pool_release(seg, pool, slot, 1, 2000, 500), GP_RELEASED_AWAY);
-    CHECK(slot_is(slot, GP_SLOT_HANDOFF, 0, 0));
+    CHECK(handed_to(slot, 0));
     teardown();
 }
 
@@ -320,13 +320,13 @@ static void test_release_passes_over_those_who_cannot_have_it(void)
     CHECK(gp_lane_publish(seg, pool, 2, 10));
     CHECK(gp_lane_publish(seg, pool, 1, 20));
     CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0), GP_RELEASED_AWAY);
-    CHECK(slot_is(slot, GP_SLOT_HANDOFF, 1, 0));
+    CHECK(handed_to(slot, 1));
     CHECK_EQ(gp_lane_outstanding(seg, pool, 2), 1);
     slot = server_open(0, 2);
     CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0), GP_RELEASED_IDLE);
     CHECK(gp_slot_hold(seg, pool, slot, 0, 2)); /* the descriptor arrives: now it settles */
     gp_pool_settle(seg, pool, 2, 100);
-    CHECK(slot_is(slot, GP_SLOT_HANDOFF, 2, 0));
+    CHECK(handed_to(slot, 2));
     CHECK(woken(2));
     teardown();
 }

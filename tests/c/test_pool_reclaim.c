@@ -25,7 +25,7 @@ static void test_cancel_parks_the_server_until_delivered(void)
     CHECK(slot_is(slot, GP_SLOT_PARKED, 0, client));
     CHECK(!woken(0));
     gp_cancel_end(seg, pool, slot, generation);
-    CHECK(slot_is(slot, GP_SLOT_HANDOFF, 0, 0));
+    CHECK(handed_to(slot, 0));
     CHECK(woken(0));
     CHECK(gp_pool_next_handoff(seg, 0, &p, &s));
     CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0), GP_RELEASED_AWAY);
@@ -110,7 +110,7 @@ static void test_reclaim_gives_clean_slots_to_a_survivor(void)
     handed = server_open(2, 6);
     CHECK(gp_lane_publish(seg, pool, 1, 10));
     CHECK_EQ(gp_pool_release(seg, pool, handed, 2, 100, 0), GP_RELEASED_AWAY);
-    CHECK(slot_is(handed, GP_SLOT_HANDOFF, 1, 0));
+    CHECK(handed_to(handed, 1));
     CHECK(gp_lane_publish(seg, pool, 1, 20));
     woken(0);
     woken(2);
@@ -209,26 +209,70 @@ static void test_reclaim_repeats_hints_that_died_unsaid(void)
     teardown();
 }
 
+/* What a releaser leaves that was asleep from before the death of `worker` to after its rebirth. */
+static void handoff_late(uint32_t slot, uint32_t worker, uint32_t birth)
+{
+    struct gp_word w = {GP_SLOT_HANDOFF, worker, 0, birth, word_of(slot).generation};
+
+    atomic_store(&gp_slot_at(seg, pool, slot)->word, gp_word_pack(w));
+    atomic_store(&gp_lane_at(seg, pool, worker)->handed[0], 1ull << slot);
+    atomic_store(&gp_worker_at(seg, worker)->handed_pools[0], 1ull << pool);
+}
+
 static void test_a_handoff_meant_for_the_predecessor_moves_on(void)
 {
     uint32_t slot, p, s;
-    struct gp_word w;
     setup();
-    slot = server_idle(0, 4);
-    /* as if a releaser had been asleep from before the death to after the rebirth of worker 1 */
-    w = word_of(slot);
-    w.state = GP_SLOT_HANDOFF;
-    w.worker = 1;
-    atomic_store(&gp_slot_at(seg, pool, slot)->word, gp_word_pack(w));
-    atomic_store(&gp_lane_at(seg, pool, 1)->handed[0], 1);
-    atomic_store(&gp_worker_at(seg, 1)->handed_pools[0], 1);
+    slot = server_idle(0, 6);
+    gp_segment_reclaim(seg, 1);
+    gp_worker_born(seg, 1, 111);
+    handoff_late(slot, 1, 1);
+    CHECK(gp_slot_hold(seg, pool, slot, 0, 1)); /* it could serve, but nobody here waits for it */
     CHECK(gp_lane_publish(seg, pool, 2, 10));
+    woken(2);
     CHECK(!gp_pool_next_handoff(seg, 1, &p, &s));
     CHECK(slot_is(slot, GP_SLOT_IDLE, 0, 0));
     CHECK(woken(2));
     gp_pool_settle(seg, pool, 2, 100);
     CHECK(gp_pool_next_handoff(seg, 2, &p, &s));
     CHECK_EQ(s, slot);
+    check_sound();
+    teardown();
+}
+
+static void test_a_handoff_without_the_descriptor_moves_on(void)
+{
+    uint32_t slot, p, s;
+    setup();
+    slot = server_idle(0, 4);
+    handoff_late(slot, 1, 1);
+    woken(1);
+    CHECK(!gp_pool_next_handoff(seg, 1, &p, &s));
+    CHECK(slot_is(slot, GP_SLOT_IDLE, 0, 0));
+    CHECK_EQ(gp_lane_outstanding(seg, pool, 1), 1); /* the ticket that it had claimed */
+    CHECK(woken(1));
+    check_sound();
+    teardown();
+}
+
+/* Reclaim once wiped the hints of the dead worker's lane, and with them one that a releaser had set
+ * after the slot was looked at: the slot stayed HANDOFF for ever (found by model/pool.pml). */
+static void test_reclaim_leaves_hints_for_the_successor(void)
+{
+    uint32_t slot, p, s;
+    struct gp_word w;
+    setup();
+    slot = server_open(0, 6);
+    w = word_of(slot);
+    handoff_late(slot, 1, 1);
+    atomic_store(&gp_slot_at(seg, pool, slot)->word, gp_word_pack(w)); /* the word comes last */
+    gp_segment_reclaim(seg, 1);
+    gp_worker_born(seg, 1, 111);
+    w.state = GP_SLOT_HANDOFF;
+    w.worker = w.client = 1;
+    atomic_store(&gp_slot_at(seg, pool, slot)->word, gp_word_pack(w));
+    CHECK(!gp_pool_next_handoff(seg, 1, &p, &s));
+    CHECK(slot_is(slot, GP_SLOT_IDLE, 0, 0));
     check_sound();
     teardown();
 }
@@ -265,6 +309,8 @@ int main(void)
     RUN(test_reclaim_leaves_unknown_slots_to_be_reaped);
     RUN(test_reclaim_repeats_hints_that_died_unsaid);
     RUN(test_a_handoff_meant_for_the_predecessor_moves_on);
+    RUN(test_a_handoff_without_the_descriptor_moves_on);
+    RUN(test_reclaim_leaves_hints_for_the_successor);
     RUN(test_audit_finds_what_is_wrong);
     return check_done();
 }
