@@ -4,7 +4,7 @@
  *                    bound is reached or Python is needed.
  *
  * Hot (much was relayed in the last ticks): instead of returning with nothing, the step sleeps in
- * the transport, which also listens to libev; a timer ticks every 5 ms, so that libev's timers are
+ * the transport, which also listens to libev; a timer ticks every 10 ms, so that libev's timers are
  * never late by more. */
 #include <sched.h>
 #include <stdlib.h>
