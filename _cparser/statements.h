@@ -109,7 +109,7 @@ size_t gp_holding_bytes(uint32_t bound);
 void gp_holding_reset(struct gp_holding *holding);
 bool gp_holding_has(struct gp_holding *holding, struct gp_sid id);
 /* Add one that has just been prepared (no effect if it is there, or without a place: then it is
- * prepared again at the next use, which PostgreSQL refuses and backend.c heals). */
+ * prepared again at the next use, and PostgreSQL's 42P05 reaches the client: nothing heals it yet). */
 void gp_holding_add(struct gp_holding *holding, struct gp_sid id);
 void gp_holding_remove(struct gp_holding *holding, struct gp_sid id);
 /* When it holds bound or more: take out one that was not used lately, so that it can be closed on
