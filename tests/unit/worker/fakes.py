@@ -196,6 +196,7 @@ def client_row(client: int, **fields: Any) -> ClientRow:
         "connected_ns": 0,
         "xacts": 2,
         "queries": 3,
+        "pins": 0,
         "user": "ada",
         "database": "shop",
         "address": "10.0.0.1:5",
