@@ -269,63 +269,6 @@ static bool quiet(struct gp_server *s)
            gp_replies_empty(&s->replies);
 }
 
-/* Run one of greenpool's own statements on a server without a client. */
-static void run(struct gp_engine *e, struct gp_server *s, const char *sql)
-{
-    uint8_t query[64];
-    size_t len = gp_build_query(query, sizeof(query), sql);
-
-    if (s->state != GP_SERVER_CLEAN)
-        gp_server_enter(e, s, GP_SERVER_CLEAN);
-    s->status = 0;
-    s->failed = 0;
-    if (len == 0 || !gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_SWALLOW)) {
-        gp_server_lost(e, s, GP_REASON_MEMORY);
-        return;
-    }
-    gp_conn_send(e->transport, &s->conn, query, len);
-    if (s->conn.broken)
-        gp_todo(e, &s->conn);
-}
-
-/* A quiet server without a client: make it as it was, then give it back. */
-static void clean(struct gp_engine *e, struct gp_server *s)
-{
-    struct gp_slot *slot = gp_slot_at(e->seg, s->pool, s->slot);
-
-    if (s->canceling)
-        return; /* gp_server_canceled comes back here */
-    if (s->failed && s->state == GP_SERVER_CLEAN) {
-        gp_server_lost(e, s, GP_REASON_UNCLEAN);
-    } else if (s->status != GP_TXN_IDLE || s->doubtful) {
-        run(e, s, "ROLLBACK");
-    } else if (s->dirty) {
-        s->dirty = 0;
-        atomic_store_explicit(&slot->state_hash, GP_STATE_FRESH, memory_order_relaxed);
-        run(e, s, "DISCARD ALL");
-    } else {
-        gp_server_release(e, s);
-    }
-}
-
-/* Let an empty query tell where the answers to the Syncs of a failed COPY end. */
-static void fence(struct gp_engine *e, struct gp_server *s)
-{
-    uint8_t query[GP_HEADER_SIZE + 1];
-    size_t len = gp_build_query(query, sizeof(query), "");
-
-    if (s->client->msg_left)
-        return; /* the end of that message comes back here */
-    if (!gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_SWALLOW)) {
-        gp_server_lost(e, s, GP_REASON_MEMORY);
-        return;
-    }
-    s->status = 0;
-    gp_conn_send(e->transport, &s->conn, query, len);
-    if (s->conn.broken)
-        gp_todo(e, &s->conn);
-}
-
 /* The transaction is over: whether the server stays with its client, for it is asked what the
  * session has become, or for what that has found. Otherwise it is cleaned, or dirty. */
 static bool stays(struct gp_engine *e, struct gp_server *s, struct gp_client *c)
@@ -347,7 +290,7 @@ static void turn_linked(struct gp_engine *e, struct gp_server *s)
         !stays(e, s, c)) {
         gp_continuity_pin(e, c, 0);
         unlink(e, s, GP_CLIENT_IDLE);
-        clean(e, s);
+        gp_server_clean(e, s);
         if (c->leaving && !c->in)
             gp_client_depart(e, c);
         else if (e->draining)
@@ -396,7 +339,7 @@ void gp_link_turn(struct gp_engine *e, struct gp_server *s)
         return;
     }
     if (s->state == GP_SERVER_LINKED && s->doubtful)
-        fence(e, s);
+        gp_server_fence(e, s);
     else if (s->state == GP_SERVER_LINKED)
         turn_linked(e, s);
     else if (s->state == GP_SERVER_APPLY && s->status != 0)
@@ -404,7 +347,7 @@ void gp_link_turn(struct gp_engine *e, struct gp_server *s)
     else if (s->state == GP_SERVER_LOOK && s->status != 0)
         seen(e, s);
     else if (s->status != 0 && (s->state == GP_SERVER_ORPHAN || s->state == GP_SERVER_CLEAN))
-        clean(e, s);
+        gp_server_clean(e, s);
 }
 
 void gp_server_release(struct gp_engine *e, struct gp_server *s)
@@ -471,52 +414,6 @@ void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason rea
         gp_client_fail(e, c, reason, "08006", "server closed the connection unexpectedly");
 }
 
-/* A COPY FROM, begun or to begin, fails; elsewhere PostgreSQL ignores this. */
-static const uint8_t copy_fail[] = {GP_COPY_FAIL, 0,   0,   0,   16,  'c', 'l', 'i', 'e',
-                                    'n',          't', ' ', 'g', 'o', 'n', 'e', '\0'};
-_Static_assert(sizeof(copy_fail) == 17, "type and a length of 16");
-
-/* Without its Sync, what the client executed is not committed on a direct connection either. An
- * error that is still to come skips the ROLLBACK, and so does one that was reported. */
-void gp_link_wind_up(struct gp_engine *e, struct gp_server *s)
-{
-    uint8_t message[32];
-
-    if (s->status != 0)
-        return;
-    s->client_copies = 0;
-    gp_conn_send(e->transport, &s->conn, copy_fail, sizeof(copy_fail));
-    if (!s->skipping && !gp_replies_empty(&s->replies) && !gp_replies_open(&s->replies))
-        return;
-    if (!s->skipping && gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_SWALLOW))
-        gp_conn_send(e->transport, &s->conn, message,
-                     gp_build_query(message, sizeof(message), "ROLLBACK"));
-    if (gp_replies_push(&s->replies, GP_REPLY_SYNC, GP_REPLY_SWALLOW))
-        gp_conn_send(e->transport, &s->conn, message, gp_build_simple(message, GP_SYNC));
-    s->skipping = 0;
-    if (s->conn.broken)
-        gp_todo(e, &s->conn);
-}
-
-/* Its client is gone: answers go to nobody, and what it left open is ended. */
-static void orphan(struct gp_engine *e, struct gp_server *s, bool midway)
-{
-    gp_slot_assign(e->seg, s->pool, s->slot, e->worker, GP_NO_CLIENT);
-    if (midway) {
-        gp_server_lost(e, s, GP_REASON_UNCLEAN);
-        return;
-    }
-    bool running = !gp_replies_empty(&s->replies) && s->state == GP_SERVER_LINKED;
-    s->dirty |= running && s->session != GP_SESSION_OFF; /* whatever it is, nobody will look */
-    if (s->state == GP_SERVER_LINKED)
-        gp_link_wind_up(e, s);
-    gp_server_enter(e, s, GP_SERVER_ORPHAN);
-    gp_conn_resume(e->transport, &s->conn); /* it may have been paused for its client's sake */
-    if (running)
-        gp_server_cancel(e, s);
-    gp_link_turn(e, s);
-}
-
 static void say_goodbye(struct gp_engine *e, struct gp_client *c)
 {
     gp_conn_detach(e->transport, &c->conn);
@@ -542,7 +439,7 @@ void gp_client_finish(struct gp_engine *e, struct gp_client *c, enum gp_reason r
     else
         set_client_state(e, c, GP_CLIENT_CLOSING);
     if (s)
-        orphan(e, s, midway);
+        gp_server_orphan(e, s, midway);
     gp_todo(e, &c->conn); /* says goodbye once all is sent */
 }
 

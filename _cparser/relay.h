@@ -2,8 +2,8 @@
  *
  * Law: relay.c alone changes the state of a client, of a server, and the link between them
  * (set_client_state, gp_server_enter). frontend.c reads what clients say, backend.c what servers
- * say, queue.c keeps those who wait, servers.c opens, shares and retires servers, engine.c is the
- * loop and the public face.
+ * say, queue.c keeps those who wait, clean.c brings servers to rest,
+ * servers.c opens, shares and retires them, engine.c is the loop and the public face.
  *
  * A client (enum gp_client_state, engine.h):
  *
@@ -197,8 +197,6 @@ struct gp_engine {
 bool gp_link_acquire(struct gp_engine *e, struct gp_client *c);
 /* Link a server that is ACTIVE(this worker) with a client. */
 void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c);
-/* Its client says no more: end what it left open, so that the server comes to rest. */
-void gp_link_wind_up(struct gp_engine *e, struct gp_server *s);
 /* Look what is next for a server: release, clean, retire, or nothing yet. Called whenever it may
  * have come to rest. */
 void gp_link_turn(struct gp_engine *e, struct gp_server *s);
@@ -206,7 +204,7 @@ void gp_link_turn(struct gp_engine *e, struct gp_server *s);
 void gp_server_release(struct gp_engine *e, struct gp_server *s);
 /* The connection is of no more use: tell its client (if PostgreSQL has not) and retire it. */
 void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason reason);
-/* Only relay.c and servers.c: the one mutator. */
+/* Only relay.c, clean.c and servers.c: the one mutator. */
 void gp_server_enter(struct gp_engine *e, struct gp_server *s, enum gp_server_state state);
 
 /* End a client: its server is cleaned up, its last words are delivered, Python says goodbye. */
@@ -225,6 +223,16 @@ void gp_todo(struct gp_engine *e, struct gp_conn *conn);
 void gp_turn(struct gp_engine *e, struct gp_conn *conn);
 void gp_event_push(struct gp_engine *e, enum gp_event_kind kind, uint32_t client, uint32_t pool,
                    uint32_t slot, uint64_t detail);
+
+/* ---- clean.c ---- */
+/* Its client says no more: end what it left open, so that the server comes to rest. */
+void gp_link_wind_up(struct gp_engine *e, struct gp_server *s);
+/* Its client is gone. midway: in the middle of a message, so that nothing can be mended. */
+void gp_server_orphan(struct gp_engine *e, struct gp_server *s, bool midway);
+/* A quiet server without a client: make it as it was, then give it back. */
+void gp_server_clean(struct gp_engine *e, struct gp_server *s);
+/* A COPY failed with Syncs inside: find out where the answers to those end. */
+void gp_server_fence(struct gp_engine *e, struct gp_server *s);
 
 /* ---- states.c ---- */
 /* The state with this hash, one reference more; look: the question of continuity.h, or empty. NULL:
