@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "continuity.h"
+#include "deferred.h"
 #include "prepare.h"
 
 enum verdict {
@@ -128,6 +129,8 @@ static enum verdict step_ready(struct gp_engine *e, struct gp_server *s, const u
     s->in_copy = s->client_copies = s->begun = 0;
     if (action == GP_REPLY_SWALLOW)
         s->doubtful = 0; /* our own statement was sent last: no Sync is left before it */
+    if (s->opening)
+        gp_deferred_opened(s, body[0] == GP_TXN_FAILED);
     if (gp_replies_empty(&s->replies)) /* but for marks of a COPY that failed */
         s->status = body[0];
     if (verdict == FORWARD) {
@@ -165,9 +168,13 @@ static enum verdict step_error(struct gp_engine *e, struct gp_server *s, const u
     case GP_REPLY_SYNC:
         break;
     default:
+        action = GP_REPLY_FORWARD; /* a statement we prepared for the client failed: its error */
+        if (s->opening) {
+            gp_deferred_refused(e, s);
+            break;
+        }
         s->skipping = !gp_replies_skip_to_sync(&s->replies, &dropped);
         gp_intents_drop(e, s, dropped);
-        action = GP_REPLY_FORWARD; /* a statement we prepared for the client failed: its error */
     }
     return to_client(s, action);
 }
@@ -197,6 +204,8 @@ static void step_complete(struct gp_engine *e, struct gp_server *s, const uint8_
         return;
     if (tag.kind == GP_TAG_DEALLOCATE_ALL || tag.kind == GP_TAG_DISCARD_ALL)
         gp_prepare_all_gone(e, s);
+    else if (tag.kind == GP_TAG_DEALLOCATE)
+        gp_prepare_deallocated(s);
     if (s->session != GP_SESSION_OFF && s->state == GP_SERVER_LINKED)
         gp_continuity_tag(e, s, &tag);
 }
@@ -242,6 +251,8 @@ static enum verdict step(struct gp_engine *e, struct gp_server *s, const uint8_t
         gp_continuity_row(s, message + GP_HEADER_SIZE, frame->length - 4);
     if (rule.pops & 1u << head) {
         answered(e, s);
+        if (s->opening && head == GP_REPLY_EXECUTE)
+            gp_deferred_opened(s, true);
         if (head == GP_REPLY_EXECUTE && s->client)
             count_query(e, s);
     }
@@ -278,6 +289,11 @@ static enum gp_result begin(struct gp_engine *e, struct gp_server *s, const uint
     if (frame.type == GP_ERROR_RESPONSE && s->renames && frame.total <= len)
         (void)gp_prepare_reword(s, data, frame.total, &reworded);
     enum verdict verdict = step(e, s, data, &frame);
+    if (verdict == FORWARD && frame.type == GP_READY_FOR_QUERY && s->client->begun) {
+        uint8_t ready[GP_READY_TOTAL]; /* its transaction could not be begun: it has failed */
+        gp_gather_copy(out, ready, gp_build_ready(ready, gp_deferred_status(s->client)));
+        verdict = DROP;
+    }
     if (reworded && verdict == FORWARD) {
         gp_gather_copy(out, gp_buffer_at(reworded), gp_buffer_len(reworded));
         gp_gather_flush(out);

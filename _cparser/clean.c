@@ -1,6 +1,6 @@
 /* What is done to a server so that it comes to rest: what its client left open is ended, what it
  * left behind is undone. The states are relay.h's. */
-#include "relay.h"
+#include "deferred.h"
 
 /* Run one of greenpool's own statements on a server without a client. */
 static void run(struct gp_engine *e, struct gp_server *s, const char *sql)
@@ -74,7 +74,8 @@ void gp_link_wind_up(struct gp_engine *e, struct gp_server *s)
         return;
     s->client_copies = 0;
     gp_conn_send(e->transport, &s->conn, copy_fail, sizeof(copy_fail));
-    if (!s->skipping && !gp_replies_empty(&s->replies) && !gp_replies_open(&s->replies))
+    bool open = gp_replies_open(&s->replies) || gp_deferred_shut(s);
+    if (!s->skipping && !gp_replies_empty(&s->replies) && !open)
         return;
     if (!s->skipping && gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_SWALLOW))
         gp_conn_send(e->transport, &s->conn, message,

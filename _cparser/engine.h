@@ -21,7 +21,7 @@
 #define GP_NODISCARD __attribute__((warn_unused_result))
 
 /* cdef:begin */
-#define GP_ABI_VERSION 2
+#define GP_ABI_VERSION 3
 #define GP_NOTE_UNREAD 0xffffffffffffffff /* no version of a note */
 
 struct gp_segment;
@@ -138,6 +138,7 @@ struct gp_pool_settings {
     uint32_t idle_transaction_timeout_ms;
     uint32_t client_idle_timeout_ms;
     uint32_t session_state;  /* enum gp_session_state */
+    uint32_t deferred_begin; /* 1: a server is taken with the statement after BEGIN */
     uint32_t statements_max; /* prepared on a server, at most 8192; 0: statements pass untouched */
 };
 

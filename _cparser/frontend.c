@@ -5,6 +5,7 @@
  *
  * Source: PostgreSQL, "Message Flow"; tcop/postgres.c for what is ignored and when. */
 #include "continuity.h"
+#include "deferred.h"
 #include "prepare.h"
 #include "session.h"
 
@@ -32,14 +33,17 @@ static void say_ready(struct gp_engine *e, struct gp_client *c)
 {
     uint8_t ready[GP_READY_TOTAL];
 
-    gp_build_ready(ready, GP_TXN_IDLE);
+    gp_build_ready(ready, gp_deferred_status(c));
     gp_conn_send(e->transport, &c->conn, ready, sizeof(ready));
 }
 
-/* A message of a client that has no server and needs none for it. */
-static enum verdict step_unlinked(struct gp_engine *e, struct gp_client *c, uint8_t type)
+/* A message of a client that has no server: whether it needs one. */
+static enum verdict step_unlinked(struct gp_engine *e, struct gp_client *c,
+                                  const struct gp_frame *frame, const uint8_t *message, size_t have)
 {
-    switch (type) {
+    enum gp_deferred deferred = GP_DEFERRED_OTHER;
+
+    switch (frame->type) {
     case GP_COPY_DATA:
     case GP_COPY_DONE:
     case GP_COPY_FAIL: /* left over from a COPY that failed: PostgreSQL ignores them too */
@@ -52,6 +56,10 @@ static enum verdict step_unlinked(struct gp_engine *e, struct gp_client *c, uint
     default:
         if (c->skipping)
             return DROP;
+        if (frame->type == GP_QUERY)
+            deferred = gp_deferred_query(e, c, frame, message, have);
+        if (deferred != GP_DEFERRED_OTHER)
+            return deferred == GP_DEFERRED_DONE ? DROP : WAIT;
         return gp_link_acquire(e, c) ? FORWARD : WAIT;
     }
 }
@@ -147,9 +155,14 @@ static enum verdict step(struct gp_engine *e, struct gp_client *c, const struct 
     if (gp_client_blocked(c))
         return WAIT; /* before it takes a server that it could not use */
     if (!c->server) {
-        enum verdict verdict = step_unlinked(e, c, frame->type);
+        enum verdict verdict = step_unlinked(e, c, frame, message, have);
         if (verdict != FORWARD)
             return verdict;
+    }
+    if (c->begun && !c->server->opening && c->server->status == GP_TXN_IDLE) {
+        gp_deferred_send(e, c, out);
+        if (gp_deferred_shut(c->server))
+            return WAIT;
     }
     switch (exchange(e, c, frame, message, have, out, taken)) {
     case GP_PREPARE_DONE:

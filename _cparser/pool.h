@@ -180,6 +180,7 @@ struct gp_pool {
     _Atomic uint32_t idle_transaction_timeout_ms;
     _Atomic uint32_t client_idle_timeout_ms;
     _Atomic uint32_t session_state;  /* enum gp_session_state of engine.h */
+    _Atomic uint32_t deferred_begin; /* 1: a server is taken with the statement after BEGIN */
     _Atomic uint32_t statements_max; /* prepared on a server; 0 = statements pass untouched */
     _Atomic uint32_t creates[GP_CREATES_MAX]; /* logins: 0 or worker + 1 << 16 | slot */
     /* 1: the last login failed, so one is tried at a time. By whoever logged in, or the master */

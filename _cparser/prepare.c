@@ -1,5 +1,6 @@
 #include "prepare.h"
 
+#include "command.h"
 #include "continuity.h"
 
 #include <stdlib.h>
@@ -54,7 +55,8 @@ void gp_intent_true(struct gp_engine *e, struct gp_server *s)
         s->client->conn.broken = 1; /* without memory for the name the client cannot go on */
         gp_todo(e, &s->client->conn);
     }
-    if (names && (intent->kind == GP_INTENT_CLOSE || intent->kind == GP_INTENT_UNNAME))
+    if (names && (intent->kind == GP_INTENT_CLOSE || intent->kind == GP_INTENT_UNNAME ||
+                  (intent->kind == GP_INTENT_DEALLOCATE && intent->sent)))
         gp_names_drop(names, &e->interner, intent->name, intent->name_len);
     intent_end(e, s);
 }
@@ -66,6 +68,14 @@ void gp_intents_drop(struct gp_engine *e, struct gp_server *s, uint32_t count)
             gp_holding_add(gp_holding_at(e->seg, s->pool, s->slot), s->intents_first->id);
         intent_end(e, s);
     }
+}
+
+void gp_prepare_deallocated(struct gp_server *s)
+{
+    struct gp_intent *intent = s->intents_first;
+
+    if (intent && intent->kind == GP_INTENT_DEALLOCATE && gp_replies_intends(&s->replies))
+        intent->sent = true;
 }
 
 void gp_prepare_all_gone(struct gp_engine *e, struct gp_server *s)
@@ -83,8 +93,8 @@ enum known { YES, NO, UNDECIDED };
 static enum known resolve(struct gp_server *s, struct gp_span name, struct gp_statement **found)
 {
     for (struct gp_intent *i = s->intents_last; i; i = i->older) {
-        bool names =
-            i->kind == GP_INTENT_PARSE || i->kind == GP_INTENT_CLOSE || i->kind == GP_INTENT_UNNAME;
+        bool names = i->kind == GP_INTENT_PARSE || i->kind == GP_INTENT_CLOSE ||
+                     i->kind == GP_INTENT_UNNAME || i->kind == GP_INTENT_DEALLOCATE;
         if (!names || i->name_len != name.len || memcmp(i->name, name.at, name.len) != 0)
             continue;
         if (i->segment != s->segment)
@@ -340,6 +350,51 @@ static void prepare_query(struct gp_server *s)
     (void)gp_replies_push(&s->replies, GP_REPLY_UNNAME, GP_REPLY_SYNTHESIZE | GP_REPLY_INTENT);
 }
 
+/* DEALLOCATE of a name that PostgreSQL does not know: it deallocates a statement made for that, so
+ * that the client hears what it has to say of its transaction, and others keep theirs. The Close
+ * and the Parse cannot fail, in a failed transaction neither. */
+static void deallocate_instead(struct gp_server *s, struct gp_span name, struct gp_gather *out)
+{
+    static const uint8_t messages[] = "C\0\0\0\x0fSgreenpool\0"
+                                      "P\0\0\0\x11greenpool\0\0\0\0"
+                                      "Q\0\0\0\x19"
+                                      "deallocate greenpool";
+
+    gp_gather_add(out, messages, sizeof(messages));
+    (void)gp_replies_push(&s->replies, GP_REPLY_CLOSE, GP_REPLY_SWALLOW);
+    (void)gp_replies_push(&s->replies, GP_REPLY_PARSE, GP_REPLY_SWALLOW);
+    (void)gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_FORWARD | GP_REPLY_INTENT);
+    (void)intent_add(s, GP_INTENT_DEALLOCATE, NULL, name);
+    s->segment++;
+}
+
+static enum gp_prepare prepare_deallocate(struct gp_server *s, const struct gp_frame *frame,
+                                          const uint8_t *body, size_t have, struct gp_gather *out,
+                                          size_t *taken)
+{
+    struct gp_statement *statement = NULL;
+    struct gp_span sql;
+
+    bool none = s->client->names.count == 0 && !s->intents_first;
+    if (none || frame->length > 4 + GP_COMMAND_MAX + 1)
+        return GP_PREPARE_PLAIN;
+    if (have < frame->length - 4)
+        return GP_PREPARE_MORE;
+    if (gp_query_fields(body, have, &sql) != GP_OK)
+        return GP_PREPARE_PLAIN;
+    struct gp_command command = gp_command_of(sql.at, sql.len);
+    struct gp_span name = {command.name, command.name_len};
+    if (command.kind != GP_COMMAND_DEALLOCATE)
+        return GP_PREPARE_PLAIN;
+    enum known known = resolve(s, name, &statement);
+    if (known != YES)
+        return known == NO ? GP_PREPARE_PLAIN : GP_PREPARE_WAIT;
+    prepare_query(s);
+    deallocate_instead(s, name, out);
+    *taken = frame->total;
+    return GP_PREPARE_DONE;
+}
+
 enum gp_prepare gp_prepare(struct gp_engine *e, struct gp_client *c, const struct gp_frame *frame,
                            const uint8_t *message, size_t have, struct gp_gather *out,
                            size_t *taken)
@@ -359,9 +414,12 @@ enum gp_prepare gp_prepare(struct gp_engine *e, struct gp_client *c, const struc
         return prepare_describe(e, s, frame, body, body_have, out, taken);
     case GP_CLOSE:
         return prepare_close(s, frame, body, body_have, taken);
-    case GP_QUERY:
-        prepare_query(s);
-        return GP_PREPARE_PLAIN;
+    case GP_QUERY: {
+        enum gp_prepare prepared = prepare_deallocate(s, frame, body, body_have, out, taken);
+        if (prepared == GP_PREPARE_PLAIN)
+            prepare_query(s);
+        return prepared;
+    }
     default:
         return GP_PREPARE_PLAIN;
     }

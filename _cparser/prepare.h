@@ -16,6 +16,7 @@
  * CLOSE       CloseComplete (made)     the client has the name no more
  * EVICT       CloseComplete (ours)     nothing; dropped: the server holds it again
  * UNNAME      a simple Query           the client has no unnamed statement
+ * DEALLOCATE  its CommandComplete      the client has the name no more; the server keeps the statement
  * DUPLICATE   never                    a Parse of a name in use: PostgreSQL's error, reworded */
 #ifndef GP_PREPARE_H
 #define GP_PREPARE_H
@@ -31,15 +32,16 @@ enum gp_intent_kind {
     GP_INTENT_CLOSE,
     GP_INTENT_EVICT,
     GP_INTENT_UNNAME,
+    GP_INTENT_DEALLOCATE,
     GP_INTENT_DUPLICATE
 };
 
 struct gp_intent {
     struct gp_intent *older, *newer;
-    struct gp_statement *statement; /* a reference; NULL for CLOSE, EVICT, UNNAME */
+    struct gp_statement *statement; /* a reference; NULL for CLOSE, EVICT, UNNAME, DEALLOCATE */
     struct gp_sid id;
     uint8_t kind;
-    bool sent; /* PARSE: the server was asked */
+    bool sent; /* PARSE: the server was asked; DEALLOCATE: it has done so */
     uint32_t segment;
     uint32_t name_len;
     uint8_t name[]; /* the client's */
@@ -64,6 +66,8 @@ enum gp_prepare gp_prepare(struct gp_engine *e, struct gp_client *c, const struc
 void gp_intent_true(struct gp_engine *e, struct gp_server *s);
 /* The oldest `count` will never. */
 void gp_intents_drop(struct gp_engine *e, struct gp_server *s, uint32_t count);
+/* A DEALLOCATE of one statement is complete. */
+void gp_prepare_deallocated(struct gp_server *s);
 /* The server has dropped all statements (DEALLOCATE ALL, DISCARD ALL). */
 void gp_prepare_all_gone(struct gp_engine *e, struct gp_server *s);
 /* An ErrorResponse (whole) in which a statement stands under its server-side name, in the client's

@@ -1,6 +1,7 @@
 /* Who is linked with whom: the only place where a client's, a server's or a link's state changes.
  * See relay.h. */
 #include "continuity.h"
+#include "deferred.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,7 +151,7 @@ bool gp_client_blocked(const struct gp_client *c)
     if (c->state == GP_CLIENT_WAITING || c->conn.out || c->held_back)
         return true;
     return c->server && (c->server->state != GP_SERVER_LINKED || c->server->conn.out ||
-                         c->server->replies.count >= GP_REPLIES_MAX);
+                         c->server->replies.count >= GP_REPLIES_MAX || gp_deferred_shut(c->server));
 }
 
 /* Whether a server that was at rest may be used: nothing unread, not closed. */
@@ -207,7 +208,8 @@ void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c
         gp_count(&counters->wait_ns, e->now - c->since_ns);
     }
     gp_server_enter(e, s, has == c->params->hash ? GP_SERVER_LINKED : GP_SERVER_APPLY);
-    s->txn = GP_TXN_IDLE;
+    s->txn = s->status = GP_TXN_IDLE;
+    s->opening = 0;
     s->session = pool_mode(e, s->pool) == GP_MODE_SESSION
                      ? GP_SESSION_OFF
                      : atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->session_state,
@@ -475,6 +477,8 @@ void gp_client_refuse(struct gp_engine *e, struct gp_client *c, const char *sqls
 
     gp_queue_leave(e, c);
     set_client_state(e, c, GP_CLIENT_IDLE);
+    if (c->begun)
+        c->begun = GP_BEGIN_FAILED;
     gp_conn_send(e->transport, &c->conn, error, len);
     if (type == GP_QUERY || type == GP_FUNCTION_CALL) {
         struct gp_frame frame;
@@ -483,7 +487,7 @@ void gp_client_refuse(struct gp_engine *e, struct gp_client *c, const char *sqls
         c->msg_left = (uint32_t)frame.total; /* dropped, as far as it has come and the rest */
         c->msg_forward = 0;
         uint8_t ready[GP_READY_TOTAL];
-        gp_build_ready(ready, GP_TXN_IDLE);
+        gp_build_ready(ready, gp_deferred_status(c));
         gp_conn_send(e->transport, &c->conn, ready, sizeof(ready));
     } else {
         c->skipping = 1;

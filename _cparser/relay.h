@@ -104,6 +104,7 @@ struct gp_client {
     struct gp_state *base;             /* what its startup packet asked for */
     struct gp_state *params;           /* what its session is now */
     uint8_t pins;                      /* enum gp_pin: why it keeps its server */
+    uint8_t begun;                     /* deferred.h: a transaction that has no server yet */
     struct gp_names names;             /* of its prepared statements */
     struct gp_client *before, *behind; /* WAITING: the pool's queue */
     struct gp_conn *next_todo;
@@ -130,11 +131,13 @@ struct gp_server {
     uint8_t renames : 1; /* linked: statements are exchanged (prepare.h); not in session mode */
     uint8_t mends : 1;   /* APPLY after a LOOK: its client is told what comes back */
     uint8_t look : 1;    /* the transaction may have changed session state (continuity.h) */
+    uint8_t opening : 1; /* a deferred BEGIN has been sent and is not confirmed (deferred.h) */
     uint8_t todo : 1;
     uint8_t session; /* enum gp_session_state of its pool, as long as the link lasts */
     uint8_t hints;   /* enum gp_hint of the texts since the last transaction */
     uint32_t msg_left;
     uint32_t segment;     /* counts requests that end with ReadyForQuery */
+    uint32_t opened;      /* opening: the segment that begins with BEGIN */
     struct gp_buffer *in; /* an incomplete header, or a message whose body decides */
     struct gp_client *client;
     struct gp_buffer *error;  /* APPLY: PostgreSQL's own ErrorResponse */

@@ -43,6 +43,11 @@ bool gp_replies_push(struct gp_replies *replies, enum gp_reply_kind kind, unsign
     return true;
 }
 
+bool gp_replies_intends(const struct gp_replies *replies)
+{
+    return *entry(replies, 0) & GP_REPLY_INTENT;
+}
+
 bool gp_replies_pop(struct gp_replies *replies)
 {
     bool intent = *entry(replies, 0) & GP_REPLY_INTENT;

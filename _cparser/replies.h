@@ -54,6 +54,8 @@ bool gp_replies_push(struct gp_replies *replies, enum gp_reply_kind kind, unsign
 /* Entry at the head that expects a reply (leading COPY_END marks are dropped); GP_REPLY_NONE when
  * empty. */
 enum gp_reply_kind gp_replies_head(struct gp_replies *replies, enum gp_reply_action *action);
+/* Whether the head (there is one) carries an intent. */
+bool gp_replies_intends(const struct gp_replies *replies);
 /* True: an intent came with it. */
 bool gp_replies_pop(struct gp_replies *replies);
 /* Whether all that is queued is greenpool's own to answer, so that no server will speak. */

@@ -35,6 +35,7 @@ static void settings_copy(struct gp_pool *p, struct gp_pool_settings *to)
     to->idle_transaction_timeout_ms = load32(&p->idle_transaction_timeout_ms);
     to->client_idle_timeout_ms = load32(&p->client_idle_timeout_ms);
     to->session_state = load32(&p->session_state);
+    to->deferred_begin = load32(&p->deferred_begin);
     to->statements_max = load32(&p->statements_max);
 }
 

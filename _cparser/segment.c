@@ -246,6 +246,7 @@ static void pool_apply(struct gp_pool *p, const struct gp_pool_settings *s)
     setting_store(&p->idle_transaction_timeout_ms, s->idle_transaction_timeout_ms);
     setting_store(&p->client_idle_timeout_ms, s->client_idle_timeout_ms);
     setting_store(&p->session_state, s->session_state);
+    setting_store(&p->deferred_begin, s->deferred_begin);
     setting_store(&p->statements_max, s->statements_max);
     atomic_fetch_add_explicit(&p->frees, 1,
                               memory_order_release); /* there may be room now: free_find */

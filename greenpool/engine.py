@@ -444,6 +444,7 @@ def _pool_row(index: int, row: Any) -> PoolRow:
     fields = {f: getattr(row.settings, f) for f in _SETTINGS}
     fields["mode"] = PoolMode(fields["mode"])
     fields["session_state"] = SessionHandling(fields["session_state"])
+    fields["deferred_begin"] = bool(fields["deferred_begin"])
     plain = {f: getattr(row, f) for f in _POOL_PLAIN}
     return PoolRow(index, _text(row.database), _text(row.user), PoolSettings(**fields), **plain)
 

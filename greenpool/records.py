@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-GP_ABI_VERSION = 2
+GP_ABI_VERSION = 3
 """The version of `_cparser/engine.h` that this program was written for."""
 
 NAME_BYTES = 63
@@ -146,6 +146,7 @@ class PoolSettings:
     idle_transaction_timeout_ms: int
     client_idle_timeout_ms: int
     session_state: SessionHandling
+    deferred_begin: bool
     statements_max: int
     """Prepared statements kept on one server; 0: statements pass untouched."""
 

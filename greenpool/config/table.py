@@ -177,7 +177,7 @@ KEYS: tuple[Key, ...] = (
         aliases=("client_prepared_statements_cache_size",), today=_NONE),
     # --- session --------------------------------------------------------------------------------
     Key("deferred_begin", "GP", BOOL, True, "Take a server with the first statement after BEGIN, "
-        "not with BEGIN: now() then starts there.", today=_NO),
+        "not with BEGIN: now() then starts there."),
     Key("session_state", "GP", CHOICE, "track", "Let session state follow the client (track), "
         "undo it when the server goes back (reset), or leave it (off).", choices=c.SessionState),
     Key("startup_parameters", "GPU", PARAMETERS, None, "PostgreSQL settings that every server "

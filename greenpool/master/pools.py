@@ -109,6 +109,7 @@ def settings_of(pool: Pool, user: User) -> PoolSettings:
         idle_transaction_timeout_ms=pool.idle_transaction_timeout_ms,
         client_idle_timeout_ms=pool.client_idle_timeout_ms,
         session_state=SessionHandling[pool.session_state.name],
+        deferred_begin=pool.deferred_begin,
         statements_max=_statements_max(pool),
     )
 

@@ -42,6 +42,7 @@ SETTINGS = PoolSettings(
     idle_transaction_timeout_ms=0,
     client_idle_timeout_ms=0,
     session_state=SessionHandling.OFF,
+    deferred_begin=True,
     statements_max=100,
 )
 READY = b"Z\0\0\0\x05I"

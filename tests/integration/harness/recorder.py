@@ -1,10 +1,11 @@
-"""A wire between greenpool and PostgreSQL that remembers how each connection began."""
+"""A wire between greenpool and PostgreSQL: remembers how connections began, may change a word."""
 
 from __future__ import annotations
 
 import selectors
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -16,11 +17,14 @@ _CHUNK = 65536
 class Recorder:
     """Pass on what comes to `port` to `pg`, and back; `packets` are the connections' first ones.
 
-    For a few connections with small messages: sends may block.
+    `change` may replace what goes to PostgreSQL. For a few connections with small messages: sends
+    may block.
     """
 
-    def __init__(self, pg: PostgreSQL) -> None:
+    def __init__(self, pg: PostgreSQL, change: Callable[[bytes], bytes] = bytes) -> None:
         self.packets: list[bytes] = []
+        self._change = change
+        self._clients: set[socket.socket] = set()
         self._address = (pg.host, pg.port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -56,6 +60,7 @@ class Recorder:
 
     def _accept(self) -> None:
         ours, theirs = self._listener.accept()[0], socket.create_connection(self._address)
+        self._clients.add(ours)
         self._other_ends |= {ours: theirs, theirs: ours}
         self.packets.append(ours.recv(_CHUNK))
         theirs.sendall(self.packets[-1])
@@ -65,11 +70,14 @@ class Recorder:
     def _pass_on(self, source: socket.socket) -> None:
         try:
             data = source.recv(_CHUNK)
+            if source in self._clients:
+                data = self._change(data)
             self._other_ends[source].sendall(data)
         except (BrokenPipeError, ConnectionResetError):
             data = b""
         if not data:
             for sock in (source, self._other_ends[source]):
                 del self._other_ends[sock]
+                self._clients.discard(sock)
                 self._selector.unregister(sock)
                 sock.close()

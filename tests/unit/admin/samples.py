@@ -77,6 +77,7 @@ def pool(index: int = 0, database: str = "app", user: str = "alice", **fields: A
         idle_transaction_timeout_ms=0,
         client_idle_timeout_ms=0,
         session_state=SessionHandling.OFF,
+        deferred_begin=True,
         statements_max=0,
     )
     head = ("index", "database", "user", "settings")

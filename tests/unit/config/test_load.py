@@ -165,7 +165,6 @@ def test_automatic_workers_stay_within_the_bound(files, monkeypatch, cores, work
 
 def test_features_that_are_not_built_are_off_whatever_their_default(files):
     pool = files.load(POOLS_YAML).pools["app"]
-    assert pool.deferred_begin is False
     assert pool.server_tls_mode == "disable"
 
 
