@@ -5,6 +5,7 @@
 
 #include "continuity.h"
 #include "deferred.h"
+#include "heal.h"
 #include "prepare.h"
 
 enum verdict {
@@ -106,6 +107,8 @@ static bool completes(const struct gp_server *s, enum gp_reply_kind head)
 /* The head has its reply; what came true with it is done. */
 static void answered(struct gp_engine *e, struct gp_server *s)
 {
+    if (s->kept)
+        s->kept->answered++;
     if (gp_replies_pop(&s->replies))
         gp_intent_true(e, s);
 }
@@ -129,8 +132,8 @@ static enum verdict step_ready(struct gp_engine *e, struct gp_server *s, const u
     s->in_copy = s->client_copies = s->begun = 0;
     if (action == GP_REPLY_SWALLOW)
         s->doubtful = 0; /* our own statement was sent last: no Sync is left before it */
-    if (s->opening)
-        gp_deferred_opened(s, body[0] == GP_TXN_FAILED);
+    if (s->opening && head == GP_REPLY_QUERY && action == GP_REPLY_SWALLOW)
+        gp_deferred_ready(s, body[0]);
     if (gp_replies_empty(&s->replies)) /* but for marks of a COPY that failed */
         s->status = body[0];
     if (verdict == FORWARD) {
@@ -152,8 +155,12 @@ static enum verdict step_error(struct gp_engine *e, struct gp_server *s, const u
 
     gp_count(&gp_counters_of(e, s->pool)->errors, 1);
     if (frame->total <= GP_HELD_MAX &&
-        gp_error_fields(message + GP_HEADER_SIZE, frame->length - 4, &error) == GP_OK)
+        gp_error_fields(message + GP_HEADER_SIZE, frame->length - 4, &error) == GP_OK) {
         s->said_fatal = gp_span_is(error.severity, "FATAL") || gp_span_is(error.severity, "PANIC");
+        if (gp_heal(e, s, &error))
+            return DROP;
+    }
+    s->described = GP_DESCRIBED_NOT;
     s->doubtful |= s->in_copy && s->early;
     s->in_copy = s->client_copies = s->early = 0;
     s->begun = 1;
@@ -177,6 +184,15 @@ static enum verdict step_error(struct gp_engine *e, struct gp_server *s, const u
         gp_intents_drop(e, s, dropped);
     }
     return to_client(s, action);
+}
+
+/* False: the client has been told already, before its request was said again. */
+static bool step_describe(struct gp_server *s, uint8_t type)
+{
+    bool again = type == GP_PARAMETER_DESCRIPTION && s->described == GP_DESCRIBED_AGAIN;
+
+    s->described = type == GP_PARAMETER_DESCRIPTION ? GP_DESCRIBED : GP_DESCRIBED_NOT;
+    return !again;
 }
 
 /* Forget where the client is in a COPY that the server has ended. */
@@ -243,6 +259,10 @@ static enum verdict step(struct gp_engine *e, struct gp_server *s, const uint8_t
     if (!(rule.heads & 1u << head))
         return LOST;
     s->begun = 1;
+    if (s->kept && head == GP_REPLY_EXECUTE && action == GP_REPLY_FORWARD)
+        s->kept->over = 1; /* it has had an effect */
+    if (head == GP_REPLY_DESCRIBE && !step_describe(s, frame->type))
+        return DROP;
     step_copy(s, frame->type);
     if (frame->type == GP_COMMAND_COMPLETE)
         step_complete(e, s, message, frame);
@@ -252,7 +272,7 @@ static enum verdict step(struct gp_engine *e, struct gp_server *s, const uint8_t
     if (rule.pops & 1u << head) {
         answered(e, s);
         if (s->opening && head == GP_REPLY_EXECUTE)
-            gp_deferred_opened(s, true);
+            gp_deferred_opened(s);
         if (head == GP_REPLY_EXECUTE && s->client)
             count_query(e, s);
     }

@@ -1,6 +1,9 @@
 /* What is done to a server so that it comes to rest: what its client left open is ended, what it
  * left behind is undone. The states are relay.h's. */
 #include "deferred.h"
+#include "heal.h"
+
+#include <stdio.h>
 
 /* Run one of greenpool's own statements on a server without a client. */
 static void run(struct gp_engine *e, struct gp_server *s, const char *sql)
@@ -21,10 +24,20 @@ static void run(struct gp_engine *e, struct gp_server *s, const char *sql)
         gp_todo(e, &s->conn);
 }
 
+static void close_statement(struct gp_engine *e, struct gp_server *s, struct gp_sid id)
+{
+    char name[GP_SERVER_NAME_BYTES], sql[48];
+
+    gp_sid_name(id, name);
+    snprintf(sql, sizeof(sql), "DEALLOCATE \"%s\"", name);
+    run(e, s, sql);
+}
+
 /* A quiet server without a client: make it as it was, then give it back. */
 void gp_server_clean(struct gp_engine *e, struct gp_server *s)
 {
     struct gp_slot *slot = gp_slot_at(e->seg, s->pool, s->slot);
+    struct gp_sid stale;
 
     if (s->canceling)
         return; /* gp_server_canceled comes back here */
@@ -36,6 +49,10 @@ void gp_server_clean(struct gp_engine *e, struct gp_server *s)
         s->dirty = 0;
         atomic_store_explicit(&slot->state_hash, GP_STATE_FRESH, memory_order_relaxed);
         run(e, s, "DISCARD ALL");
+    } else if (gp_heal_stale(s, &stale)) {
+        close_statement(e, s, stale);
+    } else if (s->renew) {
+        gp_server_retire(e, s, GP_REASON_STALE);
     } else {
         gp_server_release(e, s);
     }

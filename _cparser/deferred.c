@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "heal.h"
 #include "prepare.h"
 
 enum gp_txn_status gp_deferred_status(const struct gp_client *c)
@@ -100,7 +101,7 @@ enum gp_deferred gp_deferred_query(struct gp_engine *e, struct gp_client *c,
 
 /* ---- begun on the server ---- */
 
-static void send_begin(struct gp_server *s, uint8_t modes, struct gp_gather *out)
+static void send_begin(uint8_t modes, struct gp_replies *replies, struct gp_gather *out)
 {
     /* Parse: no name, the text, no types. Bind: no portal, no statement, no formats, no values.
      * Execute: no portal, all rows. */
@@ -116,9 +117,9 @@ static void send_begin(struct gp_server *s, uint8_t modes, struct gp_gather *out
     gp_gather_copy(out, parse, len);
     gp_gather_add(out, bind, sizeof(bind));
     gp_gather_add(out, execute, sizeof(execute));
-    (void)gp_replies_push(&s->replies, GP_REPLY_PARSE, GP_REPLY_SWALLOW);
-    (void)gp_replies_push(&s->replies, GP_REPLY_BIND, GP_REPLY_SWALLOW);
-    (void)gp_replies_push(&s->replies, GP_REPLY_EXECUTE, GP_REPLY_SWALLOW);
+    (void)gp_replies_push(replies, GP_REPLY_PARSE, GP_REPLY_SWALLOW);
+    (void)gp_replies_push(replies, GP_REPLY_BIND, GP_REPLY_SWALLOW);
+    (void)gp_replies_push(replies, GP_REPLY_EXECUTE, GP_REPLY_SWALLOW);
 }
 
 /* No text is as failed as one whose failure PostgreSQL has seen itself. */
@@ -142,10 +143,21 @@ void gp_deferred_send(struct gp_engine *e, struct gp_client *c, struct gp_gather
     s->status = 0;
     s->query_ns = e->now;
     out->conn = &s->conn;
-    if (c->begun == GP_BEGIN_FAILED)
+    if (c->begun == GP_BEGIN_FAILED) {
         send_failure(s, out);
-    else
-        send_begin(s, c->begun, out);
+        return;
+    }
+    out->keep = gp_heal_keep(s, GP_PARSE);
+    s->began = c->begun;
+    send_begin(c->begun, &s->replies, out);
+}
+
+void gp_deferred_again(struct gp_server *s, struct gp_replies *replies, struct gp_gather *out)
+{
+    s->opening = 1;
+    s->opened = s->kept->segment;
+    s->client->begun = s->began;
+    send_begin(s->began, replies, out);
 }
 
 bool gp_deferred_shut(const struct gp_server *s)
@@ -155,10 +167,19 @@ bool gp_deferred_shut(const struct gp_server *s)
     return s->client && s->client->begun && s->status == 0 && !s->skipping;
 }
 
-void gp_deferred_opened(struct gp_server *s, bool begun)
+void gp_deferred_opened(struct gp_server *s)
 {
     s->opening = 0;
-    if (s->client && begun)
+    if (s->client)
+        s->client->begun = 0;
+}
+
+void gp_deferred_ready(struct gp_server *s, enum gp_txn_status status)
+{
+    if (!s->client || s->client->begun != GP_BEGIN_FAILED)
+        return; /* of the ROLLBACK before a BEGIN that is sent again */
+    s->opening = 0;
+    if (status == GP_TXN_FAILED)
         s->client->begun = 0;
 }
 

@@ -38,12 +38,16 @@ enum gp_deferred gp_deferred_query(struct gp_engine *e, struct gp_client *c,
 /* The client has a server now, which is at rest: begin what was deferred, before the message at
  * hand. */
 void gp_deferred_send(struct gp_engine *e, struct gp_client *c, struct gp_gather *out);
+/* The same again, behind a ROLLBACK; its replies go into a queue of their own. */
+void gp_deferred_again(struct gp_server *s, struct gp_replies *replies, struct gp_gather *out);
 /* Whether nothing more may be sent now: the segment that BEGIN precedes is, or BEGIN was refused and
  * the answer to that segment's end is awaited. */
 bool gp_deferred_shut(const struct gp_server *s);
-/* The head of the replies, one of ours, is complete: the transaction has begun, or it is as failed
- * as it was meant to be, or neither. */
-void gp_deferred_opened(struct gp_server *s, bool begun);
+/* The Execute of BEGIN is complete. */
+void gp_deferred_opened(struct gp_server *s);
+/* ReadyForQuery to a Query of ours: the transaction is as failed as it was meant to be, or it is not
+ * and will be made so once more. */
+void gp_deferred_ready(struct gp_server *s, enum gp_txn_status status);
 /* An error has come for it. The client gets it; its request has been discarded. */
 void gp_deferred_refused(struct gp_engine *e, struct gp_server *s);
 

@@ -6,6 +6,7 @@
  * Source: PostgreSQL, "Message Flow"; tcop/postgres.c for what is ignored and when. */
 #include "continuity.h"
 #include "deferred.h"
+#include "heal.h"
 #include "prepare.h"
 #include "session.h"
 
@@ -159,11 +160,14 @@ static enum verdict step(struct gp_engine *e, struct gp_client *c, const struct 
         if (verdict != FORWARD)
             return verdict;
     }
+    if (c->server->status != 0)
+        gp_heal_begin(c->server);
     if (c->begun && !c->server->opening && c->server->status == GP_TXN_IDLE) {
         gp_deferred_send(e, c, out);
         if (gp_deferred_shut(c->server))
             return WAIT;
     }
+    out->keep = gp_heal_keep(c->server, frame->type);
     switch (exchange(e, c, frame, message, have, out, taken)) {
     case GP_PREPARE_DONE:
         return FORWARD;
@@ -241,6 +245,8 @@ static size_t consume(struct gp_engine *e, struct gp_client *c, const uint8_t *d
     size_t pos = 0;
 
     gp_gather_begin(&out, e->transport, c->server ? &c->server->conn : NULL);
+    if (c->msg_left && c->server && c->server->kept)
+        c->server->kept->over = 1; /* a message that comes in parts is not kept */
     while (pos < len) {
         if (c->msg_left == 0 && !begin(e, c, data, &pos, len, &out))
             break;

@@ -6,6 +6,7 @@ void gp_gather_begin(struct gp_gather *g, struct gp_transport *t, struct gp_conn
 {
     g->transport = t;
     g->conn = conn;
+    g->keep = NULL;
     g->bytes = 0;
     g->count = g->spare_used = 0;
 }
@@ -19,6 +20,16 @@ void gp_gather_flush(struct gp_gather *g)
     g->count = g->spare_used = 0;
 }
 
+static void keep(struct gp_kept *kept, const uint8_t *data, size_t len)
+{
+    if (len > sizeof(kept->bytes) - kept->len) {
+        kept->over = 1;
+        return;
+    }
+    memcpy(kept->bytes + kept->len, data, len);
+    kept->len += (uint32_t)len;
+}
+
 void gp_gather_add(struct gp_gather *g, const uint8_t *data, size_t len)
 {
     struct iovec *last = g->count ? &g->pieces[g->count - 1] : NULL;
@@ -26,6 +37,8 @@ void gp_gather_add(struct gp_gather *g, const uint8_t *data, size_t len)
     if (len == 0)
         return;
     g->bytes += len;
+    if (g->keep)
+        keep(g->keep, data, len);
     if (last && (const uint8_t *)last->iov_base + last->iov_len == data) {
         last->iov_len += len;
         return;

@@ -2,6 +2,7 @@
 
 #include "command.h"
 #include "continuity.h"
+#include "heal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,26 @@ static struct gp_intent *intent_add(struct gp_server *s, enum gp_intent_kind kin
     *(s->intents_last ? &s->intents_last->newer : &s->intents_first) = intent;
     s->intents_last = intent;
     return intent;
+}
+
+void gp_prepare_inject_first(struct gp_server *s, struct gp_statement *statement)
+{
+    struct gp_span none = {NULL, 0};
+    struct gp_intent *intent = intent_add(s, GP_INTENT_INJECT, statement, none);
+
+    if (!intent->older)
+        return;
+    s->intents_last = intent->older;
+    s->intents_last->newer = NULL;
+    intent->older = NULL;
+    intent->newer = s->intents_first;
+    s->intents_first->older = intent;
+    s->intents_first = intent;
+}
+
+bool gp_prepare_duplicate(const struct gp_server *s)
+{
+    return gp_replies_intends(&s->replies) && s->intents_first->kind == GP_INTENT_DUPLICATE;
 }
 
 static void intent_end(struct gp_engine *e, struct gp_server *s)
@@ -124,15 +145,21 @@ static enum known held(struct gp_engine *e, struct gp_server *s, struct gp_sid i
 
 /* ---- messages of our own ---- */
 
-static void close_on_server(struct gp_server *s, struct gp_sid id, struct gp_gather *out)
+size_t gp_prepare_build_close(uint8_t message[GP_CLOSE_STATEMENT_TOTAL], struct gp_sid id)
 {
-    uint8_t message[GP_HEADER_SIZE + 1 + GP_SERVER_NAME_BYTES] = {GP_CLOSE};
-    struct gp_span none = {NULL, 0};
-
-    gp_put_u32be(message + 1, sizeof(message) - 1);
+    message[0] = GP_CLOSE;
+    gp_put_u32be(message + 1, GP_CLOSE_STATEMENT_TOTAL - 1);
     message[GP_HEADER_SIZE] = GP_TARGET_STATEMENT;
     gp_sid_name(id, (char *)message + GP_HEADER_SIZE + 1);
-    gp_gather_copy(out, message, sizeof(message));
+    return GP_CLOSE_STATEMENT_TOTAL;
+}
+
+static void close_on_server(struct gp_server *s, struct gp_sid id, struct gp_gather *out)
+{
+    uint8_t message[GP_CLOSE_STATEMENT_TOTAL];
+    struct gp_span none = {NULL, 0};
+
+    gp_gather_copy(out, message, gp_prepare_build_close(message, id));
     intent_add(s, GP_INTENT_EVICT, NULL, none)->id = id;
     (void)gp_replies_push(&s->replies, GP_REPLY_CLOSE, GP_REPLY_SWALLOW | GP_REPLY_INTENT);
 }
@@ -161,6 +188,8 @@ static void make_room(struct gp_engine *e, struct gp_server *s, struct gp_gather
     uint32_t expected = statements_coming(s);
     struct gp_sid evicted;
 
+    if (gp_heal_stale(s, &evicted))
+        close_on_server(s, evicted, out);
     for (unsigned i = 0; i < GP_EVICTIONS_MAX; i++) {
         if (!gp_holding_evict(holding, bound > expected ? bound - expected : 1, &evicted))
             break;
@@ -448,6 +477,11 @@ static const uint8_t *quoted_name(const uint8_t *at, const uint8_t *end)
         if (at[0] == '"' && at[1] == 'g' && at[len + 1] == '"')
             return at + 1;
     return NULL;
+}
+
+bool gp_prepare_mentions(struct gp_span text)
+{
+    return text.len && quoted_name(text.at, text.at + text.len);
 }
 
 bool gp_prepare_reword(struct gp_server *s, const uint8_t *message, size_t total,

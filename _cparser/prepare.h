@@ -74,6 +74,15 @@ void gp_prepare_all_gone(struct gp_engine *e, struct gp_server *s);
  * words: *reworded is then the caller's to free. False: there is nothing to reword. */
 bool gp_prepare_reword(struct gp_server *s, const uint8_t *message, size_t total,
                        struct gp_buffer **reworded);
+/* Whether the head of the replies is to a Parse of a name in use: its error is the client's. */
+bool gp_prepare_duplicate(const struct gp_server *s);
+/* Whether a text of PostgreSQL's has a server-side name in quotes. */
+bool gp_prepare_mentions(struct gp_span text);
+/* The intent of a Parse of ours that will be answered before all others. */
+void gp_prepare_inject_first(struct gp_server *s, struct gp_statement *statement);
+#define GP_CLOSE_STATEMENT_TOTAL (GP_HEADER_SIZE + 1 + GP_SERVER_NAME_BYTES)
+/* Close of a statement by its server-side name. Gives its length. */
+size_t gp_prepare_build_close(uint8_t message[GP_CLOSE_STATEMENT_TOTAL], struct gp_sid id);
 /* Answer in greenpool's own name while the head of the queue is ours to answer. */
 void gp_prepare_answer(struct gp_engine *e, struct gp_server *s, struct gp_gather *out);
 

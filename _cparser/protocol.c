@@ -300,6 +300,9 @@ enum gp_result gp_error_fields(const uint8_t *body, size_t len, struct gp_error 
         case 'M':
             error.message = value;
             break;
+        case 'R':
+            error.routine = value;
+            break;
         default: /* detail, hint, position...: nothing here depends on them */
             break;
         }

@@ -229,6 +229,7 @@ struct gp_error {
     struct gp_span severity; /* V (never localized), or else S */
     struct gp_span sqlstate;
     struct gp_span message;
+    struct gp_span routine; /* of PostgreSQL's source, never localized; may be missing */
 };
 
 struct gp_parameter {

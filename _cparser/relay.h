@@ -38,6 +38,7 @@
 #include "pool.h"
 #include "protocol.h"
 #include "replies.h"
+#include "statements.h"
 #include "transport.h"
 
 /* An own waiter this much younger may go first: a hand-over costs two wake-ups. */
@@ -70,6 +71,9 @@ struct gp_state {
     uint32_t length, look_length;
     uint8_t query[]; /* a whole Query message that makes it so; then one that asks what is so */
 };
+
+/* Of a Describe: whether ParameterDescription has come, and whether it will come a second time. */
+enum gp_described { GP_DESCRIBED_NOT = 0, GP_DESCRIBED, GP_DESCRIBED_AGAIN };
 
 enum gp_server_state {
     GP_SERVER_REST = 0,
@@ -128,13 +132,17 @@ struct gp_server {
     uint8_t failed : 1;     /* an error during APPLY or CLEAN */
     uint8_t canceling : 1; /* Python cancels its orphaned query: not released before that is done */
     uint8_t dirty : 1; /* it may have state that nobody shall inherit: DISCARD ALL before release */
-    uint8_t renames : 1; /* linked: statements are exchanged (prepare.h); not in session mode */
-    uint8_t mends : 1;   /* APPLY after a LOOK: its client is told what comes back */
-    uint8_t look : 1;    /* the transaction may have changed session state (continuity.h) */
-    uint8_t opening : 1; /* a deferred BEGIN has been sent and is not confirmed (deferred.h) */
+    uint8_t renames : 1;     /* linked: statements are exchanged (prepare.h); not in session mode */
+    uint8_t mends : 1;       /* APPLY after a LOOK: its client is told what comes back */
+    uint8_t look : 1;        /* the transaction may have changed session state (continuity.h) */
+    uint8_t opening : 1;     /* a deferred BEGIN has been sent and is not confirmed (deferred.h) */
+    uint8_t stale_known : 1; /* the statement below is to be closed: see heal.h */
+    uint8_t renew : 1; /* some statement is stale, nobody knows which: close it when it rests */
     uint8_t todo : 1;
-    uint8_t session; /* enum gp_session_state of its pool, as long as the link lasts */
-    uint8_t hints;   /* enum gp_hint of the texts since the last transaction */
+    uint8_t began;     /* modes of the deferred BEGIN that the kept bytes begin with; 0: none */
+    uint8_t described; /* enum gp_described */
+    uint8_t session;   /* enum gp_session_state of its pool, as long as the link lasts */
+    uint8_t hints;     /* enum gp_hint of the texts since the last transaction */
     uint32_t msg_left;
     uint32_t segment;     /* counts requests that end with ReadyForQuery */
     uint32_t opened;      /* opening: the segment that begins with BEGIN */
@@ -146,6 +154,8 @@ struct gp_server {
     struct gp_server *grave;
     uint64_t since_ns; /* when it entered its state */
     uint64_t query_ns; /* when the oldest unanswered request was sent */
+    struct gp_kept *kept;
+    struct gp_sid stale;
     struct gp_replies replies;
     struct gp_intent *intents_first, *intents_last; /* prepare.h */
 };

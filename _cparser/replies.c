@@ -133,6 +133,30 @@ bool gp_replies_owes_ready(const struct gp_replies *replies)
     return false;
 }
 
+bool gp_replies_one_segment(const struct gp_replies *replies)
+{
+    for (uint32_t i = 0; i < replies->count; i++)
+        if (ends_segment(*entry(replies, i)))
+            return (*entry(replies, i) & KIND) == GP_REPLY_SYNC && i + 1 == replies->count;
+    return true;
+}
+
+bool gp_replies_prepend(struct gp_replies *replies, struct gp_replies *others)
+{
+    bool done = true;
+
+    for (uint32_t i = 0; i < replies->count && done; i++)
+        done = gp_replies_push(others, *entry(replies, i) & KIND, *entry(replies, i) & ~KIND);
+    if (!done) {
+        gp_replies_clear(others);
+        return false;
+    }
+    gp_replies_clear(replies);
+    *replies = *others;
+    memset(others, 0, sizeof(*others));
+    return true;
+}
+
 bool gp_replies_open(const struct gp_replies *replies)
 {
     return replies->count > 0 && !ends_segment(*entry(replies, replies->count - 1));

@@ -74,6 +74,10 @@ bool gp_replies_skip_to_sync(struct gp_replies *replies, uint32_t *intents);
 bool gp_replies_copy_begins(struct gp_replies *replies);
 /* The COPY of the head is over: its end mark, if the client has sent one, is dropped. */
 void gp_replies_copy_ends(struct gp_replies *replies);
+/* Whether all of it is of one segment: no request behind its end, which is a Sync or not sent yet. */
+bool gp_replies_one_segment(const struct gp_replies *replies);
+/* Put others before what is queued; they are empty afterwards. False: no memory. */
+bool gp_replies_prepend(struct gp_replies *replies, struct gp_replies *others);
 /* Whether the last entry still needs a Sync (a client that vanished must be given one). */
 bool gp_replies_open(const struct gp_replies *replies);
 void gp_replies_clear(struct gp_replies *replies);

@@ -73,16 +73,34 @@ struct gp_sid gp_sid_make(const uint8_t key[GP_HASH_KEY_BYTES], uint64_t state_h
     return id;
 }
 
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$";
+
 void gp_sid_name(struct gp_sid id, char name[GP_SERVER_NAME_BYTES])
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$";
-
     name[0] = 'g';
     for (unsigned i = 0; i < 11; i++) {
         name[1 + i] = digits[id.high >> 6 * i & 63];
         name[12 + i] = digits[id.low >> 6 * i & 63];
     }
     name[23] = '\0';
+}
+
+bool gp_sid_of_name(const uint8_t *name, size_t len, struct gp_sid *id)
+{
+    char again[GP_SERVER_NAME_BYTES];
+    uint64_t words[2] = {0, 0};
+
+    if (len != GP_SERVER_NAME_BYTES - 1)
+        return false;
+    for (unsigned i = 0; i < 22; i++) {
+        const char *digit = memchr(digits, name[1 + i], sizeof(digits) - 1);
+        if (!digit)
+            return false;
+        words[i / 11] |= (uint64_t)(digit - digits) << 6 * (i % 11);
+    }
+    *id = (struct gp_sid){.high = words[0], .low = words[1]};
+    gp_sid_name(*id, again); /* the last of eleven digits has but four bits */
+    return memcmp(name, again, len) == 0;
 }
 
 /* ---- interned statements ---- */
@@ -168,6 +186,16 @@ struct gp_statement *gp_statement_intern(struct gp_interner *interner, struct gp
     }
     statement->refs++;
     return statement;
+}
+
+struct gp_statement *gp_statement_find(const struct gp_interner *interner, struct gp_sid id)
+{
+    struct gp_statement *each =
+        interner->cap ? interner->buckets[id.high & (interner->cap - 1)] : NULL;
+
+    while (each && !gp_sid_same(each->id, id))
+        each = each->next;
+    return each;
 }
 
 static void forget(struct gp_interner *interner, struct gp_statement *statement)

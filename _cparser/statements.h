@@ -109,14 +109,18 @@ size_t gp_holding_bytes(uint32_t bound);
 void gp_holding_reset(struct gp_holding *holding);
 bool gp_holding_has(struct gp_holding *holding, struct gp_sid id);
 /* Add one that has just been prepared (no effect if it is there, or without a place: then it is
- * prepared again at the next use, and PostgreSQL's 42P05 reaches the client: nothing heals it yet). */
+ * prepared again at the next use, and heal.c sees to PostgreSQL's 42P05). */
 void gp_holding_add(struct gp_holding *holding, struct gp_sid id);
 void gp_holding_remove(struct gp_holding *holding, struct gp_sid id);
 /* When it holds bound or more: take out one that was not used lately, so that it can be closed on
  * the server. False: there is room. */
 bool gp_holding_evict(struct gp_holding *holding, uint32_t bound, struct gp_sid *evicted);
 
+/* The statement, if it is interned; no reference is added. */
+struct gp_statement *gp_statement_find(const struct gp_interner *interner, struct gp_sid id);
 /* The server-side name of an identity. */
 void gp_sid_name(struct gp_sid id, char name[GP_SERVER_NAME_BYTES]);
+/* The identity of a server-side name. False: it is none. */
+bool gp_sid_of_name(const uint8_t *name, size_t len, struct gp_sid *id);
 
 #endif

@@ -57,11 +57,23 @@ struct gp_conn {
 #define GP_PIECES      16u
 #define GP_SPARE_BYTES 512u
 
+/* A copy of what was sent (heal.h). */
+#define GP_KEPT_BYTES 8192u
+
+struct gp_kept {
+    uint32_t len;
+    uint32_t answered; /* messages of these that have been answered */
+    uint32_t segment;  /* of the first of them */
+    uint32_t over;     /* it is too much, or too late */
+    uint8_t bytes[GP_KEPT_BYTES];
+};
+
 struct gp_gather {
     struct gp_transport *transport;
     struct gp_conn *conn;
-    size_t bytes;   /* gathered and flushed so far */
-    uint32_t count; /* of pieces */
+    struct gp_kept *keep; /* NULL: what is gathered is not kept */
+    size_t bytes;         /* gathered and flushed so far */
+    uint32_t count;       /* of pieces */
     uint32_t spare_used;
     struct iovec pieces[GP_PIECES];
     uint8_t spare[GP_SPARE_BYTES];

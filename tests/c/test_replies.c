@@ -208,8 +208,42 @@ static void test_two_copies_in_one_query(void)
     gp_replies_clear(&q);
 }
 
+/* Others come first; a segment that a Query ends is not one that can be said again. */
+static void test_prepend_and_segments(void)
+{
+    struct gp_replies replies = {0}, others = {0};
+    enum gp_reply_action action;
+
+    for (unsigned i = 0; i < 40; i++)
+        CHECK(gp_replies_push(&others, GP_REPLY_CLOSE, GP_REPLY_SWALLOW));
+    CHECK(gp_replies_one_segment(&replies));
+    CHECK(gp_replies_push(&replies, GP_REPLY_BIND, GP_REPLY_FORWARD | GP_REPLY_INTENT));
+    CHECK(gp_replies_one_segment(&replies));
+    CHECK(gp_replies_push(&replies, GP_REPLY_SYNC, GP_REPLY_FORWARD));
+    CHECK(gp_replies_one_segment(&replies));
+    CHECK(gp_replies_prepend(&replies, &others));
+    CHECK_EQ(others.count, 0);
+    for (unsigned i = 0; i < 40; i++) {
+        CHECK_EQ(gp_replies_head(&replies, &action), GP_REPLY_CLOSE);
+        CHECK_EQ(action, GP_REPLY_SWALLOW);
+        CHECK(!gp_replies_intends(&replies));
+        CHECK(!gp_replies_pop(&replies));
+    }
+    CHECK_EQ(gp_replies_head(&replies, &action), GP_REPLY_BIND);
+    CHECK(gp_replies_intends(&replies));
+    CHECK(gp_replies_pop(&replies));
+    CHECK_EQ(gp_replies_head(&replies, &action), GP_REPLY_SYNC);
+    CHECK(gp_replies_push(&replies, GP_REPLY_BIND, GP_REPLY_FORWARD));
+    CHECK(!gp_replies_one_segment(&replies));
+    gp_replies_clear(&replies);
+    CHECK(gp_replies_push(&replies, GP_REPLY_QUERY, GP_REPLY_FORWARD));
+    CHECK(!gp_replies_one_segment(&replies));
+    gp_replies_clear(&replies);
+}
+
 int main(void)
 {
+    RUN(test_prepend_and_segments);
     RUN(test_empty);
     RUN(test_order_and_action);
     RUN(test_like_an_array);

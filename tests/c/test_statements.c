@@ -467,8 +467,29 @@ static void test_holding_stays_in_its_room(void)
     guard_free(&room);
 }
 
+/* A name is made of an identity and read back; nothing else is one. */
+static void test_name_is_read_back(void)
+{
+    static const uint8_t key[GP_HASH_KEY_BYTES] = {7};
+    char name[GP_SERVER_NAME_BYTES];
+    struct gp_sid id, again;
+
+    for (uint8_t i = 0; i < 200; i++) {
+        id = gp_sid_make(key, 0, &i, 1);
+        gp_sid_name(id, name);
+        CHECK(gp_sid_of_name((uint8_t *)name, strlen(name), &again));
+        CHECK(gp_sid_same(id, again));
+    }
+    CHECK(!gp_sid_of_name((uint8_t *)name, strlen(name) - 1, &again));
+    name[5] = '-';
+    CHECK(!gp_sid_of_name((uint8_t *)name, strlen(name), &again));
+    CHECK(!gp_sid_of_name((const uint8_t *)"gzzzzzzzzzz_zzzzzzzzzz_", 23, &again));
+    CHECK(!gp_sid_of_name((const uint8_t *)"hAAAAAAAAAAAAAAAAAAAAAA", 23, &again));
+}
+
 int main(void)
 {
+    RUN(test_name_is_read_back);
     RUN(test_identity_depends_on_everything);
     RUN(test_identity_depends_on_length);
     RUN(test_names_are_distinct_and_fit);

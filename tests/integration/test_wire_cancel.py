@@ -125,7 +125,7 @@ def test_a_client_idle_in_a_transaction_feels_nothing(
 ) -> None:
     pooler = make_pooler(2, pools={stage.database: pool_of(1)})
     with _login(pooler, stage) as wire:
-        wire.query("begin")
+        wire.query("begin; select 1")
         _cancel(pooler, wire.backend_key, times=4)
         assert wire.rows("select 1") == [[b"1"]]
         assert wire.query("commit")[-1].body == b"I"
@@ -143,7 +143,7 @@ def test_a_waiting_client_is_answered_and_stays(
     pooler = make_pooler(2, pools={stage.database: pool_of(1)}, query_wait_timeout="30s")
     waiting = [_login(pooler, stage) for _ in range(8)]
     with _login(pooler, stage) as holder:
-        holder.query("begin")
+        holder.query("begin; select 1")
         for wire in waiting:
             wire.send(request)
         wait_for(lambda: _waiting_count(pooler, stage) == 8, "eight clients wait")
