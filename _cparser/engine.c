@@ -38,9 +38,10 @@ static bool prepare(struct gp_engine *e, struct gp_segment *seg)
     e->clients = calloc(seg->clients_max, sizeof(*e->clients));
     e->servers = calloc(seg->pools_max, sizeof(*e->servers));
     e->queues = calloc(seg->pools_max, sizeof(*e->queues));
+    e->answers = calloc(seg->pools_max, sizeof(*e->answers));
     e->events = malloc(GP_EVENTS_FIRST * sizeof(*e->events));
     e->events_cap = GP_EVENTS_FIRST;
-    if (!e->transport || !e->clients || !e->servers || !e->queues || !e->events)
+    if (!e->transport || !e->clients || !e->servers || !e->queues || !e->answers || !e->events)
         return false;
     int32_t timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     return watch(e, &e->wake, GP_CONN_WAKE, e->me->wake_fd) == GP_OK &&
@@ -81,6 +82,9 @@ void gp_engine_free(struct gp_engine *e)
     free(e->clients);
     free(e->servers);
     free(e->queues);
+    for (uint32_t pool = 0; e->answers && pool < e->seg->pools_max; pool++)
+        free(e->answers[pool]);
+    free(e->answers);
     free(e->events);
     free(e);
 }

@@ -334,6 +334,12 @@ GP_API void gp_server_failed(struct gp_engine *engine, uint32_t pool, uint32_t s
 /* Answer every client of this worker that waits in the pool with this FATAL error. */
 GP_API void gp_pool_refuse(struct gp_engine *engine, uint32_t pool, uint32_t reason,
                            const char *sqlstate, const char *message);
+/* Answer a simple Query that is this whole message with this reply, and take no server, when a
+ * client of this worker sends it while it is at rest. One a pool: the last wins. query_length 0:
+ * answer none. GP_EFULL: no memory, nothing is changed. */
+GP_API enum gp_result gp_pool_answer(struct gp_engine *engine, uint32_t pool, const uint8_t *query,
+                                     uint32_t query_length, const uint8_t *reply,
+                                     uint32_t reply_length);
 /* Why a login failed: clients of this worker whose wait times out after that are told. Cut to 255
  * bytes. */
 GP_API void gp_pool_explain(struct gp_engine *engine, uint32_t pool, const char *why);

@@ -4,6 +4,7 @@
  *            0                                                    pos        len
  *
  * Source: PostgreSQL, "Message Flow"; tcop/postgres.c for what is ignored and when. */
+#include "answers.h"
 #include "continuity.h"
 #include "deferred.h"
 #include "heal.h"
@@ -38,12 +39,35 @@ static void say_ready(struct gp_engine *e, struct gp_client *c)
     gp_conn_send(e->transport, &c->conn, ready, sizeof(ready));
 }
 
-/* A message of a client that has no server: whether it needs one. */
+/* A request of a client at rest: answered here if its reply is known, else it takes a server. */
+static enum verdict request(struct gp_engine *e, struct gp_client *c, const struct gp_frame *frame,
+                            const uint8_t *message, size_t have)
+{
+    const struct gp_answer *known = c->begun ? NULL : e->answers[c->pool];
+    enum gp_deferred deferred = GP_DEFERRED_OTHER;
+
+    switch (gp_answer_match(known, frame, message, have)) {
+    case GP_OK:
+        gp_names_drop(&c->names, &e->interner, NULL, 0); /* as any simple Query does */
+        c->since_ns = e->now;
+        gp_conn_send(e->transport, &c->conn, known->bytes + known->query_len, known->reply_len);
+        return DROP;
+    case GP_NEED_MORE:
+        return WAIT;
+    default:
+        break;
+    }
+    if (frame->type == GP_QUERY)
+        deferred = gp_deferred_query(e, c, frame, message, have);
+    if (deferred != GP_DEFERRED_OTHER)
+        return deferred == GP_DEFERRED_DONE ? DROP : WAIT;
+    return gp_link_acquire(e, c) ? FORWARD : WAIT;
+}
+
+/* A message of a client that has no server. */
 static enum verdict step_unlinked(struct gp_engine *e, struct gp_client *c,
                                   const struct gp_frame *frame, const uint8_t *message, size_t have)
 {
-    enum gp_deferred deferred = GP_DEFERRED_OTHER;
-
     switch (frame->type) {
     case GP_COPY_DATA:
     case GP_COPY_DONE:
@@ -57,11 +81,7 @@ static enum verdict step_unlinked(struct gp_engine *e, struct gp_client *c,
     default:
         if (c->skipping)
             return DROP;
-        if (frame->type == GP_QUERY)
-            deferred = gp_deferred_query(e, c, frame, message, have);
-        if (deferred != GP_DEFERRED_OTHER)
-            return deferred == GP_DEFERRED_DONE ? DROP : WAIT;
-        return gp_link_acquire(e, c) ? FORWARD : WAIT;
+        return request(e, c, frame, message, have);
     }
 }
 

@@ -194,6 +194,7 @@ struct gp_engine {
     uint32_t linked;             /* servers with a client of this worker */
     struct gp_server ***servers; /* [pool][slot], rows made when needed */
     struct gp_queue **queues;    /* by pool, made when needed */
+    struct gp_answer **answers;  /* by pool: what needs no server (answers.h), or NULL */
     struct gp_queue *waiting;    /* those with waiters */
     struct gp_conn *todo_first, *todo_last;
     struct gp_server *graves; /* to be freed when no event of the batch can name them */

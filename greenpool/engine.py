@@ -399,6 +399,14 @@ class Engine:
         """Answer every client of this worker that waits in the pool with this FATAL error."""
         lib.gp_pool_refuse(self._engine, pool, reason, _bytes(sqlstate), _bytes(message))
 
+    def answer(self, pool: int, query: bytes, reply: bytes) -> None:
+        """Answer this whole Query message with `reply`, when a client at rest sends it.
+
+        One a pool: the last call wins, and b"" means none. Raises: EngineError.
+        """
+        result = lib.gp_pool_answer(self._engine, pool, query, len(query), reply, len(reply))
+        _check(result, f"pool {pool}")
+
     def explain(self, pool: int, why: str) -> None:
         """Say why a login failed, for clients of this worker whose wait times out after that."""
         lib.gp_pool_explain(self._engine, pool, _bytes(why))

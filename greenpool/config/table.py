@@ -182,8 +182,8 @@ KEYS: tuple[Key, ...] = (
         "undo it when the server goes back (reset), or leave it (off).", choices=c.SessionState),
     Key("startup_parameters", "GPU", PARAMETERS, None, "PostgreSQL settings that every server "
         "connection starts with; a user's win over the pool's, these over the general ones."),
-    Key("pooler_check_query", "GP", STRING, ";", "A query that greenpool answers itself; empty: "
-        "none.", today=("",)),
+    Key("pooler_check_query", "GP", STRING, ";", "A simple query that greenpool answers itself "
+        "outside of transactions, with what PostgreSQL once answered; empty: none."),
     # --- TLS towards clients --------------------------------------------------------------------
     Key("tls_mode", "G", CHOICE, "allow", "TLS towards clients; without a certificate allow "
         "means disable.", choices=c.TlsMode, today=("disable", "allow")),

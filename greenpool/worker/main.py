@@ -25,7 +25,7 @@ from greenpool.errors import ControlError, ExitCode
 from greenpool.observe import log as logs
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.records import Event, EventKind, Reason
-from greenpool.worker import cancel, goodbye, retire, server_login
+from greenpool.worker import cancel, check_query, goodbye, retire, server_login
 from greenpool.worker.context import WorkerContext
 from greenpool.worker.control import (
     Command,
@@ -116,6 +116,7 @@ class _Process:
             boot_secret=context.boot_secret,
         )
         worker.pools.apply(context.config, context.pools)
+        check_query.set_up(worker)
         return worker
 
     def _handlers(self) -> dict[EventKind, Handler]:
@@ -176,6 +177,7 @@ class _Process:
         self._listeners.set_options(general)
         for gone in worker.pools.apply(message.config, message.pools):
             self._dismiss(gone)
+        check_query.set_up(worker)
         gevent.spawn(self._prepare_secrets)
         self._sender.send(Reloaded())
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from enum import Enum, auto
 
 from gevent.event import AsyncResult
 
@@ -40,11 +41,20 @@ _MD5_HASH = re.compile("md5[0-9a-f]{32}")
 _SCRAM_PREFIX = "SCRAM-SHA-256$"
 
 
+class CheckState(Enum):
+    """What this worker knows of the answer to `pooler_check_query`: see `check_query.py`."""
+
+    NEW = auto()
+    UNKNOWN = auto()
+    ASKED = auto()
+    KNOWN = auto()
+
+
 class PoolEntry:
     """One pool: a database as clients name it, and a user.
 
     `asking` stands while somebody asks a server for the parameters; `version` is the protocol that
-    its servers are asked for.
+    its servers are asked for; `check` belongs to `check_query.py`.
     """
 
     __slots__ = (
@@ -58,6 +68,7 @@ class PoolEntry:
         "_welcome_note",
         "asking",
         "backoff",
+        "check",
         "index",
         "pool",
         "user",
@@ -70,6 +81,7 @@ class PoolEntry:
         self.user = user
         self.asking: AsyncResult | None = None
         self.backoff = Backoff()
+        self.check = CheckState.NEW
         self.version = PROTOCOL_3_2
         self._credential = _configured_credential(user)
         # Nothing is configured to log in with, but clients prove what PostgreSQL asks for too.

@@ -1,6 +1,6 @@
 """Ask a pool's servers something, as a client of the pool like any other.
 
-The question goes through the engine over a socketpair: it waits its turn, takes a server within
+A question goes through the engine over a socketpair: it waits its turn, takes a server within
 the limits, makes one be opened if there is none, and gets PostgreSQL's own error if none can be.
 So a login here never needs a server connection beside the pool.
 """
@@ -40,11 +40,22 @@ def ask(worker: Worker, entry: PoolEntry, sql: str) -> dict[str, str]:
     Switches: yes, for as long as the pool lets its clients wait; the caller has a deadline.
     Raises: Refused with the pool's or PostgreSQL's words; ClientError.
     """
+    rows: dict[str, str] = {}
+    for message in answer(worker, entry, sql):
+        _take(message, rows)
+    return rows
+
+
+def answer(worker: Worker, entry: PoolEntry, sql: str) -> list[Message]:
+    """Run `sql` on a fresh server state, return all that is answered, ReadyForQuery included.
+
+    Switches: yes, as `ask`. Raises: Refused, ClientError.
+    """
     ours, theirs = socket.socketpair()
     try:
         _become_client(worker, entry, theirs)
         ours.sendall(frontend.query(sql))
-        return _read_rows(ours)
+        return _read_answer(ours)
     except OSError as exc:
         raise _closed() from exc
     finally:
@@ -70,20 +81,20 @@ def _become_client(worker: Worker, entry: PoolEntry, sock: socket.socket) -> Non
         raise
 
 
-def _read_rows(sock: socket.socket) -> dict[str, str]:
+def _read_answer(sock: socket.socket) -> list[Message]:
     reader = FrameReader(BackendType, MAX_ANSWER_BYTES)
-    rows: dict[str, str] = {}
+    messages: list[Message] = []
     while data := sock.recv(16384):
         for message in reader.feed(data):
+            if message.type is BackendType.ERROR_RESPONSE:
+                raise Refused(ErrorFields.parse(message.body))
+            messages.append(message)
             if message.type is BackendType.READY_FOR_QUERY:
-                return rows
-            _take(message, rows)
+                return messages
     raise _closed()
 
 
 def _take(message: Message, rows: dict[str, str]) -> None:
-    if message.type is BackendType.ERROR_RESPONSE:
-        raise Refused(ErrorFields.parse(message.body))
     if message.type is not BackendType.DATA_ROW:
         return
     body = Body(message.body)

@@ -41,7 +41,7 @@ from greenpool.protocol.startup import (
     StartupMessage,
     StartupReader,
 )
-from greenpool.worker import cancel, welcome
+from greenpool.worker import cancel, check_query, welcome
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.sockets import peer_name, take_leave
 from greenpool.worker.startup_state import SessionState
@@ -217,6 +217,7 @@ class Session:
             worker.engine.forget(client)
             os.close(fd)
             raise
+        check_query.on_client(worker, entry)
 
     # ---- the admin -------------------------------------------------------------------------
 

@@ -378,3 +378,25 @@ def test_counts_grow_with_steps(engine: Engine) -> None:
 
 def test_names_of_the_records_are_the_bindings(engine: Engine) -> None:
     assert all(hasattr(binding, name) for name in binding.__all__)
+
+
+def test_known_query_is_answered_without_a_server(
+    segment: Segment, engine: Engine, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    pool = segment.define_pool("app", "app", SETTINGS)
+    engine.answer(pool, QUERY, ANSWER)
+    serve(engine, pool, theirs)
+    ours.send(QUERY[:7])
+    engine.step()
+    ours.send(QUERY[7:] + QUERY)
+    engine.step()
+    assert ours.recv(100) == 2 * ANSWER
+    engine.answer(pool, b"", b"")
+    ours.send(QUERY)
+    assert [event.pool for event in events_of(engine, EventKind.OPEN)] == [pool]
+
+
+def test_answer_for_a_pool_that_cannot_be_is_refused(engine: Engine) -> None:
+    with pytest.raises(EngineError):
+        engine.answer(4, QUERY, ANSWER)

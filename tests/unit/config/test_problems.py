@@ -103,7 +103,6 @@ NOT_YET = [
     ("max_memory_usage: 256MB", 'max_memory_usage: not supported yet (today only "0")'),
     ("pg_hba: local all all trust", "pg_hba: not supported yet"),
     ("hba: [10.0.0.0/8]", "hba: not supported yet"),
-    ("pooler_check_query: ';'", 'pooler_check_query: not supported yet (today only "")'),
 ]
 
 # A line of a user; the key stands in line 5, column 7.
