@@ -21,6 +21,7 @@ static void answer(struct gp_engine *e, struct gp_client *c, const char *tag)
     uint8_t reply[GP_HEADER_SIZE + 32 + GP_READY_TOTAL] = {GP_COMMAND_COMPLETE};
     size_t len = GP_HEADER_SIZE + strlen(tag) + 1;
 
+    c->since_ns = e->now;
     gp_names_drop(&c->names, &e->interner, NULL, 0);
     gp_put_u32be(reply + 1, (uint32_t)len - 1);
     memcpy(reply + GP_HEADER_SIZE, tag, strlen(tag) + 1);
