@@ -3,8 +3,8 @@
     run_driver(program)   run a driver's program to its end and see that the pool is whole again
 
 Whole means: every server is idle, there are no more of them than allowed, and none holds more
-prepared statements than `server_prepared_statements_cache_size`. GREENPOOL_DRIVERS=all asks for
-every version of PostgreSQL; otherwise the newest one has to do.
+prepared statements than `server_prepared_statements_cache_size`. Unless GREENPOOL_DRIVERS asks for
+every version of PostgreSQL (project.py), the newest one has to do.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.drivers.project import EVERYTHING, Program
+from tests.drivers.project import EVERY_VERSION, Program
 from tests.integration import conftest as integration
 from tests.integration.conftest import MakePooler
 from tests.integration.harness.accounts import wait_for_balance
@@ -34,7 +34,7 @@ make_pooler = integration.make_pooler
 
 @pytest.fixture(
     scope="session",
-    params=MAJORS if EVERYTHING else MAJORS[-1:],
+    params=MAJORS if EVERY_VERSION else MAJORS[-1:],
     ids=lambda major: f"pg{major}",
 )
 def _server(request: pytest.FixtureRequest, _subreaper: None) -> PostgreSQL:

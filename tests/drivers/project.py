@@ -1,9 +1,13 @@
 """Build the projects of this directory, and run their programs.
 
 A project is a folder in the language's own form: a manifest with exact versions, and sources. It is
-built in `build/drivers/<name>/`, once for each content of the folder. Without GREENPOOL_DRIVERS=all
-(`scripts/test --drivers` sets it) nothing is built but what `always` is: a project whose toolchain
-or build is missing is skipped, and the reason named. With it, a build that fails is a failed test.
+built in `build/drivers/<name>/`, once for each content of the folder. A project whose toolchain is
+missing is skipped, and the reason named; where it is there, a build that fails is a failed test.
+GREENPOOL_DRIVERS says how much is done:
+
+    (not set)  nothing is built but what `always` is; what has been built before runs
+    build      what can be built is, and runs on the newest PostgreSQL: scripts/test
+    all        the same on every version: scripts/test --drivers
 
 A program gets the connection string in GREENPOOL_DSN and the seed of its random choices in
 GREENPOOL_SEED. It prints the scenes that it has played and ends with exit code 0 if all went well.
@@ -24,10 +28,12 @@ from pathlib import Path
 
 import pytest
 
-EVERYTHING = os.environ.get("GREENPOOL_DRIVERS") == "all"
-"""Build what is not built, and meet every version of PostgreSQL."""
+_EXTENT = os.environ.get("GREENPOOL_DRIVERS", "")
+EVERY_VERSION = _EXTENT == "all"
+_BUILDS = _EXTENT in ("build", "all")
 
-BUILD_DEADLINE_S = 900.0
+BUILD_DEADLINE_S = 300.0
+"""Of one project, downloads included: some thirty seconds of a machine that has two cores."""
 RUN_DEADLINE_S = 90.0
 TEST_DEADLINE_S = BUILD_DEADLINE_S + RUN_DEADLINE_S + 60
 
@@ -41,11 +47,14 @@ class Project:
 
     Each step is a command that runs in `src`, a copy of the folder; "{build}" in it is the
     project's place below build/drivers. `sources` are the files that the build is made of.
+    `libraries` are what a package manager installs beside the tools, by their Debian names, each
+    with a command that succeeds where it is there; who needs no more than those has no steps.
     """
 
     name: str
     tools: Sequence[str]
-    steps: Sequence[Sequence[str]]
+    steps: Sequence[Sequence[str]] = ()
+    libraries: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sources: str = "**/*"
     always: bool = False
 
@@ -58,7 +67,7 @@ class Project:
 
         Processes that want the same project wait for the one that is building it.
         """
-        missing = [tool for tool in self.tools if shutil.which(tool) is None]
+        missing = self._missing()
         if missing:
             pytest.skip(f"{self.name}: {' and '.join(missing)} not installed")
         fingerprint = self._fingerprint()
@@ -66,7 +75,7 @@ class Project:
         with _locked(_BUILD / f"{self.name}.lock"):
             if stamp.exists() and stamp.read_text() == fingerprint:
                 return
-            if not (EVERYTHING or self.always):
+            if self.steps and not (_BUILDS or self.always):
                 pytest.skip(f"{self.name}: not built yet, scripts/test --drivers builds it")
             stamp.unlink(missing_ok=True)
             source = self.build / "src"
@@ -76,6 +85,11 @@ class Project:
                 words = [word.format(build=self.build) for word in step]
                 _run(words, source, {}, BUILD_DEADLINE_S)
             stamp.write_text(fingerprint)
+
+    def _missing(self) -> list[str]:
+        """Name what this machine has not got."""
+        tools = [tool for tool in self.tools if shutil.which(tool) is None]
+        return tools or [name for name, probe in self.libraries.items() if not _succeeds(probe)]
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256(repr(self.steps).encode())
@@ -137,6 +151,11 @@ def _run(
             f"GREENPOOL_SEED={variables.get('GREENPOOL_SEED')}\n{done.stdout}",
             pytrace=False,
         )
+
+
+def _succeeds(command: Sequence[str]) -> bool:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    return done.returncode == 0
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""A program for psqlODBC, run by Debian's Python, which has pyodbc."""
