@@ -220,6 +220,37 @@ static void take_deallocate(struct scan *in, struct gp_command *command)
     take_name(in, command);
 }
 
+/* A word that may name something: without quotes, ASCII. Not certain otherwise. */
+static struct gp_span take_word(struct scan *in)
+{
+    struct gp_command word = {.kind = GP_COMMAND_OTHER};
+    const uint8_t *begin = in->at;
+
+    take_plain_name(in, &word);
+    skip_space(in);
+    return (struct gp_span){begin, word.name_len};
+}
+
+/* SAVEPOINT a; DEALLOCATE ...; RELEASE a, behind the first word. */
+static void take_guarded(struct scan *in, struct gp_command *command)
+{
+    struct gp_span savepoint = take_word(in);
+
+    in->failed |= !take_sign(in, ';') || !take(in, "deallocate");
+    if (in->failed)
+        return;
+    take_deallocate(in, command);
+    in->failed |= !take_sign(in, ';') || !take(in, "release");
+    struct gp_span released = take_word(in);
+    if (in->failed || released.len != savepoint.len ||
+        memcmp(released.at, savepoint.at, savepoint.len) != 0) {
+        in->failed = true;
+        return;
+    }
+    memcpy(command->savepoint, savepoint.at, savepoint.len);
+    command->savepoint_len = (uint8_t)savepoint.len;
+}
+
 /* ---- all of them ---- */
 
 static enum gp_command_kind take_kind(struct scan *in)
@@ -228,6 +259,8 @@ static enum gp_command_kind take_kind(struct scan *in)
     case 'b':
         return take(in, "begin") ? GP_COMMAND_BEGIN : GP_COMMAND_OTHER;
     case 's':
+        if (take(in, "savepoint"))
+            return GP_COMMAND_DEALLOCATE; /* or what is not certain */
         return take_two(in, "start", "transaction") ? GP_COMMAND_START_TRANSACTION
                                                     : GP_COMMAND_OTHER;
     case 'c':
@@ -253,10 +286,13 @@ struct gp_command gp_command_of(const uint8_t *sql, size_t len)
     if (len > GP_COMMAND_MAX)
         return command;
     skip_space(&in);
+    const uint8_t *first = in.at;
     enum gp_command_kind kind = take_kind(&in);
     if (kind == GP_COMMAND_OTHER)
         return command;
-    if (kind == GP_COMMAND_DEALLOCATE)
+    if (kind == GP_COMMAND_DEALLOCATE && (*first | 0x20) == 's')
+        take_guarded(&in, &command);
+    else if (kind == GP_COMMAND_DEALLOCATE)
         take_deallocate(&in, &command);
     else if (kind != GP_COMMAND_START_TRANSACTION && !take(&in, "work"))
         (void)take(&in, "transaction");

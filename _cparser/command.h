@@ -1,5 +1,6 @@
 /* Texts of simple queries that greenpool understands for certain: those that begin or end a
- * transaction block and cannot fail, whatever the server is, and DEALLOCATE of one statement.
+ * transaction block and cannot fail, whatever the server is, and DEALLOCATE of one statement, alone
+ * or between SAVEPOINT and RELEASE in one text (psqlODBC's way within a transaction).
  * Whatever is not certain is OTHER, and PostgreSQL's to judge: a chained COMMIT; SERIALIZABLE and
  * READ WRITE, which a standby refuses; two commands in one text. Pure.
  * Source: PostgreSQL, gram.y (TransactionStmt, DeallocateStmt) and scan.l. */
@@ -39,6 +40,8 @@ struct gp_command {
     uint8_t modes; /* enum gp_begin */
     uint8_t name_len;
     uint8_t name[GP_COMMAND_NAME]; /* as PostgreSQL would fold it */
+    uint8_t savepoint_len;         /* 0: DEALLOCATE stands alone */
+    uint8_t savepoint[GP_COMMAND_NAME];
 };
 
 /* Read a text of len bytes, the NUL excluded. */

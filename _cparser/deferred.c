@@ -61,7 +61,8 @@ static bool answer_end(struct gp_engine *e, struct gp_client *c, const struct gp
 static bool answer_deallocate(struct gp_engine *e, struct gp_client *c,
                               const struct gp_command *command)
 {
-    if (c->begun == GP_BEGIN_FAILED || !gp_names_find(&c->names, command->name, command->name_len))
+    if (c->begun == GP_BEGIN_FAILED || command->savepoint_len ||
+        !gp_names_find(&c->names, command->name, command->name_len))
         return false;
     gp_names_drop(&c->names, &e->interner, command->name, command->name_len);
     answer(e, c, "DEALLOCATE");

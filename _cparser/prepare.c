@@ -4,6 +4,7 @@
 #include "continuity.h"
 #include "heal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -382,14 +383,21 @@ static void prepare_query(struct gp_server *s)
 /* DEALLOCATE of a name that PostgreSQL does not know: it deallocates a statement made for that, so
  * that the client hears what it has to say of its transaction, and others keep theirs. The Close
  * and the Parse cannot fail, in a failed transaction neither. */
-static void deallocate_instead(struct gp_server *s, struct gp_span name, struct gp_gather *out)
+static void deallocate_instead(struct gp_server *s, const struct gp_command *command,
+                               struct gp_gather *out)
 {
     static const uint8_t messages[] = "C\0\0\0\x0fSgreenpool\0"
-                                      "P\0\0\0\x11greenpool\0\0\0\0"
-                                      "Q\0\0\0\x19"
-                                      "deallocate greenpool";
+                                      "P\0\0\0\x11greenpool\0\0\0"; /* and its zero */
+    static const char text[] = "DEALLOCATE greenpool";
+    struct gp_span name = {command->name, command->name_len};
+    uint8_t query[GP_HEADER_SIZE + 64 + 2 * GP_COMMAND_NAME];
+    char guarded[sizeof(query) - GP_HEADER_SIZE];
+    int len = command->savepoint_len;
 
+    snprintf(guarded, sizeof(guarded), "SAVEPOINT %.*s; %s; RELEASE %.*s", len, command->savepoint,
+             text, len, command->savepoint);
     gp_gather_add(out, messages, sizeof(messages));
+    gp_gather_copy(out, query, gp_build_query(query, sizeof(query), len ? guarded : text));
     (void)gp_replies_push(&s->replies, GP_REPLY_CLOSE, GP_REPLY_SWALLOW);
     (void)gp_replies_push(&s->replies, GP_REPLY_PARSE, GP_REPLY_SWALLOW);
     (void)gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_FORWARD | GP_REPLY_INTENT);
@@ -419,7 +427,7 @@ static enum gp_prepare prepare_deallocate(struct gp_server *s, const struct gp_f
     if (known != YES)
         return known == NO ? GP_PREPARE_PLAIN : GP_PREPARE_WAIT;
     prepare_query(s);
-    deallocate_instead(s, name, out);
+    deallocate_instead(s, &command, out);
     *taken = frame->total;
     return GP_PREPARE_DONE;
 }

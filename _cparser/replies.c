@@ -159,7 +159,11 @@ bool gp_replies_prepend(struct gp_replies *replies, struct gp_replies *others)
 
 bool gp_replies_open(const struct gp_replies *replies)
 {
-    return replies->count > 0 && !ends_segment(*entry(replies, replies->count - 1));
+    uint32_t last = replies->count;
+
+    while (last > 0 && (*entry(replies, last - 1) & KIND) == GP_REPLY_COPY_END)
+        last--;
+    return last > 0 && !ends_segment(*entry(replies, last - 1));
 }
 
 void gp_replies_clear(struct gp_replies *replies)

@@ -78,7 +78,7 @@ void gp_replies_copy_ends(struct gp_replies *replies);
 bool gp_replies_one_segment(const struct gp_replies *replies);
 /* Put others before what is queued; they are empty afterwards. False: no memory. */
 bool gp_replies_prepend(struct gp_replies *replies, struct gp_replies *others);
-/* Whether the last entry still needs a Sync (a client that vanished must be given one). */
+/* Whether the last request still needs a Sync (a client that vanished must be given one). */
 bool gp_replies_open(const struct gp_replies *replies);
 void gp_replies_clear(struct gp_replies *replies);
 

@@ -124,6 +124,14 @@ static void test_not_certain(void)
         {"deallocate a b", GP_COMMAND_OTHER, 0, NULL},
         {"deallocate \xc3\xa4", GP_COMMAND_OTHER, 0, NULL},
         {"deallocate u&\"a\"", GP_COMMAND_OTHER, 0, NULL},
+        {"savepoint s", GP_COMMAND_OTHER, 0, NULL},
+        {"savepoint s;deallocate p;release t", GP_COMMAND_OTHER, 0, NULL},
+        {"savepoint s;deallocate p;release s2", GP_COMMAND_OTHER, 0, NULL},
+        {"savepoint s;deallocate p;rollback to s", GP_COMMAND_OTHER, 0, NULL},
+        {"savepoint s;deallocate p;", GP_COMMAND_OTHER, 0, NULL},
+        {"savepoint s;select 1;release s", GP_COMMAND_OTHER, 0, NULL},
+        {"savepoint \"s\";deallocate p;release \"s\"", GP_COMMAND_OTHER, 0, NULL},
+        {"savepoint s;;release s", GP_COMMAND_OTHER, 0, NULL},
     };
 
     CHECK_ALL(wanted);
@@ -138,6 +146,8 @@ static void test_deallocate(void)
         {"deallocate \"a\"\"b\" ; ", GP_COMMAND_DEALLOCATE, 0, "a\"b"},
         {"deallocate prepare", GP_COMMAND_DEALLOCATE, 0, "prepare"},
         {"deallocate prepare ;", GP_COMMAND_DEALLOCATE, 0, "prepare"},
+        {"savepoint s;deallocate \"P1\";release s", GP_COMMAND_DEALLOCATE, 0, "P1"},
+        {" savepoint s1 ; deallocate p ; release s1 ; ", GP_COMMAND_DEALLOCATE, 0, "p"},
     };
 
     CHECK_ALL(wanted);

@@ -113,14 +113,18 @@ static void test_error_skips_to_sync(void)
 static void test_open_until_sync(void)
 {
     static const enum gp_reply_kind closed[] = {GP_REPLY_SYNC, GP_REPLY_QUERY, GP_REPLY_FUNCTION};
-    static const enum gp_reply_kind open[] = {GP_REPLY_PARSE,   GP_REPLY_BIND,  GP_REPLY_DESCRIBE,
-                                              GP_REPLY_EXECUTE, GP_REPLY_CLOSE, GP_REPLY_COPY_END};
+    static const enum gp_reply_kind open[] = {GP_REPLY_PARSE, GP_REPLY_BIND, GP_REPLY_DESCRIBE,
+                                              GP_REPLY_EXECUTE, GP_REPLY_CLOSE};
     struct gp_replies q = {0};
 
     for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
         push(&q, open[i]);
         CHECK(gp_replies_open(&q));
+        push(&q, GP_REPLY_COPY_END); /* the end of a COPY is no request: the one before it counts */
+        CHECK(gp_replies_open(&q));
         push(&q, closed[i % 3]);
+        CHECK(!gp_replies_open(&q));
+        push(&q, GP_REPLY_COPY_END);
         CHECK(!gp_replies_open(&q));
     }
     gp_replies_clear(&q);

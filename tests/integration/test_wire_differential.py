@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.conftest import MakePooler
-from tests.integration.differential import copying, edges, extended, simple
+from tests.integration.differential import copying, deallocation, edges, extended, simple
 from tests.integration.differential.conversation import Address, play
 from tests.integration.differential.difference import differences
 from tests.integration.differential.script import Script
@@ -17,6 +17,7 @@ GROUPS: dict[str, list[Script]] = {
     "transactions": simple.TRANSACTIONS,
     "news": simple.NEWS,
     "extended": extended.REQUESTS + extended.PORTALS + extended.FLUSHES,
+    "deallocation": deallocation.REQUESTS,
     "errors": extended.ERRORS,
     "pipelines": extended.PIPELINES,
     "copy": copying.OUT + copying.IN + copying.FAILING,
