@@ -1,5 +1,6 @@
 /* What is done to a server so that it comes to rest: what its client left open is ended, what it
  * left behind is undone. The states are relay.h's. */
+#include "continuity.h"
 #include "deferred.h"
 #include "heal.h"
 
@@ -8,7 +9,7 @@
 /* Run one of greenpool's own statements on a server without a client. */
 static void run(struct gp_engine *e, struct gp_server *s, const char *sql)
 {
-    uint8_t query[64];
+    uint8_t query[GP_HEADER_SIZE + GP_UNDO_BYTES];
     size_t len = gp_build_query(query, sizeof(query), sql);
 
     if (s->state != GP_SERVER_CLEAN)
@@ -36,7 +37,7 @@ static void close_statement(struct gp_engine *e, struct gp_server *s, struct gp_
 /* A quiet server without a client: make it as it was, then give it back. */
 void gp_server_clean(struct gp_engine *e, struct gp_server *s)
 {
-    struct gp_slot *slot = gp_slot_at(e->seg, s->pool, s->slot);
+    char sql[GP_UNDO_BYTES];
     struct gp_sid stale;
 
     if (s->canceling)
@@ -45,10 +46,9 @@ void gp_server_clean(struct gp_engine *e, struct gp_server *s)
         gp_server_lost(e, s, GP_REASON_UNCLEAN);
     } else if (s->status != GP_TXN_IDLE || s->doubtful) {
         run(e, s, "ROLLBACK");
-    } else if (s->dirty) {
-        s->dirty = 0;
-        atomic_store_explicit(&slot->state_hash, GP_STATE_FRESH, memory_order_relaxed);
-        run(e, s, "DISCARD ALL");
+    } else if (s->undo) {
+        gp_continuity_undo(e, s, sql);
+        run(e, s, sql);
     } else if (gp_heal_stale(s, &stale)) {
         close_statement(e, s, stale);
     } else if (s->renew) {
@@ -113,7 +113,8 @@ void gp_server_orphan(struct gp_engine *e, struct gp_server *s, bool midway)
         return;
     }
     bool running = !gp_replies_empty(&s->replies) && s->state == GP_SERVER_LINKED;
-    s->dirty |= running && s->session != GP_SESSION_OFF; /* whatever it is, nobody will look */
+    if (running && s->session != GP_SESSION_OFF)
+        s->undo = GP_PIN_UNKNOWN; /* whatever it is, nobody will look */
     if (s->state == GP_SERVER_LINKED)
         gp_link_wind_up(e, s);
     gp_server_enter(e, s, GP_SERVER_ORPHAN);

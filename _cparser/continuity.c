@@ -1,5 +1,7 @@
 #include "continuity.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "session.h"
@@ -13,60 +15,154 @@ void gp_continuity_pin(struct gp_engine *e, struct gp_client *c, uint8_t pins)
     c->pins = pins;
 }
 
-void gp_continuity_text(struct gp_server *s, uint8_t hints)
+/* name: with the comma before it, as in the list. */
+static bool has_name(const struct gp_buffer *list, const uint8_t *name, size_t len)
+{
+    const uint8_t *at = list ? gp_buffer_at(list) : NULL, *end = at + gp_buffer_len(list);
+
+    while (at && at < end) {
+        at = memmem(at, (size_t)(end - at), name, len);
+        if (at && (at + len == end || at[len] == ','))
+            return true;
+        at = at ? at + len : NULL;
+    }
+    return false;
+}
+
+static bool append_name(struct gp_server *s, const uint8_t *name, const uint8_t *end)
+{
+    size_t len = (size_t)(end - name), have = gp_buffer_len(s->said);
+
+    return have + s->client->params->names_length + len < GP_SETTINGS_MAX &&
+           gp_buffer_append(&s->said, name, len);
+}
+
+/* Note the dotted settings of a text. Those that are noted already are not noted twice, so that a
+ * long transaction does not run out of room. */
+static void note_names(struct gp_server *s, const uint8_t *sql, size_t len)
+{
+    uint8_t list[GP_SESSION_NAMES_MAX];
+    const uint8_t *end = list + gp_session_names(sql, len, list, sizeof(list)), *next;
+
+    for (const uint8_t *name = list; name < end; name = next) {
+        next = memchr(name + 1, ',', (size_t)(end - name - 1));
+        next = next ? next : end;
+        if (!has_name(s->said, name, (size_t)(next - name)) && !append_name(s, name, next))
+            s->hides = 1;
+    }
+}
+
+void gp_continuity_text(struct gp_server *s, uint16_t hints, const uint8_t *sql, size_t len)
 {
     s->hints |= hints;
-    if (hints & GP_HINT_ASK)
-        s->look = 1;
+    s->left |= hints & GP_HINT_CONFIG ? GP_PIN_SETTING : 0;
+    s->left |= hints & GP_HINT_LOCK ? GP_PIN_LOCK : 0;
+    s->left |= hints & GP_HINT_TEMP ? GP_PIN_TEMPORARY : 0;
+    s->hides |= hints & GP_HINT_HIDDEN && hints & GP_HINT_CONFIG;
+    s->unsure |= (hints & GP_HINT_UNREAD) == GP_HINT_UNREAD;
+    if (hints & GP_HINT_NAME && s->session == GP_SESSION_TRACK)
+        note_names(s, sql, len);
+}
+
+/* What commands other than those with a tag of their own may do: a DO anything its text hides; a
+ * pin may go with a DROP. */
+static uint8_t left_by_other(struct gp_server *s, const struct gp_tag *tag)
+{
+    if (gp_span_is(tag->text, "DO")) {
+        s->hides |= (s->hints & GP_HINT_HIDDEN) != 0;
+        s->unsure = 1;
+        return GP_PIN_UNKNOWN;
+    }
+    return tag->text.len >= 4 && memcmp(tag->text.at, "DROP", 4) == 0 ? s->client->pins : 0;
 }
 
 void gp_continuity_tag(struct gp_engine *e, struct gp_server *s, const struct gp_tag *tag)
 {
+    struct gp_client *c = s->client;
+
     switch (tag->kind) {
     case GP_TAG_SET:
-        s->look |= (s->hints & GP_HINT_SET) != 0;
-        if ((s->hints & GP_HINT_ALL) == GP_HINT_ALL)
-            s->hints |= GP_HINT_NAME;
-        return;
-    case GP_TAG_DECLARE_CURSOR:
-        s->look |= (s->hints & GP_HINT_HOLD) != 0;
-        return;
-    case GP_TAG_DISCARD_ALL:
-        if (s->client)
-            gp_continuity_pin(e, s->client, s->client->pins & (uint8_t)~GP_PIN_SETTING);
-        s->look = 1;
+        s->left |= s->hints & GP_HINT_SET ? GP_PIN_SETTING : 0;
+        s->hides |= s->hints & GP_HINT_HIDDEN || (s->hints & GP_HINT_UNREAD) == GP_HINT_UNREAD;
         return;
     case GP_TAG_RESET:
+        s->left |= GP_PIN_SETTING;
+        return;
+    case GP_TAG_DECLARE_CURSOR:
+        s->left |= s->hints & GP_HINT_HOLD ? GP_PIN_CURSOR : 0;
+        return;
     case GP_TAG_PREPARE:
+        s->left |= GP_PIN_PREPARED;
+        return;
+    case GP_TAG_LISTEN:
+        s->left |= GP_PIN_LISTEN;
+        return;
+    case GP_TAG_DISCARD_ALL:
+        gp_continuity_pin(e, c, c->pins & (uint8_t)~GP_PIN_SETTING);
+        s->forgets = 1;
+        s->left |= c->pins | GP_PIN_SETTING;
+        return;
     case GP_TAG_DEALLOCATE:
     case GP_TAG_DEALLOCATE_ALL:
     case GP_TAG_DISCARD:
-    case GP_TAG_LISTEN:
     case GP_TAG_UNLISTEN:
-        s->look = 1;
+    case GP_TAG_CLOSE_CURSOR:
+        s->left |= c->pins; /* one of them may be gone */
         return;
-    default: /* a DO may SET; a pin may go with a DROP or CLOSE */
-        if ((s->hints & GP_HINT_SET) && tag->text.len == 2 && memcmp(tag->text.at, "DO", 2) == 0)
-            s->look = 1;
-        if (s->client && s->client->pins && tag->text.len >= 4 &&
-            (memcmp(tag->text.at, "DROP", 4) == 0 || tag->kind == GP_TAG_CLOSE_CURSOR))
-            s->look = 1;
+    default:
+        s->left |= left_by_other(s, tag);
     }
+}
+
+void gp_continuity_forget(struct gp_server *s)
+{
+    s->left = 0;
+    s->hints = 0;
+    s->forgets = s->hides = s->unsure = 0;
+    gp_buffer_free(&s->said);
+}
+
+static void add(struct gp_buffer **question, const void *data, size_t len)
+{
+    if (len && !gp_buffer_append(question, data, len))
+        abort(); /* what is not asked for would be left to the next client */
+}
+
+/* A Query message that asks for the dotted settings by name, and for all else. */
+static struct gp_buffer *make_question(struct gp_server *s)
+{
+    static const char head[] = "WITH named(name) AS (SELECT pg_catalog.unnest('{";
+    static const char tail[] = "}'::pg_catalog.text[])), ";
+    const struct gp_state *base = s->client->base, *params = s->client->params;
+    const uint8_t header[GP_HEADER_SIZE] = {GP_QUERY};
+    size_t said = gp_buffer_len(s->said), known = s->forgets ? 0 : params->names_length;
+    struct gp_buffer *question = NULL;
+
+    add(&question, header, sizeof(header));
+    add(&question, head, strlen(head));
+    add(&question, params->data + params->length + params->look_length, known);
+    if (said)
+        add(&question, gp_buffer_at(s->said) + !known, said - !known);
+    add(&question, tail, strlen(tail));
+    add(&question, base->data + base->length, base->look_length);
+    add(&question, "", 1);
+    gp_put_u32be(question->data + question->start + 1, (uint32_t)gp_buffer_len(question) - 1);
+    return question;
 }
 
 bool gp_continuity_look(struct gp_engine *e, struct gp_server *s)
 {
-    struct gp_state *base = s->client->base;
-
-    if (s->session != GP_SESSION_TRACK || base->look_length == 0)
+    if (s->session != GP_SESSION_TRACK || s->client->base->look_length == 0)
         return false;
     if (!gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_SWALLOW))
         return false;
+    struct gp_buffer *question = make_question(s);
     gp_server_enter(e, s, GP_SERVER_LOOK);
     gp_count(&gp_counters_of(e, s->pool)->looks, 1);
     s->status = 0;
     s->failed = 0;
-    gp_conn_send(e->transport, &s->conn, base->query + base->length, base->look_length);
+    gp_conn_send(e->transport, &s->conn, gp_buffer_at(question), gp_buffer_len(question));
+    gp_buffer_free(&question);
     if (s->conn.broken)
         gp_todo(e, &s->conn);
     return true;
@@ -82,7 +178,7 @@ struct answer {
     uint8_t pins;
     bool missing; /* this server lacks a setting of the startup packet */
     bool others;  /* it has others than those */
-    struct gp_span state;
+    struct gp_span state, names;
 };
 
 /* One column: a length and its bytes. */
@@ -116,12 +212,19 @@ static bool read_answer(const struct gp_buffer *buffer, struct answer *answer)
         return false;
     const uint8_t *at = gp_buffer_at(buffer), *end = at + gp_buffer_len(buffer);
     at += 2; /* the number of columns is ours */
-    if (!column(&at, end, &pins) || !column(&at, end, &like) || !column(&at, end, &answer->state))
+    if (!column(&at, end, &pins) || !column(&at, end, &like) || !column(&at, end, &answer->state) ||
+        !column(&at, end, &answer->names))
         return false;
     answer->pins = (uint8_t)number(pins);
     answer->missing = number(like) & 1;
     answer->others = number(like) & 2;
     return true;
+}
+
+/* Which dotted settings no look finds: as before, and those of this transaction. */
+static uint8_t hidden_settings(const struct gp_server *s, bool asked)
+{
+    return s->hides || (!asked && s->said) ? GP_PIN_SETTING : s->client->pins & GP_PIN_SETTING;
 }
 
 bool gp_continuity_seen(struct gp_engine *e, struct gp_server *s)
@@ -132,20 +235,46 @@ bool gp_continuity_seen(struct gp_engine *e, struct gp_server *s)
     struct answer answer = {0};
 
     if (!s->failed && read_answer(s->answer, &answer))
-        state = answer.others ? gp_state_of_text(e, answer.state) : gp_state_share(c->base);
+        state = answer.others ? gp_state_of_text(e, answer.state, answer.names)
+                              : gp_state_share(c->base);
     if (state) {
         gp_state_release(e, c->params);
         c->params = state;
-        atomic_store_explicit(&slot->state_hash, answer.missing ? GP_STATE_UNKNOWN : state->hash,
+        atomic_store_explicit(&slot->state_hash,
+                              answer.missing || s->unsure ? GP_STATE_UNKNOWN : state->hash,
                               memory_order_relaxed);
     }
-    uint8_t names = c->pins & GP_PIN_SETTING;
-    if (s->hints & GP_HINT_NAME)
-        names = GP_PIN_SETTING;
-    gp_continuity_pin(e, c, (state ? answer.pins : GP_PIN_UNKNOWN) | names);
-    s->dirty = c->pins != 0;
+    uint8_t hidden = hidden_settings(s, state != NULL);
+    gp_continuity_pin(e, c, (state ? answer.pins : GP_PIN_UNKNOWN) | hidden);
+    s->undo = c->pins;
     gp_buffer_free(&s->answer);
-    s->look = 0;
-    s->hints = 0;
-    return state && answer.missing && !names; /* a RESET ALL would take those too */
+    gp_continuity_forget(s);
+    return state && answer.missing && !hidden; /* a RESET ALL would take those too */
+}
+
+void gp_continuity_undo(struct gp_engine *e, struct gp_server *s, char sql[GP_UNDO_BYTES])
+{
+    static const struct {
+        uint8_t what;
+        const char *sql;
+    } undo[] = {
+        {GP_PIN_SETTING, "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; "},
+        {GP_PIN_CURSOR, "CLOSE ALL; "},
+        {GP_PIN_PREPARED, "DEALLOCATE ALL; "},
+        {GP_PIN_LISTEN, "UNLISTEN *; "},
+        {GP_PIN_TEMPORARY, "DISCARD TEMP; "},
+        {GP_PIN_LOCK, "SELECT pg_catalog.pg_advisory_unlock_all(); "},
+    };
+    bool anything = s->undo & GP_PIN_UNKNOWN;
+    size_t len = 0;
+
+    if (anything)
+        len = (size_t)snprintf(sql, GP_UNDO_BYTES, "DISCARD ALL");
+    for (size_t i = 0; !anything && i < sizeof(undo) / sizeof(undo[0]); i++)
+        if (s->undo & undo[i].what)
+            len += (size_t)snprintf(sql + len, GP_UNDO_BYTES - len, "%s", undo[i].sql);
+    if (s->undo & (GP_PIN_SETTING | GP_PIN_UNKNOWN))
+        atomic_store_explicit(&gp_slot_at(e->seg, s->pool, s->slot)->state_hash, GP_STATE_FRESH,
+                              memory_order_relaxed);
+    s->undo = 0;
 }

@@ -1,25 +1,30 @@
 /* Session continuity: a client keeps its session state from server to server.
  *
- * When a transaction may have changed what outlives it (hints of its texts, tags of its commands),
- * PostgreSQL itself is asked before the server is given back: one row says which settings the
- * session has and what else is there.
+ * Hints of its texts and tags of its commands tell what a transaction may have left behind or ended
+ * (s->left, bits of enum gp_pin). If anything, then in mode track PostgreSQL itself is asked before
+ * the server is given back: one row says which settings the session has and what else is there. In
+ * mode reset just that is undone.
  *
- *   LINKED --transaction over, s->look--> LOOK --row, ReadyForQuery--> LINKED
+ *   LINKED --transaction over, s->left--> LOOK --row, ReadyForQuery--> LINKED
  *                                                --> released, or kept: the client is pinned
  *
  * Settings become the client's parameter state: the text that makes any server like this one. What
  * no text can replay (temporary tables, session locks, held cursors, LISTEN, PREPARE) pins the
- * client to its server until another look finds it gone; settings with a dot in their names, which
- * no look finds, do so until DISCARD ALL. The question is made by
- * greenpool/worker/session_question.py from the client's startup packet: a setting that is RESET
- * goes back to what that said.
+ * client to its server until another look finds it gone.
  *
- * Its row:  pins   bits of enum gp_pin, as decimal text
+ * Settings with a dot in their names stand in no view: they are asked for by the names that the
+ * client's texts said, in this transaction (s->said) and before (the names of its state). They are
+ * put before the question, which greenpool/worker/session_question.py makes from the client's
+ * startup packet: a setting that is RESET goes back to what that said. A name that cannot be read
+ * pins the client until DISCARD ALL.
+ *
+ * The row:  pins   bits of enum gp_pin, as decimal text
  *           like   0 the settings are the startup packet's and all are there
  *                  1 they are, but some are missing on this server
  *                  2 others were made
  *                  3 both
- *           state  text of a Query that makes a server so, with the missing ones */
+ *           state  text of a Query that makes a server so, with the missing ones
+ *           names  of the dotted settings in it: "app.x,app.y" */
 #ifndef GP_CONTINUITY_H
 #define GP_CONTINUITY_H
 
@@ -31,22 +36,32 @@ enum gp_pin {
     GP_PIN_TEMPORARY = 4,
     GP_PIN_LOCK = 8,
     GP_PIN_LISTEN = 16,
-    GP_PIN_UNKNOWN = 32, /* PostgreSQL could not be asked: everything stays where it is */
-    GP_PIN_SETTING = 64  /* a setting like app.user was made, which no view of PostgreSQL lists */
+    GP_PIN_UNKNOWN = 32, /* PostgreSQL could not be asked; in left and undo: anything */
+    GP_PIN_SETTING = 64  /* a dotted setting whose name could not be read; in left and undo: any */
 };
+
+/* Room for the text that undoes all of them. */
+#define GP_UNDO_BYTES 192u
+/* The dotted settings of one client, as a list; more of them pin it. */
+#define GP_SETTINGS_MAX 4096u
 
 /* Why the client keeps its server, for it and for all who look at its row. */
 void gp_continuity_pin(struct gp_engine *e, struct gp_client *c, uint8_t pins);
-/* A text has been sent for the client. */
-void gp_continuity_text(struct gp_server *s, uint8_t hints);
+/* A text, len bytes of it, has been sent for the client. */
+void gp_continuity_text(struct gp_server *s, uint16_t hints, const uint8_t *sql, size_t len);
 /* A command is complete (its tag, whole). */
 void gp_continuity_tag(struct gp_engine *e, struct gp_server *s, const struct gp_tag *tag);
-/* The transaction is over and s->look is set: ask. False: that is not done for this client. */
+/* What was noted of the transaction is dealt with. */
+void gp_continuity_forget(struct gp_server *s);
+/* The transaction is over and s->left is set: ask. False: that is not done for this client. */
 bool gp_continuity_look(struct gp_engine *e, struct gp_server *s);
 /* A DataRow in state LOOK. */
 void gp_continuity_row(struct gp_server *s, const uint8_t *body, size_t len);
 /* The answer is complete: the client has its new state and its pins. True: the server lacks settings
  * of that state. */
 bool gp_continuity_seen(struct gp_engine *e, struct gp_server *s);
+/* The text that undoes s->undo, which is empty after it: nobody's traces are left once it has run.
+ */
+void gp_continuity_undo(struct gp_engine *e, struct gp_server *s, char sql[GP_UNDO_BYTES]);
 
 #endif

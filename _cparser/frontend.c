@@ -156,13 +156,13 @@ static void note_text(struct gp_server *s, const struct gp_frame *frame, const u
     if (s->session == GP_SESSION_OFF)
         return;
     if (frame->type == GP_BIND && !s->renames) /* its text may be of an earlier transaction */
-        gp_continuity_text(s, GP_HINT_SET | GP_HINT_HOLD);
+        gp_continuity_text(s, GP_HINT_SET | GP_HINT_HOLD, NULL, 0);
     if (!text)
         return;
     bool whole = have >= frame->total;
     size_t len = (whole ? frame->total : have) - GP_HEADER_SIZE;
-    gp_continuity_text(s,
-                       gp_session_hints(message + GP_HEADER_SIZE, len) | (whole ? 0 : GP_HINT_ALL));
+    uint16_t hints = gp_session_hints(message + GP_HEADER_SIZE, len);
+    gp_continuity_text(s, hints | (whole ? 0 : GP_HINT_UNREAD), message + GP_HEADER_SIZE, len);
 }
 
 /* taken: bytes of the message that have been replaced by what was gathered. */

@@ -229,6 +229,8 @@ static void rename_in(struct gp_gather *out, const struct gp_frame *frame, const
 
 /* ---- the client's messages ---- */
 
+#define STATEMENT_TEXT (GP_HEADER_SIZE + GP_SERVER_NAME_BYTES) /* where it begins in the Parse */
+
 /* Parse of a name in use. PostgreSQL shall say so itself: the name on the server is in use as well.
  */
 static enum gp_prepare parse_duplicate(struct gp_engine *e, struct gp_server *s,
@@ -317,7 +319,8 @@ static enum gp_prepare prepare_bind(struct gp_engine *e, struct gp_server *s,
     if (known == NO)
         return GP_PREPARE_PLAIN; /* PostgreSQL does not know that name either */
     if (s->session != GP_SESSION_OFF)
-        gp_continuity_text(s, statement->hints);
+        gp_continuity_text(s, statement->hints, statement->parse + STATEMENT_TEXT,
+                           statement->length - STATEMENT_TEXT);
     rename_in(out, frame, body, bind.portal.len + 1, bind.statement, statement);
     (void)gp_replies_push(&s->replies, GP_REPLY_BIND, GP_REPLY_FORWARD);
     *taken = GP_HEADER_SIZE + bind.portal.len + 1 + bind.statement.len + 1;

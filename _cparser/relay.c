@@ -193,7 +193,7 @@ static void apply(struct gp_engine *e, struct gp_server *s)
     s->failed = 0;
     atomic_store_explicit(&gp_slot_at(e->seg, s->pool, s->slot)->state_hash, GP_STATE_UNKNOWN,
                           memory_order_relaxed);
-    gp_conn_send(e->transport, &s->conn, params->query, params->length);
+    gp_conn_send(e->transport, &s->conn, params->data, params->length);
 }
 
 void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c)
@@ -214,7 +214,8 @@ void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c
                      ? GP_SESSION_OFF
                      : atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->session_state,
                                             memory_order_relaxed);
-    s->look = s->hints = s->mends = 0;
+    s->mends = 0;
+    gp_continuity_forget(s);
     s->renames = pool_mode(e, s->pool) != GP_MODE_SESSION &&
                  atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->statements_max,
                                       memory_order_relaxed) > 0;
@@ -224,7 +225,7 @@ void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c
     set_client_state(e, c, GP_CLIENT_ACTIVE);
     if (s->conn.mode != GP_CONN_READ && gp_conn_attach(e->transport, &s->conn) != GP_OK)
         s->conn.broken = 1;
-    s->dirty = pool_mode(e, s->pool) == GP_MODE_SESSION;
+    s->undo = pool_mode(e, s->pool) == GP_MODE_SESSION ? GP_PIN_UNKNOWN : 0;
     if (s->state == GP_SERVER_APPLY)
         apply(e, s);
     if (s->conn.broken)
@@ -272,14 +273,13 @@ static bool quiet(struct gp_server *s)
 }
 
 /* The transaction is over: whether the server stays with its client, for it is asked what the
- * session has become, or for what that has found. Otherwise it is cleaned, or dirty. */
+ * session has become, or for what that has found. Otherwise what it has left is undone. */
 static bool stays(struct gp_engine *e, struct gp_server *s, struct gp_client *c)
 {
-    if (s->look && !c->leaving && gp_continuity_look(e, s))
+    if (s->left && !c->leaving && gp_continuity_look(e, s))
         return true;
-    s->hints = 0;
-    s->dirty |= s->look;
-    s->look = 0;
+    s->undo |= s->left;
+    gp_continuity_forget(s);
     return c->pins && !c->leaving && !e->draining;
 }
 
@@ -435,7 +435,7 @@ void gp_client_finish(struct gp_engine *e, struct gp_client *c, enum gp_reason r
         gp_queue_leave(e, c);
     gp_conn_pause(e->transport, &c->conn);
     if (s)
-        s->dirty |= s->look || c->pins;
+        s->undo |= s->left | c->pins;
     if (s)
         unlink(e, s, GP_CLIENT_CLOSING);
     else

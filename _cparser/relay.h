@@ -58,18 +58,24 @@
 /* State hashes: of a server as it was at its login or after DISCARD ALL; of nobody knows what. */
 #define GP_STATE_FRESH   0ull
 #define GP_STATE_UNKNOWN UINT64_MAX
+#define GP_STATE_BUCKETS 1024u
 /* Messages whose body decides are collected up to these sizes: any; the row of a LOOK. */
 #define GP_HELD_MAX     16384u
 #define GP_HELD_ROW_MAX 1048576u
 
-/* A parameter state: what makes a server fit clients whose sessions are so. Interned per worker. */
+/* A parameter state: what makes a server fit clients whose sessions are so. Interned per worker.
+ *
+ *     data:  | Query message that makes it so | question | names |
+ *             length                           look_length names_length
+ *
+ * The question stands in states of a beginning, the names in those that a session came to. */
 struct gp_state {
-    struct gp_state *next;
+    struct gp_state *next; /* of the same bucket */
     uint64_t hash;
     uint64_t parse_hash; /* part of the identity of statements parsed under it; 0: no matter */
     uint32_t refs;
-    uint32_t length, look_length;
-    uint8_t query[]; /* a whole Query message that makes it so; then one that asks what is so */
+    uint32_t length, look_length, names_length;
+    uint8_t data[];
 };
 
 /* Of a Describe: whether ParameterDescription has come, and whether it will come a second time. */
@@ -131,18 +137,21 @@ struct gp_server {
     uint8_t said_fatal : 1; /* it told its client why it hangs up */
     uint8_t failed : 1;     /* an error during APPLY or CLEAN */
     uint8_t canceling : 1; /* Python cancels its orphaned query: not released before that is done */
-    uint8_t dirty : 1; /* it may have state that nobody shall inherit: DISCARD ALL before release */
-    uint8_t renames : 1;     /* linked: statements are exchanged (prepare.h); not in session mode */
-    uint8_t mends : 1;       /* APPLY after a LOOK: its client is told what comes back */
-    uint8_t look : 1;        /* the transaction may have changed session state (continuity.h) */
-    uint8_t opening : 1;     /* a deferred BEGIN has been sent and is not confirmed (deferred.h) */
+    uint8_t renames : 1;   /* linked: statements are exchanged (prepare.h); not in session mode */
+    uint8_t mends : 1;     /* APPLY after a LOOK: its client is told what comes back */
+    uint8_t forgets : 1;   /* DISCARD ALL in this transaction: earlier dotted settings are gone */
+    uint8_t hides : 1;     /* a dotted setting may have been made whose name could not be read */
+    uint8_t unsure : 1;    /* settings may have been made that no question finds */
+    uint8_t opening : 1;   /* a deferred BEGIN has been sent and is not confirmed (deferred.h) */
     uint8_t stale_known : 1; /* the statement below is to be closed: see heal.h */
     uint8_t renew : 1; /* some statement is stale, nobody knows which: close it when it rests */
     uint8_t todo : 1;
     uint8_t began;     /* modes of the deferred BEGIN that the kept bytes begin with; 0: none */
     uint8_t described; /* enum gp_described */
     uint8_t session;   /* enum gp_session_state of its pool, as long as the link lasts */
-    uint8_t hints;     /* enum gp_hint of the texts since the last transaction */
+    uint8_t left;   /* enum gp_pin: what the transaction may leave or have ended (continuity.h) */
+    uint8_t undo;   /* enum gp_pin: what nobody shall inherit; undone before release */
+    uint16_t hints; /* enum gp_hint of the texts since the last transaction */
     uint32_t msg_left;
     uint32_t segment;     /* counts requests that end with ReadyForQuery */
     uint32_t opened;      /* opening: the segment that begins with BEGIN */
@@ -150,6 +159,7 @@ struct gp_server {
     struct gp_client *client;
     struct gp_buffer *error;  /* APPLY: PostgreSQL's own ErrorResponse */
     struct gp_buffer *answer; /* LOOK: the row */
+    struct gp_buffer *said;   /* dotted settings in those texts: ",app.x,app.y" */
     struct gp_conn *next_todo;
     struct gp_server *grave;
     uint64_t since_ns; /* when it entered its state */
@@ -198,7 +208,7 @@ struct gp_engine {
     struct gp_queue *waiting;    /* those with waiters */
     struct gp_conn *todo_first, *todo_last;
     struct gp_server *graves; /* to be freed when no event of the batch can name them */
-    struct gp_state *states;
+    struct gp_state *states[GP_STATE_BUCKETS];
     struct gp_interner interner;
     struct gp_event *events; /* for Python, a growing array read from the front */
     uint32_t events_first, events_count, events_cap;
@@ -249,12 +259,12 @@ void gp_server_clean(struct gp_engine *e, struct gp_server *s);
 void gp_server_fence(struct gp_engine *e, struct gp_server *s);
 
 /* ---- states.c ---- */
-/* The state with this hash, one reference more; look: the question of continuity.h, or empty. NULL:
- * no memory. */
+/* The state of a beginning with this hash, one reference more; look: the question of continuity.h,
+ * or empty. NULL: no memory. */
 struct gp_state *gp_state_intern(struct gp_engine *e, uint64_t hash, struct gp_span sql,
                                  struct gp_span look);
-/* The state that this text makes; its hash is made of the text. */
-struct gp_state *gp_state_of_text(struct gp_engine *e, struct gp_span sql);
+/* The state that this text makes, of which its hash is made; names: the dotted settings in it. */
+struct gp_state *gp_state_of_text(struct gp_engine *e, struct gp_span sql, struct gp_span names);
 struct gp_state *gp_state_share(struct gp_state *state);
 void gp_state_release(struct gp_engine *e, struct gp_state *state);
 

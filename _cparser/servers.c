@@ -66,6 +66,7 @@ static void drop(struct gp_engine *e, struct gp_server *s)
     gp_buffer_free(&s->error);
     gp_buffer_free(&s->answer);
     free(s->kept);
+    gp_buffer_free(&s->said);
     gp_replies_clear(&s->replies);
     while (s->intents_first)
         gp_intents_drop(e, s, 1);

@@ -93,57 +93,71 @@ static bool config_is_local(const uint8_t *at, const uint8_t *end)
     return stands(last, at, "true", true) && skip_space(last + strlen("true"), at) == at;
 }
 
-/* SET, at `at`: whether the setting's name has a dot, or may have one that a comment, quotes or a
- * format's % hide. */
-static bool set_is_dotted(const uint8_t *at, const uint8_t *end)
+/* SET, at `at`: where the setting's name begins. */
+static const uint8_t *set_name(const uint8_t *at, const uint8_t *end)
 {
     at = skip_space(at + strlen("set"), end);
     if (stands(at, end, "session", true)) {
         const uint8_t *next = skip_space(at + strlen("session"), end);
         if (next < end && is_word(*next))
-            at = next;
+            return next;
     }
+    return at;
+}
+
+/* Whether the name has a dot, or may have one that a comment, quotes or a format's % hide. */
+static bool set_is_dotted(const uint8_t *at, const uint8_t *end)
+{
+    at = set_name(at, end);
     while (at < end && (is_word(*at) || *at == '$'))
         at++;
     at = skip_space(at, end);
     return at < end && strchr(".\"'/-%", *at) != NULL;
 }
 
-/* set_config, at `at`: the same of its first argument, where anything but a plain constant hides.
- */
-static bool config_is_dotted(const uint8_t *at, const uint8_t *end)
+/* set_config, at `at`: its first argument, if that is a plain constant: its first quote, and its
+ * last. */
+static const uint8_t *config_name(const uint8_t *at, const uint8_t *end, const uint8_t **last)
 {
     at = skip_space(at + strlen("set_config"), end);
     if (at == end || *at != '(')
-        return true;
+        return NULL;
     at = skip_space(at + 1, end);
-    const uint8_t *quote = at < end && *at == '\'' ? constant_end(at, end) : NULL;
-    if (!quote || memchr(at, '.', (size_t)(quote - at)))
-        return true;
-    at = skip_space(quote + 1, end);
-    return at == end || *at != ',';
+    *last = at < end && *at == '\'' ? constant_end(at, end) : NULL;
+    if (!*last)
+        return NULL;
+    const uint8_t *next = skip_space(*last + 1, end);
+    return next < end && *next == ',' ? at : NULL;
 }
 
-static uint8_t hint_at(const uint8_t *at, const uint8_t *end)
+/* The same of its first argument, where anything but a plain constant hides. */
+static bool config_is_dotted(const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t *last, *first = config_name(at, end, &last);
+
+    return !first || memchr(first, '.', (size_t)(last - first)) != NULL;
+}
+
+static uint16_t hint_at(const uint8_t *at, const uint8_t *end)
 {
     switch (*at | 0x20) {
     case 's':
         if (stands(at, end, "set_config", true) && !config_is_local(at, end))
-            return config_is_dotted(at, end) ? GP_HINT_ASK | GP_HINT_NAME : GP_HINT_ASK;
+            return config_is_dotted(at, end) ? GP_HINT_CONFIG | GP_HINT_NAME : GP_HINT_CONFIG;
         if (stands(at, end, "set", true) && !set_is_local(at, end))
             return set_is_dotted(at, end) ? GP_HINT_SET | GP_HINT_NAME : GP_HINT_SET;
         return 0;
     case 'h':
         return stands(at, end, "hold", true) ? GP_HINT_HOLD : 0;
     case 't':
-        return stands(at, end, "temp", true) || stands(at, end, "temporary", true) ? GP_HINT_ASK
+        return stands(at, end, "temp", true) || stands(at, end, "temporary", true) ? GP_HINT_TEMP
                                                                                    : 0;
     case 'p':
-        return stands(at, end, "pg_advisory_", false) ||
-                       stands(at, end, "pg_try_advisory_", false) ||
-                       stands(at, end, "pg_temp", false) || stands(at, end, "pg_settings", true)
-                   ? GP_HINT_ASK
-                   : 0;
+        if (stands(at, end, "pg_advisory_", false) || stands(at, end, "pg_try_advisory_", false))
+            return GP_HINT_LOCK;
+        if (stands(at, end, "pg_temp", false))
+            return GP_HINT_TEMP;
+        return stands(at, end, "pg_settings", true) ? GP_HINT_CONFIG : 0;
     default:
         return 0;
     }
@@ -156,10 +170,160 @@ static bool lock_is_local(const uint8_t *at, const uint8_t *end)
            stands(at, end, "pg_try_advisory_xact_", false);
 }
 
-uint8_t gp_session_hints(const uint8_t *sql, size_t len)
+static const uint8_t *quoted_end(const uint8_t *at, const uint8_t *end)
+{
+    uint8_t quote = *at;
+
+    for (at++; at < end; at++) {
+        if (*at == '\0')
+            return end;
+        if (*at != quote)
+            continue;
+        if (quote == '\'' && at[-1] == '\\')
+            return end; /* escaped or not: a setting of the session tells */
+        if (at + 1 == end || at[1] != quote)
+            return at + 1;
+        at++;
+    }
+    return end;
+}
+
+static const uint8_t *comment_end(const uint8_t *at, const uint8_t *end)
+{
+    unsigned depth = 1;
+
+    for (at += 2; end - at >= 2; at++) {
+        if (at[0] == '*' && at[1] == '/') {
+            if (--depth == 0)
+                return at + 2;
+            at++;
+        } else if (at[0] == '/' && at[1] == '*') {
+            depth++;
+            at++;
+        }
+    }
+    return end;
+}
+
+static const uint8_t *dollar_end(const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t *tag = at + 1;
+
+    if (tag < end && *tag >= '0' && *tag <= '9')
+        return at;
+    while (tag < end && is_word(*tag))
+        tag++;
+    if (tag == end || *tag != '$')
+        return at;
+    size_t len = (size_t)(++tag - at);
+    const uint8_t *last = memmem(tag, (size_t)(end - tag), at, len);
+    return last ? last + len : end;
+}
+
+/* What begins at `at` and is no SQL of the text until its end (behind it): a constant, a quoted name,
+ * a comment. Where the end is uncertain, it is that of the text. Gives `at`: nothing begins.
+ * inside: `at` goes on with a word, where a dollar is a letter. */
+static const uint8_t *enclosed_end(const uint8_t *at, const uint8_t *end, bool inside)
+{
+    switch (*at) {
+    case '\'':
+    case '"':
+        return quoted_end(at, end);
+    case '$':
+        return inside ? at : dollar_end(at, end);
+    case '/':
+        return end - at > 1 && at[1] == '*' ? comment_end(at, end) : at;
+    case '-':
+        if (end - at < 2 || at[1] != '-')
+            return at;
+        while (at < end && *at != '\n' && *at != '\r')
+            at++;
+        return at;
+    default:
+        return at;
+    }
+}
+
+#define NAME_PART_MAX 63u /* PostgreSQL cuts longer words */
+
+/* The end of a setting's name with at least one dot, of plain characters. NULL: it is none. */
+static const uint8_t *dotted_end(const uint8_t *at, const uint8_t *end)
+{
+    for (bool dotted = false;; dotted = true) {
+        const uint8_t *part = at;
+        if (at == end || !is_word(*at) || (*at >= '0' && *at <= '9'))
+            return NULL;
+        while (at < end && (is_word(*at) || *at == '$')) {
+            if (*at++ >= 0x80)
+                return NULL;
+        }
+        if ((size_t)(at - part) > NAME_PART_MAX)
+            return NULL;
+        if (at == end || *at != '.')
+            return dotted ? at : NULL;
+        at++;
+    }
+}
+
+/* The name that SET or set_config at `at` sets: its length, 0 if it cannot be read. */
+static size_t read_name(const uint8_t *at, const uint8_t *end, const uint8_t **name)
+{
+    const uint8_t *last;
+
+    if (stands(at, end, "set_config", true)) {
+        const uint8_t *first = config_name(at, end, &last);
+        if (!first || dotted_end(first + 1, last) != last)
+            return 0;
+        *name = first + 1;
+        return (size_t)(last - *name);
+    }
+    *name = set_name(at, end);
+    last = dotted_end(*name, end);
+    if (!last)
+        return 0;
+    const uint8_t *next = skip_space(last, end);
+    bool sets = next < end && (*next == '=' || (next > last && stands(next, end, "to", true)));
+    return sets ? (size_t)(last - *name) : 0;
+}
+
+/* Append ",name" in lower case. The new length; 0: there is no room. */
+static size_t append(uint8_t *list, size_t used, size_t cap, const uint8_t *name, size_t len)
+{
+    if (len >= cap - used)
+        return 0;
+    list[used++] = ',';
+    for (size_t i = 0; i < len; i++)
+        list[used++] = name[i] >= 'A' && name[i] <= 'Z' ? name[i] | 0x20 : name[i];
+    return used;
+}
+
+size_t gp_session_names(const uint8_t *sql, size_t len, uint8_t *list, size_t cap)
+{
+    const uint8_t *end = sql + len, *name;
+    const uint8_t *open = sql; /* from here on nothing is enclosed that has begun before */
+    size_t used = 0;
+    bool inside = false;
+
+    for (const uint8_t *at = sql; at < end; at++) {
+        bool word = is_word(*at);
+        if (at >= open)
+            open = enclosed_end(at, end, inside);
+        if (word && !inside && hint_at(at, end) & GP_HINT_NAME) {
+            size_t name_len = at >= open ? read_name(at, end, &name) : 0;
+            used = name_len ? append(list, used, cap, name, name_len) : 0;
+            if (!used)
+                return 0;
+        }
+        inside = word;
+    }
+    return used;
+}
+
+uint16_t gp_session_hints(const uint8_t *sql, size_t len)
 {
     const uint8_t *end = sql + len;
-    uint8_t hints = 0;
+    uint8_t names[GP_SESSION_NAMES_MAX];
+    uint16_t hints = 0;
     bool inside = false; /* a word */
 
     for (const uint8_t *at = sql; at < end; at++) {
@@ -168,5 +332,7 @@ uint8_t gp_session_hints(const uint8_t *sql, size_t len)
             hints |= hint_at(at, end);
         inside = word;
     }
+    if (hints & GP_HINT_NAME && !gp_session_names(sql, len, names, sizeof(names)))
+        hints ^= GP_HINT_NAME | GP_HINT_HIDDEN;
     return hints;
 }

@@ -9,14 +9,27 @@
 #include <stdint.h>
 
 enum gp_hint {
-    GP_HINT_SET = 1,  /* a SET other than LOCAL, TRANSACTION, CONSTRAINTS; or that of an UPDATE */
-    GP_HINT_HOLD = 2, /* the word HOLD: a cursor that outlives its transaction */
-    GP_HINT_ASK = 4,  /* set_config for the session, advisory locks, temporary objects */
-    GP_HINT_NAME = 8, /* with SET or ASK: a setting with a dot in its name, or hidden: app.user */
-    GP_HINT_ALL = 7   /* the text is not known in full; what is known tells whether NAME is in it */
+    GP_HINT_SET = 1,    /* a SET other than LOCAL, TRANSACTION, CONSTRAINTS; or that of an UPDATE */
+    GP_HINT_HOLD = 2,   /* the word HOLD: a cursor that outlives its transaction */
+    GP_HINT_CONFIG = 4, /* set_config for the session */
+    GP_HINT_LOCK = 8,   /* advisory locks of the session */
+    GP_HINT_TEMP = 16,  /* temporary objects */
+    GP_HINT_NAME = 32,  /* with SET or CONFIG: a setting with a dot in its name: app.tenant */
+    GP_HINT_HIDDEN = 64, /* the same, but gp_session_names cannot read the name */
+    GP_HINT_UNREAD = 31  /* what a text may do whose end is not known */
 };
 
 /* Scan a text of len bytes, case ignored, comments and constants included. */
-uint8_t gp_session_hints(const uint8_t *sql, size_t len);
+uint16_t gp_session_hints(const uint8_t *sql, size_t len);
+
+/* More of them in one text are hidden. */
+#define GP_SESSION_NAMES_MAX 1024u
+
+/* The dotted settings of a text with GP_HINT_NAME, as a list in lower case: ",app.tenant,app.role".
+ * Gives its length; 0: there is one that cannot be read, or the list would not fit in cap bytes.
+ * Read are names that stand in the text itself as PostgreSQL will see them: not in constants,
+ * comments, dollar quotes (of DO and its like, which may make a text of parts), nor where a
+ * backslash leaves open where a constant ends. */
+size_t gp_session_names(const uint8_t *sql, size_t len, uint8_t *list, size_t cap);
 
 #endif

@@ -43,7 +43,7 @@ struct gp_statement {
     struct gp_sid id;
     uint32_t refs;
     uint32_t length; /* of the message */
-    uint8_t hints;   /* enum gp_hint of its text */
+    uint16_t hints;  /* enum gp_hint of its text */
     char name[GP_SERVER_NAME_BYTES];
     uint8_t parse[]; /* the whole Parse message, with the server's name in it */
 };

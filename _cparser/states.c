@@ -34,36 +34,61 @@ static bool changes_parsing(const uint8_t *sql, uint32_t len)
     return false;
 }
 
+static struct gp_state *make(uint64_t hash, struct gp_span sql, struct gp_span look,
+                             struct gp_span names)
+{
+    struct gp_state *state = calloc(1, sizeof(*state) + sql.len + look.len + names.len + 16);
+
+    if (!state)
+        return NULL;
+    state->hash = hash;
+    state->parse_hash = changes_parsing(sql.at, (uint32_t)sql.len) ? hash : 0;
+    state->length = put_query(state->data, sql.at, (uint32_t)sql.len);
+    state->look_length = (uint32_t)look.len;
+    state->names_length = (uint32_t)names.len;
+    if (look.len)
+        memcpy(state->data + state->length, look.at, look.len);
+    if (names.len)
+        memcpy(state->data + state->length + look.len, names.at, names.len);
+    return state;
+}
+
+static struct gp_state **bucket_of(struct gp_engine *e, uint64_t hash)
+{
+    return &e->states[hash % GP_STATE_BUCKETS];
+}
+
+static struct gp_state *intern(struct gp_engine *e, uint64_t hash, struct gp_span sql,
+                               struct gp_span look, struct gp_span names)
+{
+    struct gp_state **bucket = bucket_of(e, hash), *state = *bucket;
+
+    /* greenpool's own clients have the hash of fresh servers too, and ask nothing. */
+    while (state && (state->hash != hash || !state->look_length != !look.len))
+        state = state->next;
+    if (!state) {
+        state = make(hash, sql, look, names);
+        if (!state)
+            return NULL;
+        state->next = *bucket;
+        *bucket = state;
+    }
+    return gp_state_share(state);
+}
+
 struct gp_state *gp_state_intern(struct gp_engine *e, uint64_t hash, struct gp_span sql,
                                  struct gp_span look)
 {
-    struct gp_state **link = &e->states;
-    uint32_t len = (uint32_t)sql.len, look_len = (uint32_t)look.len;
-
-    /* greenpool's own clients have the hash of fresh servers too, and ask nothing. */
-    while (*link && ((*link)->hash != hash || !(*link)->look_length != !look_len))
-        link = &(*link)->next;
-    if (!*link) {
-        struct gp_state *state = calloc(1, sizeof(*state) + sql.len + look.len + 16);
-        if (!state)
-            return NULL;
-        state->hash = hash;
-        state->parse_hash = changes_parsing(sql.at, len) ? hash : 0;
-        state->length = put_query(state->query, sql.at, len);
-        state->look_length = put_query(state->query + state->length, look.at, look_len);
-        *link = state;
-    }
-    return gp_state_share(*link);
+    return intern(e, hash, sql, look, (struct gp_span){NULL, 0});
 }
 
-struct gp_state *gp_state_of_text(struct gp_engine *e, struct gp_span sql)
+struct gp_state *gp_state_of_text(struct gp_engine *e, struct gp_span sql, struct gp_span names)
 {
-    struct gp_span none = {NULL, 0};
     uint64_t hash = gp_sid_make(e->seg->hash_key, 0, sql.at, sql.len).high;
 
     if (hash == GP_STATE_FRESH || hash == GP_STATE_UNKNOWN)
         hash = 1;
-    return gp_state_intern(e, hash, sql, none);
+    return intern(e, hash, sql, (struct gp_span){NULL, 0}, names);
 }
 
 struct gp_state *gp_state_share(struct gp_state *state)
@@ -74,10 +99,9 @@ struct gp_state *gp_state_share(struct gp_state *state)
 
 void gp_state_release(struct gp_engine *e, struct gp_state *state)
 {
-    struct gp_state **link = &e->states;
-
     if (!state || --state->refs)
         return;
+    struct gp_state **link = bucket_of(e, state->hash);
     while (*link != state)
         link = &(*link)->next;
     *link = state->next;

@@ -4,7 +4,9 @@ Its answer is one row, drawn in `_cparser/continuity.h`: what pins the client to
 like its beginning the session is, and a text that makes any other server so. Everything is named
 by its schema, for the session may have any search_path; constants of the session's own making go
 as hex digits where its settings could change how they are read. Settings with a dot in their names
-stand in no view: of them only those of the startup packet can be asked for (empty means reset).
+stand in no view and are asked for by name: those of the startup packet (empty means reset), and
+those that the client made, which the engine puts before this text as `WITH named(name) AS (...), `.
+Once made, they are never gone from a server, only empty: an empty one is kept as it is.
 Source: PostgreSQL, "System Views > pg_settings"; "Discard".
 """
 
@@ -20,15 +22,19 @@ _ROLE_SETTINGS = """
     WHERE pg_catalog.current_setting('role') <> 'none'"""
 
 _QUESTION = (
-    """WITH begun(name, value) AS ({begun}),
+    """begun(name, value) AS ({begun}),
+dotted(name, value) AS (
+  SELECT name, pg_catalog.current_setting(name, true)
+    FROM (SELECT name FROM named
+      UNION SELECT name FROM begun WHERE pg_catalog.strpos(name, '.') > 0) AS any_of_both
+    WHERE name NOT IN (SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings)),
 here(name, value, rank) AS (
   SELECT name, pg_catalog.current_setting(name), 0 FROM pg_catalog.pg_settings
     WHERE source = 'session' AND name NOT IN
       ('is_superuser', 'transaction_isolation', 'transaction_read_only',
        'transaction_deferrable')
-  UNION ALL SELECT name, pg_catalog.current_setting(name, true), 0 FROM begun
-    WHERE pg_catalog.strpos(name, '.') > 0
-      AND pg_catalog.current_setting(name, true) <> ''"""
+  UNION ALL SELECT name, value, 0 FROM dotted
+    WHERE value <> '' OR (value = '' AND name NOT IN (SELECT name FROM begun))"""
     + _ROLE_SETTINGS
     + """),
 wanted(name, value, rank) AS (
@@ -56,15 +62,18 @@ SELECT
   + 2 * EXISTS (SELECT FROM here WHERE (pg_catalog.lower(name), value) NOT IN
       (SELECT pg_catalog.lower(name), value FROM begun))::int,
   '{reset}' || coalesce('; SELECT ' ||
-    (SELECT pg_catalog.string_agg(call, ', ' ORDER BY rank, name) FROM written), '')"""
+    (SELECT pg_catalog.string_agg(call, ', ' ORDER BY rank, name) FROM written), ''),
+  (SELECT coalesce(pg_catalog.string_agg(pg_catalog.lower(name), ',' ORDER BY name), '')
+    FROM wanted WHERE pg_catalog.lower(name) ~ '^[a-z0-9_$]+[.][a-z0-9_.$]+$')"""
 )
 
 
 def question_of_session(base: Mapping[str, str], reset: str, constant: Callable[[str], str]) -> str:
     """Return the question for sessions that began with the settings `base`.
 
-    Settings of the beginning that have been reset are in the answer's text again. `reset`: what
-    that text begins with; `constant` writes a text constant.
+    It lacks its own beginning, the names. Settings of the session's beginning that have been reset
+    are in the answer's text again. `reset`: what that text begins with; `constant` writes a text
+    constant.
     """
     rows = ", ".join(f"({constant(name)}, {constant(base[name])})" for name in sorted(base))
     begun = f"VALUES {rows}" if rows else "SELECT ''::text, ''::text WHERE false"

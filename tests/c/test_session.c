@@ -9,13 +9,13 @@
 
 struct expectation {
     const char *text;
-    uint8_t hints;
+    uint16_t hints;
 };
 
-static uint8_t hints_of(const char *text, size_t len)
+static uint16_t hints_of(const char *text, size_t len)
 {
     struct guard copy = guard_copy(text, len);
-    uint8_t hints = gp_session_hints(copy.at, len);
+    uint16_t hints = gp_session_hints(copy.at, len);
 
     guard_free(&copy);
     return hints;
@@ -25,7 +25,7 @@ static uint8_t hints_of(const char *text, size_t len)
 static void check_cut_and_in_company(const char *text)
 {
     char company[300];
-    uint8_t alone = hints_of(text, strlen(text));
+    uint16_t alone = hints_of(text, strlen(text));
     int len = snprintf(company, sizeof(company), "select 1;%s;commit", text);
 
     for (size_t cut = 0; cut < strlen(text); cut++)
@@ -66,9 +66,9 @@ static void test_set(void)
         {"set app.x = 1", GP_HINT_SET | GP_HINT_NAME},
         {"set session app.x to 1", GP_HINT_SET | GP_HINT_NAME},
         {"set session.x = 1", GP_HINT_SET | GP_HINT_NAME},
-        {"set \"app.x\" = 1", GP_HINT_SET | GP_HINT_NAME},
-        {"set app/**/.x = 1", GP_HINT_SET | GP_HINT_NAME},
-        {"execute 'set ' || name", GP_HINT_SET | GP_HINT_NAME},
+        {"set \"app.x\" = 1", GP_HINT_SET | GP_HINT_HIDDEN},
+        {"set app/**/.x = 1", GP_HINT_SET | GP_HINT_HIDDEN},
+        {"execute 'set ' || name", GP_HINT_SET | GP_HINT_HIDDEN},
         {"set session time zone 'a.b'", GP_HINT_SET},
         {"set", GP_HINT_SET},
         {"set local x = 1", 0},
@@ -78,8 +78,8 @@ static void test_set(void)
         {"set local x = 1; set y = 2", GP_HINT_SET},
         {"set locality = 1", GP_HINT_SET},
         {"set local.x = 1", GP_HINT_SET | GP_HINT_NAME}, /* a parameter whose name begins so */
-        {"set transaction . x = 1", GP_HINT_SET | GP_HINT_NAME},
-        {"set/**/local x = 1", GP_HINT_SET | GP_HINT_NAME},
+        {"set transaction . x = 1", GP_HINT_SET | GP_HINT_HIDDEN},
+        {"set/**/local x = 1", GP_HINT_SET | GP_HINT_HIDDEN},
         {"offset 3", 0},
         {"insert into settings values (1)", 0},
         {"settle", 0},
@@ -93,28 +93,28 @@ static void test_set(void)
 static void test_set_config(void)
 {
     static const struct expectation expected[] = {
-        {"select set_config('x', 'y', false)", GP_HINT_ASK},
-        {"select set_config('app.x', 'y', false)", GP_HINT_ASK | GP_HINT_NAME},
-        {"select set_config('app' || x, 'y', false)", GP_HINT_ASK | GP_HINT_NAME},
-        {"update pg_settings set setting = 1", GP_HINT_ASK | GP_HINT_SET},
-        {"select set_config($1, $2, $3)", GP_HINT_ASK | GP_HINT_NAME},
-        {"select pg_catalog.set_config('x', 'y', false)", GP_HINT_ASK},
-        {"select \"set_config\"('x', 'y', true)", GP_HINT_ASK | GP_HINT_NAME},
-        {"select set_config", GP_HINT_ASK | GP_HINT_NAME},
-        {"select set_config('x', 'y', true", GP_HINT_ASK},
+        {"select set_config('x', 'y', false)", GP_HINT_CONFIG},
+        {"select set_config('app.x', 'y', false)", GP_HINT_CONFIG | GP_HINT_NAME},
+        {"select set_config('app' || x, 'y', false)", GP_HINT_CONFIG | GP_HINT_HIDDEN},
+        {"update pg_settings set setting = 1", GP_HINT_CONFIG | GP_HINT_SET},
+        {"select set_config($1, $2, $3)", GP_HINT_CONFIG | GP_HINT_HIDDEN},
+        {"select pg_catalog.set_config('x', 'y', false)", GP_HINT_CONFIG},
+        {"select \"set_config\"('x', 'y', true)", GP_HINT_CONFIG | GP_HINT_HIDDEN},
+        {"select set_config", GP_HINT_CONFIG | GP_HINT_HIDDEN},
+        {"select set_config('x', 'y', true", GP_HINT_CONFIG},
         {"select set_config('x', 'y', true)", 0},
         {"select set_config ( 'x' , $1 , true ) from t", 0},
         {"select set_config('x', concat('a', 'b', ')'), true)", 0},
         {"select set_config('x', 'it''s', true)", 0},
-        {"select set_config('a', 'b', true), set_config('c', 'd', false)", GP_HINT_ASK},
-        {"select set_config('x', 'y', true and false)", GP_HINT_ASK},
-        {"select set_config('x', 'y', true = false)", GP_HINT_ASK},
-        {"select set_config('x', e'\\',true)', false)", GP_HINT_ASK},
-        {"select set_config('x', $$,true)$$, false)", GP_HINT_ASK},
-        {"select set_config('x', $q$,true)$q$, false)", GP_HINT_ASK},
-        {"select set_config('x', 'y' /* ,true) */, false)", GP_HINT_ASK},
-        {"select set_config('x', \"a,true)\", false)", GP_HINT_ASK},
-        {"select set_config('x', 'y' -- ,true)\n, false)", GP_HINT_ASK},
+        {"select set_config('a', 'b', true), set_config('c', 'd', false)", GP_HINT_CONFIG},
+        {"select set_config('x', 'y', true and false)", GP_HINT_CONFIG},
+        {"select set_config('x', 'y', true = false)", GP_HINT_CONFIG},
+        {"select set_config('x', e'\\',true)', false)", GP_HINT_CONFIG},
+        {"select set_config('x', $$,true)$$, false)", GP_HINT_CONFIG},
+        {"select set_config('x', $q$,true)$q$, false)", GP_HINT_CONFIG},
+        {"select set_config('x', 'y' /* ,true) */, false)", GP_HINT_CONFIG},
+        {"select set_config('x', \"a,true)\", false)", GP_HINT_CONFIG},
+        {"select set_config('x', 'y' -- ,true)\n, false)", GP_HINT_CONFIG},
         {"select my_set_config('x', 'y', false)", 0},
     };
 
@@ -127,24 +127,77 @@ static void test_held_cursors_temporary_objects_locks(void)
         {"declare c cursor with hold for select 1", GP_HINT_HOLD},
         {"declare c cursor for select 1", 0},
         {"select holding, threshold, household from t", 0},
-        {"create temp table t (a int)", GP_HINT_ASK},
-        {"create local temporary view v as select 1", GP_HINT_ASK},
-        {"select 1 into temp t", GP_HINT_ASK},
-        {"create table pg_temp.t (a int)", GP_HINT_ASK},
-        {"create table pg_temp_3.t (a int)", GP_HINT_ASK},
+        {"create temp table t (a int)", GP_HINT_TEMP},
+        {"create local temporary view v as select 1", GP_HINT_TEMP},
+        {"select 1 into temp t", GP_HINT_TEMP},
+        {"create table pg_temp.t (a int)", GP_HINT_TEMP},
+        {"create table pg_temp_3.t (a int)", GP_HINT_TEMP},
         {"select template, contemporary from t", 0},
-        {"select pg_advisory_lock(1)", GP_HINT_ASK},
-        {"select pg_try_advisory_lock_shared(1)", GP_HINT_ASK},
-        {"select pg_advisory_unlock_all()", GP_HINT_ASK},
+        {"select pg_advisory_lock(1)", GP_HINT_LOCK},
+        {"select pg_try_advisory_lock_shared(1)", GP_HINT_LOCK},
+        {"select pg_advisory_unlock_all()", GP_HINT_LOCK},
         {"select pg_advisory_xact_lock(1)", 0},
         {"select pg_try_advisory_xact_lock_shared(1)", 0},
-        {"select pg_advisory_xact_lock(1), pg_advisory_lock(2)", GP_HINT_ASK},
-        {"create temp table t (a int); set x = 1", GP_HINT_ASK | GP_HINT_SET},
+        {"select pg_advisory_xact_lock(1), pg_advisory_lock(2)", GP_HINT_LOCK},
+        {"create temp table t (a int); set x = 1", GP_HINT_TEMP | GP_HINT_SET},
         {"select 1", 0},
         {"", 0},
     };
 
     CHECK_ALL(expected);
+}
+
+/* Names that stand in the text are read; where a text may be put together, or where constants end
+ * differently for different sessions, nothing is, and the client keeps its server. */
+static void test_names(void)
+{
+    static const struct {
+        const char *text, *list;
+    } expected[] = {
+        {"set app.x = 1", ",app.x"},
+        {"SET SESSION App.X TO 'it''s'; set a.b.c=2", ",app.x,a.b.c"},
+        {"select set_config('app.x', $1, false), set_config ( 'b._y1$' , e'\n', $2)",
+         ",app.x,b._y1$"},
+        {"select '\', 'set', \"'\", $$ '$$, $1; /* ' /* */ ' */ set app.x = 1 -- '", ""},
+        {"select 'a\b', \"'\", $q$ '$q$, $1, a$b; /* ' /* */ ' */ set app.x = '1'", ",app.x"},
+        {"-- it's\nset app.x = e'\\\\ '", ",app.x"},
+        {"update t set a.b = 1", ",a.b"},
+        {"set local app.x = 1; set app.y = 2", ",app.y"},
+        {"set app.x = 'no end", ",app.x"},
+        {"do $$ begin set app.x = 1; end $$", ""},
+        {"do 'begin set app.x = 1; end'", ""},
+        {"set app.y = '\\'; set app.x = 1", ""},
+        {"set app.y = e'\\''; set app.x = 1; select '", ""},
+        {"-- set app.x = 1", ""},
+        {"set \"app\".x = 1", ""},
+        {"set app.\"x\" = 1", ""},
+        {"set app.x from current", ""},
+        {"set app.x", ""},
+        {"set app.1 = 1", ""},
+        {"set app..x = 1", ""},
+        {"set app.\xc3\xa9 = 1", ""},
+        {"set app.x = 1; select set_config($1, $2, false)", ""},
+        {"select set_config('app.x' || $1, '', false)", ""},
+        {"select set_config('app.x'\n'y', '', false)", ""},
+        {"select set_config(e'app.x', '', false)", ""},
+        {"select set_config('app.x}', '', false)", ""},
+        {"set a234567890123456789012345678901234567890123456789012345678901234.x = 1", ""},
+    };
+    uint8_t list[GP_SESSION_NAMES_MAX];
+
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        const char *text = expected[i].text;
+        struct guard copy = guard_copy(text, strlen(text));
+        size_t len = gp_session_names(copy.at, strlen(text), list, sizeof(list));
+        if (len != strlen(expected[i].list))
+            fprintf(stderr, "in: %s\n", text);
+        CHECK_EQ(len, strlen(expected[i].list));
+        CHECK(memcmp(list, expected[i].list, len) == 0);
+        CHECK_EQ(hints_of(text, strlen(text)) & (GP_HINT_NAME | GP_HINT_HIDDEN),
+                 len ? GP_HINT_NAME : GP_HINT_HIDDEN);
+        CHECK_EQ(gp_session_names(copy.at, strlen(text), list, len ? len - 1 : 0), 0);
+        guard_free(&copy);
+    }
 }
 
 /* Any text, also one with bytes that are none, is read to its end and no further. */
@@ -154,8 +207,8 @@ static void test_every_length(void)
         "set local x; set_config('a', f(1), true) \xff hold temp pg_advisory_lock $";
 
     for (size_t len = 0; len < sizeof(text); len++)
-        CHECK((hints_of(text, len) & ~(GP_HINT_ALL | GP_HINT_NAME)) == 0);
-    CHECK_EQ(hints_of(text, sizeof(text)), GP_HINT_HOLD | GP_HINT_ASK);
+        CHECK((hints_of(text, len) & ~(GP_HINT_UNREAD | GP_HINT_NAME | GP_HINT_HIDDEN)) == 0);
+    CHECK_EQ(hints_of(text, sizeof(text)), GP_HINT_HOLD | GP_HINT_TEMP | GP_HINT_LOCK);
 }
 
 int main(void)
@@ -163,6 +216,7 @@ int main(void)
     RUN(test_set);
     RUN(test_set_config);
     RUN(test_held_cursors_temporary_objects_locks);
+    RUN(test_names);
     RUN(test_every_length);
     return check_done();
 }

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.conftest import MakePooler
 from tests.integration.harness.pooler import Connection, Pooler, user
+from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 
 
@@ -99,23 +100,116 @@ def test_set_is_reported_to_its_client_alone(make_pooler: MakePooler):
     second.close()
 
 
-@pytest.mark.parametrize(
-    "text", ["set app.x = 'mine'", "select set_config('app.x', 'mine', false)"]
-)
-def test_setting_that_no_view_lists_stays_with_its_client(make_pooler: MakePooler, text: str):
+SET_APP_X = {
+    "set": ("set app.x = 'mine'", []),
+    "session": ("set session App.X to mine; select 1", []),
+    "function": ("select set_config('app.x', 'mine', false)", []),
+    "parameter": ("select set_config('app.x', %s, false)", ["mine"]),
+    "transaction": ("begin; set local app.x = 'other'; set app.x = 'mine'; commit", []),
+    "hidden": ("select set_config('app.' || 'x', 'mine', false)", []),
+    "do": ("do $$ begin set app.x = 'mine'; end $$", []),
+}
+SHOW_APP_X = "select coalesce(current_setting('app.x', true), '')"
+
+
+@pytest.mark.parametrize(("text", "values"), SET_APP_X.values(), ids=SET_APP_X)
+def test_setting_that_no_view_lists_stays_with_its_client(
+    make_pooler: MakePooler, text: str, values: list[str]
+):
     # Such settings are not in pg_settings: they were lost, or went to the next client.
     pooler = make(make_pooler, size=2)
     first, second = others(pooler, 2)
-    first.execute(text.encode())
+    first.execute(text.encode(), values or None)
     for _ in range(3):
-        assert value(second, "select coalesce(current_setting('app.x', true), '')") == ""
+        assert value(second, SHOW_APP_X) == ""
         assert value(first, "show app.x") == "mine"
     first.execute("discard all")
     third, fourth = others(pooler, 2)
     for client in (second, third, fourth):
-        assert value(client, "select coalesce(current_setting('app.x', true), '')") == ""
+        assert value(client, SHOW_APP_X) == ""
     for client in (first, second, third, fourth):
         client.close()
+
+
+def test_dotted_settings_follow_over_one_server(make_pooler: MakePooler):
+    pooler = make(make_pooler)
+    clients = others(pooler, 3)
+    for number, client in enumerate(clients):
+        client.execute("select set_config('app.tenant', %s, false)", [f"it's \\ {number} é"])
+    for client in clients[:2]:
+        client.execute("set app.role = 'guest'; set work_mem = '5MB'")
+    for _ in range(2):
+        seen = [value(client, "show app.tenant") for client in clients]
+        assert seen == ["it's \\ 0 é", "it's \\ 1 é", "it's \\ 2 é"]
+    assert value(clients[2], "select coalesce(current_setting('app.role', true), '')") == ""
+    assert value(clients[1], "show app.role") == "guest"
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        clients[0].execute("set app.tenant = 'nobody'; select 1/0")
+    assert value(clients[1], "show app.tenant") == "it's \\ 1 é"
+    assert value(clients[0], "show app.tenant") == "it's \\ 0 é"
+    assert pins(pooler) == {""}
+    for client in clients:
+        client.close()
+
+
+def test_setting_that_was_reset_is_empty_on_any_server(make_pooler: MakePooler, pg: PostgreSQL):
+    # As on a direct connection, where it is not unknown again.
+    pooler = make(make_pooler)
+    client = pooler.connect()
+    for text in ("set app.x = 'mine'; reset app.x", "begin; set app.y = 'mine'; rollback"):
+        client.execute(text.encode())
+    before = value(client, "select pg_backend_pid()")
+    pg.terminate()
+    assert [value(client, f"show app.{name}") for name in "xy"] == ["", ""]
+    assert value(client, "select pg_backend_pid()") != before
+    client.close()
+
+
+def test_startup_setting_that_is_reset_comes_back_beside_others(make_pooler: MakePooler):
+    pooler = make(make_pooler)
+    client = pooler.connect(options="-c timezone=Asia/Tokyo -c app.y=begun")
+    client.execute("set app.x = 'mine'; set app.y = 'mine'")
+    client.execute("set timezone = 'America/Lima'")
+    client.execute("reset timezone; reset app.y")
+    assert value(client, "show timezone") == "Asia/Tokyo"
+    assert value(client, "show app.y") == "begun"
+    assert value(client, "show app.x") == "mine"
+    client.close()
+
+
+def test_more_settings_than_can_be_asked_for_pin(make_pooler: MakePooler):
+    pooler = make(make_pooler, size=2)
+    first, second = others(pooler, 2)
+    for number in range(100):
+        first.execute(f"set app.{'x' * 50}{number:03} = '{number}'".encode())
+    wait_for(lambda: "setting" in pins(pooler), "the pin")
+    for number in (0, 99):
+        assert value(first, f"show app.{'x' * 50}{number:03}") == str(number)
+        missing = f"select coalesce(current_setting('app.{'x' * 50}{number:03}', true), '')"
+        assert value(second, missing) == ""
+    first.execute("discard all")
+    wait_for(lambda: pins(pooler) == {""}, "no pin")
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "do $$ begin execute concat('se', 't app.x = 1'); end $$",
+        f"select 1 /* {'x' * 100_000} */; select set_config('app.x', 'mine', false)",
+        f"select set_config('work_mem', '5MB', false), '{'x' * 100_000}'; set app.x = 'mine'",
+    ],
+    ids=["do", "function", "set"],
+)
+def test_setting_of_a_text_that_is_not_read_reaches_nobody_else(make_pooler: MakePooler, text: str):
+    pooler = make(make_pooler)
+    first = pooler.connect()
+    first.execute(text.encode())
+    first.close()
+    second = pooler.connect()
+    assert value(second, SHOW_APP_X) == ""
+    second.close()
 
 
 PINS = {
@@ -124,7 +218,7 @@ PINS = {
     "listen news": "unlisten news",
     "prepare mine as select 1": "deallocate mine",
     "declare held cursor with hold for select 1": "close held",
-    "set app.x = 'mine'": "discard all",
+    "select set_config('app.' || 'x', 'mine', false)": "discard all",
 }
 
 
