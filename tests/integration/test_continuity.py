@@ -281,14 +281,99 @@ def test_notification_reaches_a_pinned_listener(make_pooler: MakePooler):
     teller.close()
 
 
-def test_reset_mode_leaves_the_server_as_it_was(make_pooler: MakePooler):
+LEAVES = (
+    *PINS,
+    "set work_mem = '9MB'",
+    "set app.x = 'mine'",
+    "set role app_trust",
+    "begin; set local work_mem = '9MB'; declare held cursor with hold for select 1; commit",
+    "begin; prepare mine as select 1; listen news; select pg_advisory_lock(2); rollback",
+    "begin; create temp table mine (a int); commit; select pg_advisory_lock(2)",
+    "do $$ begin execute concat('se', 't app.x = 1'); execute concat('lis', 'ten news'); end $$",
+    "do $$ begin perform set_config('work_mem', '9MB', false); end $$",
+)
+SETTINGS = "select array[current_setting('work_mem'), current_user, " + SHOW_APP_X[7:] + "]"
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_reset_mode_leaves_the_server_as_it_was(
+    make_pooler: MakePooler, pg: PostgreSQL, extended: bool
+):
     pooler = make(make_pooler, session_state="reset")
     first, second = others(pooler, 2)
-    for text in (*PINS, "set work_mem = '9MB'"):
-        first.execute(text.encode())
-        assert value(second, "show work_mem") == "4MB"
+    pg.sql("grant app_trust to app")
+    for text in LEAVES:
+        if extended and (";" not in text or text.startswith("do")):
+            first.execute(text.encode(), prepare=True)
+        elif not extended:
+            first.execute(text.encode())
+        assert value(second, SETTINGS) == ["4MB", "app", ""]
         assert value(second, LEFT) == 0
+    pg.sql("revoke app_trust from app")
+    assert pins(pooler) == {""}
     first.close()
+    second.close()
+
+
+PREPARED = "select count(*) from pg_prepared_statements"
+
+
+@pytest.mark.parametrize(
+    ("text", "survives"),
+    [
+        ("set work_mem = '9MB'", True),
+        ("listen news", True),
+        ("select pg_advisory_lock(1)", True),
+        ("create temp table mine (a int)", True),
+        ("prepare mine as select 1", False),
+        ("do $$ begin end $$", False),
+    ],
+)
+def test_reset_mode_undoes_no_more_than_was_done(
+    make_pooler: MakePooler, text: str, survives: bool
+):
+    # Prepared statements of the protocol were all lost with every SET.
+    pooler = make(make_pooler, session_state="reset")
+    first, second = others(pooler, 2)
+    assert second.execute("select 42", prepare=True).fetchone() == (42,)
+    first.execute(text.encode())
+    assert value(first, PREPARED) == survives
+    assert second.execute("select 42", prepare=True).fetchone() == (42,)
+    assert value(first, PREPARED) == 1
+    first.close()
+    second.close()
+
+
+def test_reset_mode_keeps_startup_parameters(make_pooler: MakePooler):
+    pooler = make(make_pooler, session_state="reset")
+    first = pooler.connect(options="-c work_mem=77MB -c app.x=begun")
+    second = pooler.connect()
+    for text in ("select 1", "set work_mem = '9MB'", "reset all", "discard all", "listen news"):
+        first.execute(text.encode())
+        assert value(first, SETTINGS) == ["77MB", "app", "begun"]
+        assert value(second, SETTINGS) == ["4MB", "app", ""]
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"session_state": "off"}, {"cleanup_server_connections": False}], ids=str
+)
+def test_off_leaves_what_was_done(make_pooler: MakePooler, settings: dict[str, Any]):
+    pooler = make(make_pooler, **settings)
+    first, second = others(pooler, 2)
+    first.execute("set work_mem = '9MB'")
+    first.execute("set app.x = 'mine'")
+    first.execute("create temp table mine (a int)")
+    first.execute("prepare mine as select 7")
+    assert value(second, SETTINGS) == ["9MB", "app", "mine"]
+    assert value(second, "select count(*) from mine") == 0
+    assert value(second, "execute mine") == 7
+    assert pins(pooler) == {""}
+    first.execute("begin; set local work_mem = '5MB'")
+    first.close()
+    assert value(second, SETTINGS) == ["9MB", "app", "mine"]
+    assert [int(row["total_session_look_count"]) for row in pooler.admin("show stats")] == [0]
     second.close()
 
 
