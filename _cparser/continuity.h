@@ -39,6 +39,7 @@ enum gp_pin {
     GP_PIN_UNKNOWN = 32, /* PostgreSQL could not be asked; in left and undo: anything */
     GP_PIN_SETTING = 64  /* a dotted setting whose name could not be read; in left and undo: any */
 };
+_Static_assert(GP_PIN_SETTING == 1 << (GP_PINS - 1), "each has its counter");
 
 /* Room for the text that undoes all of them. */
 #define GP_UNDO_BYTES 192u

@@ -22,6 +22,7 @@
 
 /* cdef:begin */
 #define GP_ABI_VERSION 3
+#define GP_PINS        7                  /* reasons that keep a client on its server */
 #define GP_NOTE_UNREAD 0xffffffffffffffff /* no version of a note */
 
 struct gp_segment;
@@ -156,6 +157,7 @@ struct gp_pool_row {
         wait_count;
     uint64_t errors, taken_own, taken_other, handed_away, bounced, timeouts, logins, login_failures;
     uint64_t looks, pins;
+    uint64_t pins_of[GP_PINS]; /* by bit of gp_client_info.pins */
 };
 
 struct gp_slot_row {

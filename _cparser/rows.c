@@ -59,6 +59,8 @@ static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
     row->login_failures += load64(&c->login_failures);
     row->looks += load64(&c->looks);
     row->pins += load64(&c->pins);
+    for (unsigned i = 0; i < GP_PINS; i++)
+        row->pins_of[i] += load64(&c->pins_of[i]);
 }
 
 static void lanes_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)

@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "engine.h"
+
 struct gp_counters {
     _Atomic uint64_t xact_count;     /* transactions (PgBouncer: total_xact_count) */
     _Atomic uint64_t query_count;    /* Query, Execute and FunctionCall requests answered */
@@ -24,8 +26,9 @@ struct gp_counters {
     _Atomic uint64_t timeouts;       /* query_wait_timeout */
     _Atomic uint64_t logins;         /* server logins done */
     _Atomic uint64_t login_failures;
-    _Atomic uint64_t looks; /* questions what a session has become */
-    _Atomic uint64_t pins;  /* clients that came to keep their servers */
+    _Atomic uint64_t looks;            /* questions what a session has become */
+    _Atomic uint64_t pins;             /* clients that came to keep their servers */
+    _Atomic uint64_t pins_of[GP_PINS]; /* ... by reason: bit of enum gp_pin */
 };
 
 /* Add to a counter that only this process writes. */

@@ -79,7 +79,7 @@ EVENTS_PER_STEP = 256
 _EVENT_KINDS = {int(kind): kind for kind in EventKind}
 _SETTINGS = tuple(PoolSettings.__slots__)
 _POOL_PLAIN = tuple(
-    f for f in PoolRow.__slots__ if f not in ("index", "database", "user", "settings")
+    f for f in PoolRow.__slots__ if f not in ("index", "database", "user", "settings", "pins_of")
 )
 _SLOT_PLAIN = tuple(f for f in SlotRow.__slots__ if f not in ("index", "state", "key", "address"))
 _CLIENT_TEXT = ("user", "database", "address", "application")
@@ -454,6 +454,7 @@ def _pool_row(index: int, row: Any) -> PoolRow:
     fields["session_state"] = SessionHandling(fields["session_state"])
     fields["deferred_begin"] = bool(fields["deferred_begin"])
     plain = {f: getattr(row, f) for f in _POOL_PLAIN}
+    plain["pins_of"] = tuple(row.pins_of)
     return PoolRow(index, _text(row.database), _text(row.user), PoolSettings(**fields), **plain)
 
 

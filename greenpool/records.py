@@ -188,6 +188,8 @@ class PoolRow:
     login_failures: int
     looks: int
     pins: int
+    pins_of: tuple[int, ...]
+    """By `Pin`, in its order."""
 
 
 @dataclass(frozen=True, slots=True)

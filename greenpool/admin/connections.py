@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from greenpool.admin.pins import pin_words
 from greenpool.admin.result import Row
 from greenpool.admin.view import View
 from greenpool.admin.welcome import ADMIN_DATABASES
@@ -183,7 +184,7 @@ def _client_state(client: ClientRow) -> str:
 
 def _pinned(pins: int) -> str:
     """Word why a client keeps its server: `temp table, lock`; empty when it does not."""
-    return ", ".join(str(pin.name).lower().replace("_", " ") for pin in Pin if pins & pin)
+    return ", ".join(pin_words(pin) for pin in Pin if pins & pin)
 
 
 def _client_name(client: int) -> str:

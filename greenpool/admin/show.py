@@ -15,6 +15,7 @@ from greenpool.admin.connections import (
     clients_rows,
     servers_rows,
 )
+from greenpool.admin.pins import PINS_COLUMNS, pins_rows
 from greenpool.admin.pools import (
     DATABASES_COLUMNS,
     LISTS_COLUMNS,
@@ -91,6 +92,7 @@ SHOWS: Mapping[str, Show] = {
     "stats": Show(
         STATS_COLUMNS, _stats_rows, "counters of each database and their averages; times in us"
     ),
+    "pins": Show(PINS_COLUMNS, pins_rows, "what keeps clients on their servers, now and in total"),
     "lists": Show(LISTS_COLUMNS, lists_rows, "how many there are of everything"),
     "config": Show(
         (Column("key"), Column("value"), Column("default"), Column("changeable")),

@@ -231,16 +231,24 @@ def pins(pooler: Pooler) -> set[str]:
     return {row["pinned"] for row in pooler.admin("show clients")}
 
 
+def counted(pooler: Pooler) -> dict[str, tuple[int, int]]:
+    """How many clients have, and had, which reasons; those that none ever had left out."""
+    rows = pooler.admin("show pins")
+    return {row["pinned"]: (row["clients"], row["total"]) for row in rows if row["total"]}
+
+
 @pytest.mark.parametrize(("pin", "end"), PINS.items())
 def test_pinned_server_is_shared_again(make_pooler: MakePooler, pin: str, end: str):
     pooler = make(make_pooler)
     first, second = others(pooler, 2)
     first.execute(pin.encode())
     wait_for(lambda: PINNED[pin] in pins(pooler), "the pin")
+    assert counted(pooler) == {PINNED[pin]: (1, 1)}
     with pytest.raises(psycopg.OperationalError):
         second.execute("select 1")
     first.execute(end.encode())
     wait_for(lambda: pins(pooler) == {""}, "no pin")
+    assert counted(pooler) == {PINNED[pin]: (0, 1)}
     third = pooler.connect()
     assert value(third, "select 1") == 1
     assert value(first, "select 2") == 2

@@ -13,6 +13,7 @@ from greenpool.config import Config, load
 from greenpool.records import (
     ClientRow,
     ClientState,
+    Pin,
     PoolMode,
     PoolRow,
     PoolSettings,
@@ -81,8 +82,8 @@ def pool(index: int = 0, database: str = "app", user: str = "alice", **fields: A
         statements_max=0,
     )
     head = ("index", "database", "user", "settings")
-    values = {name: 0 for name in PoolRow.__slots__ if name not in head}
-    values["in_use"] = 1
+    values: dict[str, Any] = {name: 0 for name in PoolRow.__slots__ if name not in head}
+    values |= {"in_use": 1, "pins_of": (0,) * len(Pin)}
     return PoolRow(index=index, database=database, user=user, settings=settings, **values | fields)
 
 

@@ -11,7 +11,8 @@ from greenpool.admin.connections import split_address
 from greenpool.admin.show import SHOWS
 from greenpool.config import Config
 from greenpool.protocol.backend import INT4, INT8, TEXT
-from tests.unit.admin.samples import Bench, FakeSegment, worker
+from greenpool.records import ClientState, Pin
+from tests.unit.admin.samples import Bench, FakeSegment, client, pool, worker
 
 CONNECTION = (
     "type user database replication state addr port local_addr local_port connect_time "
@@ -51,6 +52,7 @@ COLUMNS = {
         "name pool_size reserve_pool_size pool_mode max_user_connections current_connections "
         "max_user_client_connections current_client_connections |"
     ),
+    "pins": "| database user pinned clients total",
     "workers": "| worker pid state respawns clients busy_permille heartbeat_age_ms",
 }
 
@@ -157,6 +159,25 @@ def test_workers(config: Config) -> None:
     assert (first["pid"], first["state"], first["respawns"]) == (4000, "alive", 0)
     assert (first["busy_permille"], first["heartbeat_age_ms"]) == (420, 0)
     assert (second["state"], second["respawns"]) == ("dead", 2)
+
+
+def test_pins(config: Config) -> None:
+    segment = FakeSegment(
+        pools=[pool(0, pins_of=(0, 0, 5, 6, 0, 0, 0)), pool(1, user="bob")],
+        clients=[
+            client(1, ClientState.ACTIVE, pool=1, pins=Pin.TEMP_TABLE | Pin.LOCK),
+            client(2, ClientState.ACTIVE, pool=1, pins=Pin.LOCK),
+            client(3, ClientState.LOGIN),
+        ],
+    )
+    rows = Bench(config, segment).show("SHOW PINS")
+    assert len(rows) == 2 * len(Pin)
+    told = {row["pinned"]: (row["clients"], row["total"]) for row in rows if row["user"] != "bob"}
+    assert {name: counts for name, counts in told.items() if any(counts)} == {
+        "temp table": (1, 5),
+        "lock": (2, 6),
+    }
+    assert not any(row["clients"] or row["total"] for row in rows if row["user"] == "bob")
 
 
 def test_version_and_help(bench: Bench) -> None:
