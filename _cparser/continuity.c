@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "session.h"
 
@@ -57,8 +58,43 @@ static void note_names(struct gp_server *s, const uint8_t *sql, size_t len)
     }
 }
 
-void gp_continuity_text(struct gp_server *s, uint16_t hints, const uint8_t *sql, size_t len)
+/* A number that no worker has made before. */
+static uint64_t make_own(struct gp_engine *e)
 {
+    const uint64_t seed[] = {e->reads_made++, e->now, e->worker, (uint64_t)getpid()};
+
+    return gp_sid_make(e->seg->hash_key, 1, (const uint8_t *)seed, sizeof(seed)).high | 1;
+}
+
+/* A text that may change how later ones are parsed: the same texts after the same state do it in the
+ * same way, those apart whose effect depends on more. */
+static void note_reads(struct gp_engine *e, struct gp_server *s, uint16_t hints, const uint8_t *sql,
+                       size_t len)
+{
+    if (hints & GP_HINT_OWN) {
+        s->own = 1;
+        s->reads = make_own(e);
+    } else if (hints & GP_HINT_READS || (s->reads && hints & GP_HINT_ENDS)) {
+        uint64_t before = s->reads ? s->reads : s->client->params->parse_hash;
+        s->reads = gp_sid_make(e->seg->hash_key, before, sql, len).high | 1;
+    }
+}
+
+uint64_t gp_continuity_reads(struct gp_engine *e, struct gp_server *s, bool *own)
+{
+    *own = s->own;
+    if (!s->reads)
+        return s->client->params->parse_hash;
+    if (!gp_replies_owes_ready(&s->replies))
+        return s->reads;
+    *own = true; /* what is still to be answered may fail, and what it set with it */
+    return make_own(e);
+}
+
+void gp_continuity_text(struct gp_engine *e, struct gp_server *s, uint16_t hints,
+                        const uint8_t *sql, size_t len)
+{
+    note_reads(e, s, hints, sql, len);
     s->hints |= hints;
     s->left |= hints & GP_HINT_CONFIG ? GP_PIN_SETTING : 0;
     s->left |= hints & GP_HINT_LOCK ? GP_PIN_LOCK : 0;
@@ -123,7 +159,8 @@ void gp_continuity_forget(struct gp_server *s)
 {
     s->left = 0;
     s->hints = 0;
-    s->forgets = s->hides = s->unsure = 0;
+    s->forgets = s->hides = s->unsure = s->own = 0;
+    s->reads = 0;
     gp_buffer_free(&s->said);
 }
 

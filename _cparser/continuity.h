@@ -49,7 +49,12 @@ _Static_assert(GP_PIN_SETTING == 1 << (GP_PINS - 1), "each has its counter");
 /* Why the client keeps its server, for it and for all who look at its row. */
 void gp_continuity_pin(struct gp_engine *e, struct gp_client *c, uint8_t pins);
 /* A text, len bytes of it, has been sent for the client. */
-void gp_continuity_text(struct gp_server *s, uint16_t hints, const uint8_t *sql, size_t len);
+void gp_continuity_text(struct gp_engine *e, struct gp_server *s, uint16_t hints,
+                        const uint8_t *sql, size_t len);
+/* How a text is parsed that the client sends now: a part of its statement's identity. It is that of
+ * the client's state, or made of the texts since a SET of this transaction changed it. *own: of
+ * what cannot be told from texts, so that nobody else has the same. */
+uint64_t gp_continuity_reads(struct gp_engine *e, struct gp_server *s, bool *own);
 /* A command is complete (its tag, whole). */
 void gp_continuity_tag(struct gp_engine *e, struct gp_server *s, const struct gp_tag *tag);
 /* What was noted of the transaction is dealt with. */

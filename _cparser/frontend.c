@@ -148,21 +148,21 @@ static enum gp_prepare exchange(struct gp_engine *e, struct gp_client *c,
 }
 
 /* A text that may change session state; one that is not here in full may do anything. */
-static void note_text(struct gp_server *s, const struct gp_frame *frame, const uint8_t *message,
-                      size_t have)
+static void note_text(struct gp_engine *e, struct gp_server *s, const struct gp_frame *frame,
+                      const uint8_t *message, size_t have)
 {
     bool text = frame->type == GP_QUERY || (frame->type == GP_PARSE && !s->renames);
 
     if (s->session == GP_SESSION_OFF)
         return;
     if (frame->type == GP_BIND && !s->renames) /* its text may be of an earlier transaction */
-        gp_continuity_text(s, GP_HINT_SET | GP_HINT_HOLD, NULL, 0);
+        gp_continuity_text(e, s, GP_HINT_SET | GP_HINT_HOLD, NULL, 0);
     if (!text)
         return;
     bool whole = have >= frame->total;
     size_t len = (whole ? frame->total : have) - GP_HEADER_SIZE;
     uint16_t hints = gp_session_hints(message + GP_HEADER_SIZE, len);
-    gp_continuity_text(s, hints | (whole ? 0 : GP_HINT_UNREAD), message + GP_HEADER_SIZE, len);
+    gp_continuity_text(e, s, hints | (whole ? 0 : GP_HINT_UNREAD), message + GP_HEADER_SIZE, len);
 }
 
 /* taken: bytes of the message that have been replaced by what was gathered. */
@@ -205,7 +205,7 @@ static enum verdict step(struct gp_engine *e, struct gp_client *c, const struct 
     }
     enum verdict verdict = step_linked(e, c->server, frame->type);
     if (verdict == FORWARD)
-        note_text(c->server, frame, message, have);
+        note_text(e, c->server, frame, message, have);
     return verdict;
 }
 

@@ -198,13 +198,51 @@ static void make_room(struct gp_engine *e, struct gp_server *s, struct gp_gather
     }
 }
 
-/* See to it that the server holds a statement when the message at hand reaches it. */
-static enum known ensure(struct gp_engine *e, struct gp_server *s, struct gp_statement *statement,
+#define STATEMENT_TEXT (GP_HEADER_SIZE + GP_SERVER_NAME_BYTES) /* where it begins in the Parse */
+
+/* The statement that this text becomes if the server gets it now, one reference more. */
+static struct gp_statement *intern_now(struct gp_engine *e, struct gp_server *s,
+                                       const uint8_t *text, size_t len)
+{
+    bool own;
+    uint64_t reads = gp_continuity_reads(e, s, &own);
+    struct gp_sid id = gp_sid_make(e->seg->hash_key, reads, text, len);
+    struct gp_statement *statement = gp_statement_intern(&e->interner, id, text, len);
+
+    if (!statement)
+        abort();
+    statement->reads = reads;
+    statement->own = own;
+    return statement;
+}
+
+/* What a statement becomes on a server that lacks it: another one, if texts are now parsed in
+ * another way than when it was made, unless it is nobody else's. Held by the list of idle ones. */
+static struct gp_statement *as_of_now(struct gp_engine *e, struct gp_server *s,
+                                      struct gp_statement *statement)
+{
+    bool own;
+
+    if (statement->own || gp_continuity_reads(e, s, &own) == statement->reads)
+        return statement;
+    struct gp_statement *other =
+        intern_now(e, s, statement->parse + STATEMENT_TEXT, statement->length - STATEMENT_TEXT);
+    gp_statement_release(&e->interner, other);
+    return other;
+}
+
+/* See to it that the server holds a statement when the message at hand reaches it; perhaps as
+ * another one. */
+static enum known ensure(struct gp_engine *e, struct gp_server *s, struct gp_statement **wanted,
                          struct gp_gather *out)
 {
     struct gp_span none = {NULL, 0};
-    enum known known = held(e, s, statement->id);
+    enum known known = held(e, s, (*wanted)->id);
 
+    if (known != NO)
+        return known;
+    struct gp_statement *statement = *wanted = as_of_now(e, s, *wanted);
+    known = held(e, s, statement->id);
     if (known != NO)
         return known;
     make_room(e, s, out);
@@ -229,8 +267,6 @@ static void rename_in(struct gp_gather *out, const struct gp_frame *frame, const
 
 /* ---- the client's messages ---- */
 
-#define STATEMENT_TEXT (GP_HEADER_SIZE + GP_SERVER_NAME_BYTES) /* where it begins in the Parse */
-
 /* Parse of a name in use. PostgreSQL shall say so itself: the name on the server is in use as well.
  */
 static enum gp_prepare parse_duplicate(struct gp_engine *e, struct gp_server *s,
@@ -238,7 +274,7 @@ static enum gp_prepare parse_duplicate(struct gp_engine *e, struct gp_server *s,
                                        struct gp_statement *has, struct gp_gather *out,
                                        size_t *taken)
 {
-    if (ensure(e, s, has, out) == UNDECIDED)
+    if (ensure(e, s, &has, out) == UNDECIDED)
         return GP_PREPARE_WAIT;
     rename_in(out, frame, NULL, 0, name, has);
     intent_add(s, GP_INTENT_DUPLICATE, has, name);
@@ -288,13 +324,11 @@ static enum gp_prepare prepare_parse(struct gp_engine *e, struct gp_server *s,
     if (known == YES && parse.statement.len)
         return parse_duplicate(e, s, frame, parse.statement, has, out, taken);
     size_t skip = parse.statement.len + 1, len = frame->length - 4 - skip;
-    struct gp_sid id =
-        gp_sid_make(e->seg->hash_key, s->client->params->parse_hash, body + skip, len);
-    if (held(e, s, id) == UNDECIDED)
+    struct gp_statement *statement = intern_now(e, s, body + skip, len);
+    if (held(e, s, statement->id) == UNDECIDED) {
+        gp_statement_release(&e->interner, statement);
         return GP_PREPARE_WAIT;
-    struct gp_statement *statement = gp_statement_intern(&e->interner, id, body + skip, len);
-    if (!statement)
-        abort();
+    }
     parse_new(e, s, parse.statement, statement, out);
     gp_statement_release(&e->interner, statement); /* the intent has its own reference */
     *taken = frame->total;
@@ -313,13 +347,13 @@ static enum gp_prepare prepare_bind(struct gp_engine *e, struct gp_server *s,
         return GP_PREPARE_MORE;
     enum known known = result == GP_OK ? resolve(s, bind.statement, &statement) : NO;
     if (known == YES)
-        known = ensure(e, s, statement, out);
+        known = ensure(e, s, &statement, out);
     if (known == UNDECIDED)
         return GP_PREPARE_WAIT;
     if (known == NO)
         return GP_PREPARE_PLAIN; /* PostgreSQL does not know that name either */
     if (s->session != GP_SESSION_OFF)
-        gp_continuity_text(s, statement->hints, statement->parse + STATEMENT_TEXT,
+        gp_continuity_text(e, s, statement->hints, statement->parse + STATEMENT_TEXT,
                            statement->length - STATEMENT_TEXT);
     rename_in(out, frame, body, bind.portal.len + 1, bind.statement, statement);
     (void)gp_replies_push(&s->replies, GP_REPLY_BIND, GP_REPLY_FORWARD);
@@ -341,7 +375,7 @@ static enum gp_prepare prepare_describe(struct gp_engine *e, struct gp_server *s
         return GP_PREPARE_PLAIN;
     enum known known = resolve(s, named.name, &statement);
     if (known == YES)
-        known = ensure(e, s, statement, out);
+        known = ensure(e, s, &statement, out);
     if (known == UNDECIDED)
         return GP_PREPARE_WAIT;
     if (known == NO)

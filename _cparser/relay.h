@@ -142,6 +142,7 @@ struct gp_server {
     uint8_t forgets : 1;   /* DISCARD ALL in this transaction: earlier dotted settings are gone */
     uint8_t hides : 1;     /* a dotted setting may have been made whose name could not be read */
     uint8_t unsure : 1;    /* settings may have been made that no question finds */
+    uint8_t own : 1;       /* nobody else can have the same `reads` */
     uint8_t opening : 1;   /* a deferred BEGIN has been sent and is not confirmed (deferred.h) */
     uint8_t stale_known : 1; /* the statement below is to be closed: see heal.h */
     uint8_t renew : 1; /* some statement is stale, nobody knows which: close it when it rests */
@@ -162,6 +163,7 @@ struct gp_server {
     struct gp_buffer *said;   /* dotted settings in those texts: ",app.x,app.y" */
     struct gp_conn *next_todo;
     struct gp_server *grave;
+    uint64_t reads;    /* how texts are parsed in this transaction; 0: as the client's state says */
     uint64_t since_ns; /* when it entered its state */
     uint64_t query_ns; /* when the oldest unanswered request was sent */
     struct gp_kept *kept;
@@ -210,6 +212,7 @@ struct gp_engine {
     struct gp_server *graves; /* to be freed when no event of the batch can name them */
     struct gp_state *states[GP_STATE_BUCKETS];
     struct gp_interner interner;
+    uint64_t reads_made;     /* that are one client's own */
     struct gp_event *events; /* for Python, a growing array read from the front */
     uint32_t events_first, events_count, events_cap;
 };

@@ -1,6 +1,5 @@
 #include "session.h"
 
-#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
@@ -93,6 +92,72 @@ static bool config_is_local(const uint8_t *at, const uint8_t *end)
     return stands(last, at, "true", true) && skip_space(last + strlen("true"), at) == at;
 }
 
+bool gp_session_reads(const uint8_t *name, size_t len)
+{
+    static const char *const settings[] = {"search_path",
+                                           "standard_conforming_strings",
+                                           "backslash_quote",
+                                           "transform_null_equals",
+                                           "client_encoding",
+                                           "session_authorization",
+                                           "role",
+                                           "datestyle",
+                                           "intervalstyle",
+                                           "timezone",
+                                           "array_nulls",
+                                           "lc_monetary",
+                                           "xmloption",
+                                           "timezone_abbreviations"};
+
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+        if (len == strlen(settings[i]) && stands(name, name + len, settings[i], false))
+            return true;
+    return false;
+}
+
+/* SET, at `at`, as a statement: whether it is of such a setting, by any of its names. */
+static uint16_t set_reads(const uint8_t *at, const uint8_t *end)
+{
+    static const char *const words[] = {"time", "names", "schema", "authorization", "xml"};
+    const uint8_t *last;
+
+    at = skip_space(at + strlen("set"), end);
+    for (;; at = skip_space(last, end)) {
+        for (last = at; last < end && is_word(*last);)
+            last++;
+        if (last == at)
+            return GP_HINT_OWN; /* quoted, or behind a comment */
+        if (!stands(at, end, "session", true) && !stands(at, end, "local", true))
+            break;
+        if (last < end && *last == '.')
+            return 0;
+    }
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (stands(at, end, words[i], true))
+            return GP_HINT_READS;
+    return gp_session_reads(at, (size_t)(last - at)) ? GP_HINT_READS : 0;
+}
+
+/* The word that begins a statement. */
+static uint16_t first_word(const uint8_t *at, const uint8_t *end)
+{
+    static const struct {
+        const char *word;
+        uint16_t hints;
+    } words[] = {
+        {"reset", GP_HINT_READS},  {"discard", GP_HINT_READS}, {"do", GP_HINT_OWN},
+        {"execute", GP_HINT_OWN},  {"commit", GP_HINT_ENDS},   {"end", GP_HINT_ENDS},
+        {"prepare", GP_HINT_ENDS}, {"rollback", GP_HINT_ENDS}, {"abort", GP_HINT_ENDS},
+    };
+
+    if (stands(at, end, "set", true))
+        return set_reads(at, end);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (stands(at, end, words[i].word, true))
+            return words[i].hints;
+    return 0;
+}
+
 /* SET, at `at`: where the setting's name begins. */
 static const uint8_t *set_name(const uint8_t *at, const uint8_t *end)
 {
@@ -138,12 +203,23 @@ static bool config_is_dotted(const uint8_t *at, const uint8_t *end)
     return !first || memchr(first, '.', (size_t)(last - first)) != NULL;
 }
 
+static uint16_t config_hints(const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t *last, *first = config_name(at, end, &last);
+    bool reads = !first || gp_session_reads(first + 1, (size_t)(last - first - 1));
+    uint16_t hints = reads ? GP_HINT_OWN : 0;
+
+    if (!config_is_local(at, end))
+        hints |= config_is_dotted(at, end) ? GP_HINT_CONFIG | GP_HINT_NAME : GP_HINT_CONFIG;
+    return hints;
+}
+
 static uint16_t hint_at(const uint8_t *at, const uint8_t *end)
 {
     switch (*at | 0x20) {
     case 's':
-        if (stands(at, end, "set_config", true) && !config_is_local(at, end))
-            return config_is_dotted(at, end) ? GP_HINT_CONFIG | GP_HINT_NAME : GP_HINT_CONFIG;
+        if (stands(at, end, "set_config", true))
+            return config_hints(at, end);
         if (stands(at, end, "set", true) && !set_is_local(at, end))
             return set_is_dotted(at, end) ? GP_HINT_SET | GP_HINT_NAME : GP_HINT_SET;
         return 0;
@@ -157,7 +233,7 @@ static uint16_t hint_at(const uint8_t *at, const uint8_t *end)
             return GP_HINT_LOCK;
         if (stands(at, end, "pg_temp", false))
             return GP_HINT_TEMP;
-        return stands(at, end, "pg_settings", true) ? GP_HINT_CONFIG : 0;
+        return stands(at, end, "pg_settings", true) ? GP_HINT_CONFIG | GP_HINT_OWN : 0;
     default:
         return 0;
     }
@@ -220,10 +296,26 @@ static const uint8_t *dollar_end(const uint8_t *at, const uint8_t *end)
     return last ? last + len : end;
 }
 
-/* What begins at `at` and is no SQL of the text until its end (behind it): a constant, a quoted name,
- * a comment. Where the end is uncertain, it is that of the text. Gives `at`: nothing begins.
- * inside: `at` goes on with a word, where a dollar is a letter. */
-static const uint8_t *enclosed_end(const uint8_t *at, const uint8_t *end, bool inside)
+static const uint8_t *line_end(const uint8_t *at, const uint8_t *end)
+{
+    while (at < end && *at != '\n' && *at != '\r')
+        at++;
+    return at;
+}
+
+/* The end of what begins at `at` and is no SQL of the text: behind a comment. `at`: none begins. */
+static const uint8_t *skip_comment(const uint8_t *at, const uint8_t *end)
+{
+    if (end - at < 2)
+        return at;
+    if (at[0] == '/' && at[1] == '*')
+        return comment_end(at, end);
+    return at[0] == '-' && at[1] == '-' ? line_end(at, end) : at;
+}
+
+/* The same of a comment, a constant, a quoted name. Where the end is uncertain, it is that of the
+ * text. inside: `at` goes on with a word, where a dollar is a letter. */
+static const uint8_t *skip_enclosed(const uint8_t *at, const uint8_t *end, bool inside)
 {
     switch (*at) {
     case '\'':
@@ -231,16 +323,8 @@ static const uint8_t *enclosed_end(const uint8_t *at, const uint8_t *end, bool i
         return quoted_end(at, end);
     case '$':
         return inside ? at : dollar_end(at, end);
-    case '/':
-        return end - at > 1 && at[1] == '*' ? comment_end(at, end) : at;
-    case '-':
-        if (end - at < 2 || at[1] != '-')
-            return at;
-        while (at < end && *at != '\n' && *at != '\r')
-            at++;
-        return at;
     default:
-        return at;
+        return skip_comment(at, end);
     }
 }
 
@@ -307,7 +391,7 @@ size_t gp_session_names(const uint8_t *sql, size_t len, uint8_t *list, size_t ca
     for (const uint8_t *at = sql; at < end; at++) {
         bool word = is_word(*at);
         if (at >= open)
-            open = enclosed_end(at, end, inside);
+            open = skip_enclosed(at, end, inside);
         if (word && !inside && hint_at(at, end) & GP_HINT_NAME) {
             size_t name_len = at >= open ? read_name(at, end, &name) : 0;
             used = name_len ? append(list, used, cap, name, name_len) : 0;
@@ -321,15 +405,19 @@ size_t gp_session_names(const uint8_t *sql, size_t len, uint8_t *list, size_t ca
 
 uint16_t gp_session_hints(const uint8_t *sql, size_t len)
 {
-    const uint8_t *end = sql + len;
+    const uint8_t *end = sql + len, *comment = sql; /* the end of one before a statement's words */
     uint8_t names[GP_SESSION_NAMES_MAX];
     uint16_t hints = 0;
     bool inside = false; /* a word */
+    bool first = true;   /* nothing but space and comments since the statement began */
 
     for (const uint8_t *at = sql; at < end; at++) {
         bool word = is_word(*at);
+        if (first && at >= comment)
+            comment = skip_comment(at, end);
         if (word && !inside && !lock_is_local(at, end))
-            hints |= hint_at(at, end);
+            hints |= hint_at(at, end) | (first && at >= comment ? first_word(at, end) : 0);
+        first = *at == ';' || (first && (is_space(*at) || at < comment));
         inside = word;
     }
     if (hints & GP_HINT_NAME && !gp_session_names(sql, len, names, sizeof(names)))

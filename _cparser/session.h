@@ -5,6 +5,7 @@
 #ifndef GP_SESSION_H
 #define GP_SESSION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,11 +17,18 @@ enum gp_hint {
     GP_HINT_TEMP = 16,  /* temporary objects */
     GP_HINT_NAME = 32,  /* with SET or CONFIG: a setting with a dot in its name: app.tenant */
     GP_HINT_HIDDEN = 64, /* the same, but gp_session_names cannot read the name */
-    GP_HINT_UNREAD = 31  /* what a text may do whose end is not known */
+    GP_HINT_READS = 128, /* SET or RESET, also LOCAL, of what changes how texts are parsed */
+    GP_HINT_OWN = 256,   /* the same, but the text alone does not tell to what */
+    GP_HINT_ENDS = 512,  /* may end a transaction or savepoint */
+    GP_HINT_UNREAD = 287 /* what a text may do whose end is not known, ENDS aside */
 };
 
 /* Scan a text of len bytes, case ignored, comments and constants included. */
 uint16_t gp_session_hints(const uint8_t *sql, size_t len);
+
+/* Whether texts are parsed differently under different values of a setting (name: case ignored): the
+ * names in them, their characters, or their constants, which are read when a text is parsed. */
+bool gp_session_reads(const uint8_t *name, size_t len);
 
 /* More of them in one text are hidden. */
 #define GP_SESSION_NAMES_MAX 1024u

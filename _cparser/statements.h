@@ -2,8 +2,9 @@
  * calls it, and what each server holds. Pure: knows nothing of sockets, segments or links.
  *
  * The identity of a statement is a keyed 128-bit hash of its Parse body (query text and parameter
- * types) and of the parameter state it is parsed under. Its name on servers is made of that hash,
- * so that any worker, any client and any server connection agree on it without asking each other.
+ * types) and of how the session reads texts when it is parsed (gp_continuity_reads). Its name on
+ * servers is made of that hash, so that any worker, any client and any server connection agree on it
+ * without asking each other.
  *
  *   client A  "s1" ----\                               server 1 holds { g7, g9 }
  *   client B  "q_17" ---> statement g7 (interned, one   server 2 holds { g7 }
@@ -44,6 +45,8 @@ struct gp_statement {
     uint32_t refs;
     uint32_t length; /* of the message */
     uint16_t hints;  /* enum gp_hint of its text */
+    bool own;        /* parsed as nobody else's are: gp_continuity_reads */
+    uint64_t reads;  /* part of its identity: how it was parsed */
     char name[GP_SERVER_NAME_BYTES];
     uint8_t parse[]; /* the whole Parse message, with the server's name in it */
 };

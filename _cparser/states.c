@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "relay.h"
+#include "session.h"
 
 static uint32_t put_query(uint8_t *at, const uint8_t *sql, uint32_t len)
 {
@@ -16,21 +17,19 @@ static uint32_t put_query(uint8_t *at, const uint8_t *sql, uint32_t len)
     return GP_HEADER_SIZE + len + 1;
 }
 
-/* Whether a state can change how a text is parsed, so that statements must not be shared across it:
- * the names in it, its characters, or its constants, which are read when it is parsed. */
-static bool changes_parsing(const uint8_t *sql, uint32_t len)
+/* Whether a state, as the text that makes it, can change how a text is parsed, so that statements
+ * must not be shared across it. */
+static bool changes_parsing(const uint8_t *sql, size_t len)
 {
-    static const char *const settings[] = {"search_path",     "standard_conforming_strings",
-                                           "backslash_quote", "transform_null_equals",
-                                           "client_encoding", "session_authorization'",
-                                           "'role'",          "DateStyle",
-                                           "IntervalStyle",   "TimeZone",
-                                           "array_nulls",     "lc_monetary",
-                                           "xmloption",       "timezone_abbreviations"};
+    static const char call[] = "set_config('";
+    const uint8_t *end = sql + len, *at = sql;
 
-    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
-        if (memmem(sql, len, settings[i], strlen(settings[i])))
+    while ((at = memmem(at, (size_t)(end - at), call, strlen(call))) != NULL) {
+        at += strlen(call);
+        const uint8_t *quote = memchr(at, '\'', (size_t)(end - at));
+        if (quote && gp_session_reads(at, (size_t)(quote - at)))
             return true;
+    }
     return false;
 }
 
@@ -42,7 +41,7 @@ static struct gp_state *make(uint64_t hash, struct gp_span sql, struct gp_span l
     if (!state)
         return NULL;
     state->hash = hash;
-    state->parse_hash = changes_parsing(sql.at, (uint32_t)sql.len) ? hash : 0;
+    state->parse_hash = sql.len && changes_parsing(sql.at, sql.len) ? hash : 0;
     state->length = put_query(state->data, sql.at, (uint32_t)sql.len);
     state->look_length = (uint32_t)look.len;
     state->names_length = (uint32_t)names.len;
