@@ -28,6 +28,15 @@ PACKED = 24
 """Clients that a worker takes before the next one gets any."""
 
 
+_settings = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    print_blob=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One client says one text."""
@@ -73,13 +82,7 @@ def test_sessions_are_those_of_direct_connections(
     pools = {database: {"users": [user(pool_size=3)]}}
     pooler = make_pooler(2, pools=pools, **QUIET)
 
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        print_blob=True,
-        database=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @_settings
     @given(steps=sequences)
     def compare(steps: list[Step]) -> None:
         for pair in pairs:
@@ -93,6 +96,52 @@ def test_sessions_are_those_of_direct_connections(
 
     with grants(pg), six_pairs(pg, database, pooler) as pairs:
         compare()
+
+
+anything = st.lists(
+    st.builds(
+        Step,
+        st.integers(0, 1),
+        st.sampled_from(FREE + RESETS + HOLDING + PROBES),
+        st.booleans(),
+    ),
+    max_size=15,
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120 + 2 * EXAMPLES)
+def test_reset_mode_shows_nobody_what_others_did(
+    pg: PostgreSQL, database: str, make_pooler: MakePooler
+) -> None:
+    pool = {"session_state": "reset", "users": [user(pool_size=1)]}
+    pooler = make_pooler(1, pools={database: pool}, **QUIET)
+
+    @_settings
+    @given(steps=anything)
+    def nothing_is_seen(steps: list[Step]) -> None:
+        for step in steps:
+            actor = actors[step.client]
+            if witnesses_may_look(actors, actor):
+                actor.say(step.text, step.extended)
+            if witnesses_may_look(actors):
+                assert [witness.say(LOOK) for witness in witnesses] == pristine
+        for actor in actors:
+            actor.say("rollback")
+
+    def witnesses_may_look(actors: list[Session], but: Session | None = None) -> bool:
+        """Whether no actor (but this one) has the one server in its transaction."""
+        return all(each is but or each.is_idle for each in actors)
+
+    with grants(pg):
+        actors = [Session(pooler.dsn("app", database), wish) for wish in ("", WISHES[0])]
+        witnesses = [Session(pooler.dsn("app", database), wish) for wish in ("", *WISHES)]
+        pristine = [witness.say(LOOK) for witness in witnesses]
+        try:
+            nothing_is_seen()
+        finally:
+            for session in (*actors, *witnesses):
+                session.close()
 
 
 def wish_of(client: int) -> str:

@@ -51,6 +51,11 @@ class Session:
         """Return the parameters that the server has reported, as far as it has been read."""
         return {name: self.connection.parameter_status(name) for name in REPORTED}
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is in no transaction."""
+        return self.connection.transaction_status == pq.TransactionStatus.IDLE
+
     def begin_anew(self) -> None:
         self.say("rollback")
         last = self.say("discard all")
