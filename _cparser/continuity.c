@@ -105,6 +105,11 @@ void gp_continuity_text(struct gp_engine *e, struct gp_server *s, uint16_t hints
         note_names(s, sql, len);
 }
 
+static bool begins(const struct gp_tag *tag, const char *word)
+{
+    return tag->text.len >= strlen(word) && memcmp(tag->text.at, word, strlen(word)) == 0;
+}
+
 /* What commands other than those with a tag of their own may do: a DO anything its text hides; a
  * pin may go with a DROP. */
 static uint8_t left_by_other(struct gp_server *s, const struct gp_tag *tag)
@@ -114,7 +119,9 @@ static uint8_t left_by_other(struct gp_server *s, const struct gp_tag *tag)
         s->unsure = 1;
         return GP_PIN_UNKNOWN;
     }
-    return tag->text.len >= 4 && memcmp(tag->text.at, "DROP", 4) == 0 ? s->client->pins : 0;
+    if (s->client->params->temporary && begins(tag, "SELECT")) /* INTO, perhaps */
+        return GP_PIN_TEMPORARY;
+    return begins(tag, "DROP") ? s->client->pins : 0;
 }
 
 void gp_continuity_tag(struct gp_engine *e, struct gp_server *s, const struct gp_tag *tag)
@@ -125,6 +132,9 @@ void gp_continuity_tag(struct gp_engine *e, struct gp_server *s, const struct gp
     case GP_TAG_SET:
         s->left |= s->hints & GP_HINT_SET ? GP_PIN_SETTING : 0;
         s->hides |= s->hints & GP_HINT_HIDDEN || (s->hints & GP_HINT_UNREAD) == GP_HINT_UNREAD;
+        return;
+    case GP_TAG_CREATE:
+        s->left |= c->params->temporary ? GP_PIN_TEMPORARY : 0;
         return;
     case GP_TAG_RESET:
         s->left |= GP_PIN_SETTING;

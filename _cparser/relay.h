@@ -73,6 +73,7 @@ struct gp_state {
     struct gp_state *next; /* of the same bucket */
     uint64_t hash;
     uint64_t parse_hash; /* part of the identity of statements parsed under it; 0: no matter */
+    bool temporary;      /* new relations are temporary, by its search_path */
     uint32_t refs;
     uint32_t length, look_length, names_length;
     uint8_t data[];

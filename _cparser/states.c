@@ -17,9 +17,29 @@ static uint32_t put_query(uint8_t *at, const uint8_t *sql, uint32_t len)
     return GP_HEADER_SIZE + len + 1;
 }
 
-/* Whether a state, as the text that makes it, can change how a text is parsed, so that statements
- * must not be shared across it. */
-static bool changes_parsing(const uint8_t *sql, size_t len)
+/* Skip spaces, then these letters. False: they do not stand there. */
+static bool skip(const uint8_t **at, const uint8_t *end, const char *letters)
+{
+    const uint8_t *next = *at;
+
+    while (next < end && *next == ' ')
+        next++;
+    if ((size_t)(end - next) < strlen(letters) || memcmp(next, letters, strlen(letters)) != 0)
+        return false;
+    *at = next + strlen(letters);
+    return true;
+}
+
+/* A search_path under which new relations are temporary though no text says so. */
+static bool makes_temporary(const uint8_t *value, const uint8_t *end)
+{
+    if (skip(&value, end, "\"$user\""))
+        (void)skip(&value, end, ",");
+    return skip(&value, end, "pg_temp") || skip(&value, end, "\"pg_temp\"");
+}
+
+/* What a state's text tells of it: set_config('name', 'value', false) and so on, also with casts. */
+static void describe(struct gp_state *state, const uint8_t *sql, size_t len)
 {
     static const char call[] = "set_config('";
     const uint8_t *end = sql + len, *at = sql;
@@ -27,10 +47,15 @@ static bool changes_parsing(const uint8_t *sql, size_t len)
     while ((at = memmem(at, (size_t)(end - at), call, strlen(call))) != NULL) {
         at += strlen(call);
         const uint8_t *quote = memchr(at, '\'', (size_t)(end - at));
-        if (quote && gp_session_reads(at, (size_t)(quote - at)))
-            return true;
+        if (!quote)
+            return;
+        size_t name_len = (size_t)(quote - at);
+        if (gp_session_reads(at, name_len))
+            state->parse_hash = state->hash;
+        const uint8_t *value = memchr(quote + 1, '\'', (size_t)(end - quote - 1));
+        if (value && name_len == strlen("search_path") && memcmp(at, "search_path", name_len) == 0)
+            state->temporary = makes_temporary(value + 1, end);
     }
-    return false;
 }
 
 static struct gp_state *make(uint64_t hash, struct gp_span sql, struct gp_span look,
@@ -41,7 +66,8 @@ static struct gp_state *make(uint64_t hash, struct gp_span sql, struct gp_span l
     if (!state)
         return NULL;
     state->hash = hash;
-    state->parse_hash = sql.len && changes_parsing(sql.at, sql.len) ? hash : 0;
+    if (sql.len)
+        describe(state, sql.at, sql.len);
     state->length = put_query(state->data, sql.at, (uint32_t)sql.len);
     state->look_length = (uint32_t)look.len;
     state->names_length = (uint32_t)names.len;

@@ -231,6 +231,25 @@ def pins(pooler: Pooler) -> set[str]:
     return {row["pinned"] for row in pooler.admin("show clients")}
 
 
+@pytest.mark.parametrize("path", ["pg_temp, public", '"$user", pg_temp'])
+@pytest.mark.parametrize("made", ["create table mine (a int)", "select 1 as a into mine"])
+@pytest.mark.parametrize("startup", [False, True])
+def test_relation_is_temporary_by_its_search_path(
+    make_pooler: MakePooler, path: str, made: str, startup: bool
+):
+    # It was not seen, and the next client had it.
+    pooler = make(make_pooler)
+    first = pooler.connect(options=f"-c search_path={path.replace(' ', '')}" if startup else "")
+    if not startup:
+        first.execute(f"set search_path = {path}".encode())
+    first.execute(made.encode())
+    wait_for(lambda: "temp table" in pins(pooler), "the pin")
+    first.close()
+    second = pooler.connect()
+    assert value(second, LEFT) == 0
+    second.close()
+
+
 def counted(pooler: Pooler) -> dict[str, tuple[int, int]]:
     """How many clients have, and had, which reasons; those that none ever had left out."""
     rows = pooler.admin("show pins")
