@@ -23,13 +23,14 @@ _ROLE_SETTINGS = """
 
 _QUESTION = (
     """begun(name, value) AS ({begun}),
+listed(name, source) AS MATERIALIZED (SELECT name, source FROM pg_catalog.pg_settings),
 dotted(name, value) AS (
   SELECT name, pg_catalog.current_setting(name, true)
     FROM (SELECT name FROM named
       UNION SELECT name FROM begun WHERE pg_catalog.strpos(name, '.') > 0) AS any_of_both
-    WHERE name NOT IN (SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings)),
+    WHERE name NOT IN (SELECT pg_catalog.lower(name) FROM listed)),
 here(name, value, rank) AS (
-  SELECT name, pg_catalog.current_setting(name), 0 FROM pg_catalog.pg_settings
+  SELECT name, pg_catalog.current_setting(name), 0 FROM listed
     WHERE source = 'session' AND name NOT IN
       ('is_superuser', 'transaction_isolation', 'transaction_read_only',
        'transaction_deferrable')
