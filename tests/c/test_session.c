@@ -247,9 +247,18 @@ static void test_names(void)
 /* Any text, also one with bytes that are none, is read to its end and no further. */
 static void test_every_length(void)
 {
+    const char names[] =
+        "set a.b = $q$ '' $q$ /* /* */ */; -- it's\n set_config('c.d' , e'f', 1) \"";
     const char text[] =
         "set local x; set_config('a', f(1), true) \xff hold temp pg_advisory_lock $";
 
+    uint8_t list[GP_SESSION_NAMES_MAX];
+
+    for (size_t len = 0; len < sizeof(names); len++) {
+        struct guard copy = guard_copy(names, len);
+        CHECK(gp_session_names(copy.at, len, list, sizeof(list)) <= sizeof(list));
+        guard_free(&copy);
+    }
     for (size_t len = 0; len < sizeof(text); len++)
         CHECK(hints_of(text, len) < 2 * GP_HINT_ENDS);
     CHECK_EQ(hints_of(text, sizeof(text)), GP_HINT_HOLD | GP_HINT_TEMP | GP_HINT_LOCK);

@@ -9,6 +9,7 @@ import datetime
 from collections.abc import Iterator
 
 import pytest
+from psycopg import pq
 
 from tests.integration.conftest import MakePooler
 from tests.integration.harness.pooler import Connection, user
@@ -73,6 +74,49 @@ def say_in_turn(pairs: list[Pair], change: list[str], shared_first: bool, extend
     second.say(select, extended=True)
     first.say(select, extended=True)
     first.say("discard all")
+
+
+DATE = "select '01/02/2020'::date"
+SQL_DATES = "set datestyle = 'SQL, DMY'"
+PIPELINES = {
+    "within": [[SQL_DATES, DATE], [DATE]],
+    "undone": [[SQL_DATES, "select 1/0"], [DATE], [DATE]],
+    "skipped": [["select 1/0", SQL_DATES], [DATE]],
+    "transaction": [["begin", "set local datestyle = 'SQL, DMY'", DATE], ["commit", DATE], [DATE]],
+    "savepoint": [["begin", "savepoint a", SQL_DATES], [DATE], ["rollback to a", DATE], ["commit"]],
+}
+
+
+@pytest.mark.parametrize("segments", PIPELINES.values(), ids=PIPELINES)
+def test_statement_of_a_pipeline_is_parsed_in_its_place(
+    pairs: list[Pair], segments: list[list[str]]
+):
+    for pair in (*pairs, *pairs):
+        heard = pipelined(pair.pooled, segments)
+        assert heard == pipelined(pair.direct, segments)
+        pair.say(DATE, extended=True)
+        for text in ("begin", SQL_DATES, DATE, "rollback", DATE, "discard all"):
+            pair.say(text, extended=text != "discard all")
+
+
+def pipelined(session: Session, segments: list[list[str]]) -> list[tuple[int, bytes | None]]:
+    """Send all segments, a Sync behind each, before anything is read; return what comes back."""
+    connection = session.connection
+    connection.enter_pipeline_mode()
+    for segment in segments:
+        for text in segment:
+            connection.send_query_params(text.encode(), None)
+        connection.pipeline_sync()
+    told: list[tuple[int, bytes | None]] = []
+    syncs = 0
+    while syncs < len(segments):
+        result = connection.get_result()
+        if result is None:
+            continue
+        syncs += result.status == pq.ExecStatus.PIPELINE_SYNC
+        told.append((result.status, result.get_value(0, 0) if result.ntuples else None))
+    connection.exit_pipeline_mode()
+    return told
 
 
 def test_statement_that_moves_is_parsed_as_its_client_reads_now(
