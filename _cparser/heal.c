@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "continuity.h"
 #include "deferred.h"
 #include "prepare.h"
 
@@ -116,6 +117,15 @@ static void say_again(struct gp_engine *e, struct gp_server *s, struct gp_statem
         gp_todo(e, &s->conn);
 }
 
+/* Under its name it must become what others take it for. */
+static bool reads_as_made(struct gp_engine *e, struct gp_server *s,
+                          const struct gp_statement *statement)
+{
+    bool own;
+
+    return statement->own || gp_continuity_reads(e, s, &own) == statement->reads;
+}
+
 /* Nothing was executed, nothing is lost, nothing is on its way behind the segment. */
 static bool may_again(const struct gp_server *s)
 {
@@ -156,7 +166,7 @@ bool gp_heal(struct gp_engine *e, struct gp_server *s, const struct gp_error *er
         return false; /* the client's own, which PostgreSQL does not know either */
     struct gp_statement *statement = gp_statement_find(&e->interner, id);
     gp_holding_remove(gp_holding_at(e->seg, s->pool, s->slot), id);
-    if (statement && may_again(s)) {
+    if (statement && reads_as_made(e, s, statement) && may_again(s)) {
         s->kept->over = 1;
         say_again(e, s, statement, head, at);
         return true;
