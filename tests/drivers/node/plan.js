@@ -12,6 +12,7 @@ export const BATCH = 200;
 export const BIG = 1 << 20;
 export const DIVISION_BY_ZERO = "22012";
 export const SYNTAX_ERROR = "42601";
+export const QUERY_CANCELED = "57014";
 
 const SEED = Number(process.env.GREENPOOL_SEED ?? 1);
 

@@ -139,6 +139,41 @@ async function copiesBothWays() {
   });
 }
 
+async function settingsFollowTheirClient() {
+  await together((number) =>
+    withClient(async (sql) => {
+      const random = randomOf(number);
+      const wanted = `${100 + number}MB`;
+      await sql`select set_config('work_mem', ${wanted}, false)`;
+      for (let i = 0; i < 20; i++) {
+        await ask(sql, question(random));
+        const [row] = await sql`show work_mem`;
+        assert.equal(row.work_mem, wanted);
+      }
+    }),
+  );
+}
+
+async function longQueriesAreCancelled() {
+  // The driver asks once, and a request that comes before its query runs is without effect.
+  await together((number) =>
+    withClient(async (sql) => {
+      const random = randomOf(number);
+      let cancelled = 0;
+      for (let i = 0; i < 5; i++) {
+        await ask(sql, question(random));
+        const query = sql`select pg_sleep(2)`.execute();
+        setTimeout(() => query.cancel(), 50);
+        await query.catch((error) => {
+          assert.equal(error.code, plan.QUERY_CANCELED);
+          cancelled++;
+        });
+      }
+      assert.ok(cancelled > 0);
+    }),
+  );
+}
+
 async function aLargeParameter() {
   await withClient(async (sql) => {
     const text = "g".repeat(plan.BIG);
@@ -169,6 +204,8 @@ await play(
   aPoolOfClients,
   cursorsOnTheServer,
   copiesBothWays,
+  settingsFollowTheirClient,
+  longQueriesAreCancelled,
   aLargeParameter,
   moreTextsThanAServerHolds,
 );

@@ -19,7 +19,7 @@ from tests.drivers.python import plan
 from tests.drivers.python.plan import expect, play, question
 
 QUERY_CANCELED = "57014"
-OPTIONS: tuple[dict[str, object], ...] = (
+OPTIONS: tuple[dict[str, Any], ...] = (
     {},
     {"UseServerSidePrepare": 0},
     {"UseDeclareFetch": 1, "Fetch": 100},

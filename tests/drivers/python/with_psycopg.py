@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -186,6 +187,41 @@ def copies_both_ways() -> None:
         ask(connection, plan.Question(1, 1, "after COPY"))
 
 
+def settings_follow_their_client() -> None:
+    def work(rng: random.Random) -> None:
+        megabytes = rng.randrange(100, 200)
+        with connect() as connection:
+            connection.execute("select set_config('work_mem', %s, false)", [f"{megabytes}MB"])
+            for _ in range(20):
+                ask_anything(connection, rng)
+                row = connection.execute("select current_setting('work_mem')").fetchone()
+                expect(row, (f"{megabytes}MB",))
+
+    plan.in_threads(work)
+
+
+def long_queries_are_cancelled() -> None:
+    """A request that comes before its query runs is without effect: so again and again."""
+
+    def work(rng: random.Random) -> None:
+        with connect() as connection:
+            over = threading.Event()
+
+            def cancel() -> None:
+                while not over.wait(0.05):
+                    connection.cancel()
+
+            canceller = threading.Thread(target=cancel)
+            canceller.start()
+            with_error(connection, "select pg_sleep(600)", [], errors.QueryCanceled)
+            over.set()
+            canceller.join()
+        with connect() as connection:
+            ask_anything(connection, rng)
+
+    plan.in_threads(work)
+
+
 def a_large_parameter() -> None:
     with connect() as connection:
         for value in ("g" * plan.BIG, b"\x00\xff" * (plan.BIG // 2)):
@@ -216,6 +252,8 @@ if __name__ == "__main__":
         errors_among_many_texts_in_pipelines,
         cursors_on_the_server,
         copies_both_ways,
+        settings_follow_their_client,
+        long_queries_are_cancelled,
         a_large_parameter,
         more_texts_than_a_server_holds,
     )

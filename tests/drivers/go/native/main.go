@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -265,6 +266,52 @@ func copiesBothWays() error {
 	})
 }
 
+func settingsFollowTheirClient() error {
+	return withClients(512, func(conn *pgx.Conn, rng *rand.Rand) error {
+		want := fmt.Sprintf("%dMB", 100+rng.Intn(100))
+		if _, err := conn.Exec(ctx, "select set_config('work_mem', $1, false)", want); err != nil {
+			return err
+		}
+		for range 20 {
+			var got string
+			if err := askText(conn, plan.Ask(rng)); err != nil {
+				return err
+			}
+			if err := conn.QueryRow(ctx, "show work_mem").Scan(&got); err != nil || got != want {
+				return fmt.Errorf("work_mem is %q, not %q: %v", got, want, err)
+			}
+		}
+		return nil
+	})
+}
+
+// A request that comes before its query runs is without effect: so again and again.
+func longQueriesAreCancelled() error {
+	return withClients(512, func(conn *pgx.Conn, rng *rand.Rand) error {
+		over, ended := make(chan struct{}), make(chan error, 1)
+		go func() {
+			for {
+				select {
+				case <-over:
+					ended <- nil
+					return
+				case <-time.After(50 * time.Millisecond):
+					if err := conn.PgConn().CancelRequest(ctx); err != nil {
+						ended <- err
+						return
+					}
+				}
+			}
+		}()
+		_, err := conn.Exec(ctx, "select pg_sleep(600)")
+		close(over)
+		if canceller := <-ended; canceller != nil {
+			return canceller
+		}
+		return plan.WantState(err, plan.QueryCanceled)
+	})
+}
+
 func largeParameter() error {
 	return withClients(512, func(conn *pgx.Conn, rng *rand.Rand) error {
 		value := make([]byte, plan.Big)
@@ -308,6 +355,8 @@ func main() {
 		plan.Scene{Name: "poolOfClients", Play: poolOfClients},
 		plan.Scene{Name: "cursorsOnTheServer", Play: cursorsOnTheServer},
 		plan.Scene{Name: "copiesBothWays", Play: copiesBothWays},
+		plan.Scene{Name: "settingsFollowTheirClient", Play: settingsFollowTheirClient},
+		plan.Scene{Name: "longQueriesAreCancelled", Play: longQueriesAreCancelled},
 		plan.Scene{Name: "largeParameter", Play: largeParameter},
 		plan.Scene{Name: "moreTextsThanAServerHolds", Play: moreTextsThanAServerHolds},
 	)

@@ -23,6 +23,7 @@ const (
 	Big            = 1 << 20
 	DivisionByZero = "22012"
 	SyntaxError    = "42601"
+	QueryCanceled  = "57014"
 )
 
 // DSN says where the pooler is.

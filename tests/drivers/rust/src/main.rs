@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
@@ -187,6 +188,37 @@ async fn copies_both_ways() {
     .await;
 }
 
+async fn settings_follow_their_client() {
+    together(|client, mut rng| async move {
+        let wanted = format!("{}MB", rng.gen_range(100..200));
+        client.batch_execute(&format!("set work_mem = '{wanted}'")).await?;
+        for _ in 0..20 {
+            ask(&client, &Question::any(&mut rng)).await?;
+            let row = client.query_one("show work_mem", &[]).await?;
+            assert_eq!(row.get::<_, String>(0), wanted);
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// A request that comes before its query runs is without effect: so again and again.
+async fn long_queries_are_cancelled() {
+    together(|client, _| async move {
+        let token = client.cancel_token();
+        let canceller = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                token.cancel_query(NoTls).await.expect("a request that arrives");
+            }
+        });
+        expect_state(client.batch_execute("select pg_sleep(600)").await, SqlState::QUERY_CANCELED);
+        canceller.abort();
+        Ok(())
+    })
+    .await;
+}
+
 async fn a_large_parameter() {
     together(|client, mut rng| async move {
         let value: Vec<u8> = (0..BIG).map(|_| rng.gen()).collect();
@@ -229,6 +261,8 @@ async fn main() {
         queries_are_pipelined,
         cursors_on_the_server,
         copies_both_ways,
+        settings_follow_their_client,
+        long_queries_are_cancelled,
         a_large_parameter,
         more_texts_than_a_server_holds,
     );

@@ -185,6 +185,39 @@ public final class Jdbc {
         });
     }
 
+    static void settingsFollowTheirClient() throws Exception {
+        together((connection, random) -> {
+            String wanted = "s" + random.nextInt(1000);
+            connection.setSchema(wanted);
+            connection.setClientInfo("ApplicationName", wanted);
+            for (int i = 0; i < 20; i++) {
+                Question.any(random).ask(connection);
+                try (Statement statement = connection.createStatement();
+                        ResultSet rows = statement.executeQuery(
+                                "select current_setting('application_name'),"
+                                        + " current_setting('search_path')")) {
+                    rows.next();
+                    expect(rows.getString(1), wanted);
+                    expect(rows.getString(2), wanted);
+                }
+            }
+        });
+    }
+
+    /** The driver cancels by itself when the time is over. */
+    static void longQueriesAreCancelled() throws Exception {
+        together((connection, random) -> {
+            try (Statement statement = connection.createStatement()) {
+                statement.setQueryTimeout(1);
+                statement.execute("select pg_sleep(600)");
+                throw new AssertionError("it was not cancelled");
+            } catch (SQLException failure) {
+                expect(failure.getSQLState(), Plan.QUERY_CANCELED);
+            }
+            Question.any(random).ask(connection);
+        });
+    }
+
     static void aLargeParameter() throws Exception {
         together((connection, random) -> {
             byte[] value = new byte[Plan.BIG];
@@ -230,6 +263,8 @@ public final class Jdbc {
         play("cursorsWithAFetchSize", Jdbc::cursorsWithAFetchSize);
         play("largeObjects", Jdbc::largeObjects);
         play("copiesBothWays", Jdbc::copiesBothWays);
+        play("settingsFollowTheirClient", Jdbc::settingsFollowTheirClient);
+        play("longQueriesAreCancelled", Jdbc::longQueriesAreCancelled);
         play("aLargeParameter", Jdbc::aLargeParameter);
         play("moreTextsThanAServerHolds", Jdbc::moreTextsThanAServerHolds);
         System.out.println("done");

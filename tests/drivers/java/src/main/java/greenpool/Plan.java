@@ -26,6 +26,7 @@ final class Plan {
     static final int BIG = 1 << 20;
     static final String DIVISION_BY_ZERO = "22012";
     static final String SYNTAX_ERROR = "42601";
+    static final String QUERY_CANCELED = "57014";
 
     private static final long SEED =
             Long.parseLong(System.getenv().getOrDefault("GREENPOOL_SEED", "1"));
