@@ -290,7 +290,7 @@ static void flush(struct gp_engine *e, struct gp_server *s, struct gp_gather *ou
     if (c->conn.broken)
         gp_todo(e, &c->conn);
     else if (c->conn.out)
-        gp_conn_pause(e->transport, &s->conn);
+        gp_conn_pause(&s->conn);
 }
 
 /* The next message: where it goes. GP_NEED_MORE: not enough of it is there. */
@@ -396,7 +396,7 @@ enum gp_result gp_backend_listen(struct gp_engine *e, struct gp_server *s)
 
     for (;;) {
         enum gp_result result = gp_conn_read(e->transport, &s->conn, talk, sizeof(talk), &len);
-        gp_transport_counts(e->transport)->peeks++;
+        e->transport->counts.peeks++;
         if (result == GP_AGAIN)
             return s->said_fatal ? GP_EOF : GP_OK;
         if (result != GP_OK)

@@ -34,7 +34,7 @@ static enum gp_result watch(struct gp_engine *e, struct gp_conn *conn, enum gp_c
 static bool prepare(struct gp_engine *e, struct gp_segment *seg)
 {
     e->me = gp_worker_at(seg, e->worker);
-    e->transport = gp_transport_new(e);
+    e->transport = gp_transport_epoll(e);
     e->clients = calloc(seg->clients_max, sizeof(*e->clients));
     e->servers = calloc(seg->pools_max, sizeof(*e->servers));
     e->queues = calloc(seg->pools_max, sizeof(*e->queues));
@@ -101,7 +101,7 @@ void gp_engine_hot(struct gp_engine *e, int32_t loop_fd)
 
 void gp_engine_counts(struct gp_engine *e, struct gp_engine_counts *counts)
 {
-    *counts = *gp_transport_counts(e->transport);
+    *counts = e->transport->counts;
 }
 
 /* ---- completions ---- */
@@ -274,7 +274,7 @@ static uint32_t hand_over_events(struct gp_engine *e, struct gp_event *events, u
 
 uint32_t gp_engine_step(struct gp_engine *e, struct gp_event *events, uint32_t capacity)
 {
-    struct gp_engine_counts *counts = gp_transport_counts(e->transport);
+    struct gp_engine_counts *counts = &e->transport->counts;
     bool sleep = false;
 
     counts->steps++;
@@ -288,7 +288,7 @@ uint32_t gp_engine_step(struct gp_engine *e, struct gp_event *events, uint32_t c
         run_todo(e);
         gp_servers_bury(e);
         count_batches(e, counts->sends != sent);
-        if (e->events_count || gp_transport_called(e->transport))
+        if (e->events_count || e->transport->called)
             break;
         sleep = ready < GP_BATCH && !gp_transport_pending(e->transport);
         if (sleep ? !stay_hot(e) : e->now >= until)

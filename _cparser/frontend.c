@@ -283,7 +283,7 @@ static size_t consume(struct gp_engine *e, struct gp_client *c, const uint8_t *d
 /* The client has said its last: end it now, or when what it is owed has been delivered. */
 static void leave(struct gp_engine *e, struct gp_client *c)
 {
-    gp_conn_pause(e->transport, &c->conn);
+    gp_conn_pause(&c->conn);
     gp_buffer_free(&c->in);          /* at most a part of a header */
     if (!c->server || c->msg_left) { /* in the middle of a message nothing more can be answered */
         gp_client_depart(e, c);
@@ -329,7 +329,7 @@ void gp_frontend_received(struct gp_engine *e, struct gp_client *c, const uint8_
     if (c->leaving)
         leave(e, c);
     else if (gp_client_blocked(c))
-        gp_conn_pause(e->transport, &c->conn);
+        gp_conn_pause(&c->conn);
     else
         look_again(e, c);
     if (c->conn.broken)
@@ -352,7 +352,7 @@ void gp_frontend_continue(struct gp_engine *e, struct gp_client *c)
         return;
     }
     if (gp_client_blocked(c)) {
-        gp_conn_pause(e->transport, &c->conn);
+        gp_conn_pause(&c->conn);
     } else {
         gp_conn_resume(e->transport, &c->conn);
         look_again(e, c);

@@ -13,9 +13,7 @@ void gp_gather_begin(struct gp_gather *g, struct gp_transport *t, struct gp_conn
 
 void gp_gather_flush(struct gp_gather *g)
 {
-    if (g->count == 1)
-        gp_conn_send(g->transport, g->conn, g->pieces[0].iov_base, g->pieces[0].iov_len);
-    else if (g->count > 1)
+    if (g->count)
         gp_conn_sendv(g->transport, g->conn, g->pieces, g->count);
     g->count = g->spare_used = 0;
 }

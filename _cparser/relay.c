@@ -160,7 +160,8 @@ static bool fit(struct gp_engine *e, struct gp_server *s)
     struct gp_slot *slot = gp_slot_at(e->seg, s->pool, s->slot);
     uint64_t since = atomic_load_explicit(&slot->idle_since_ns, memory_order_relaxed);
 
-    return (e->now < since + GP_FRESH_NS && s->conn.armed) || gp_backend_listen(e, s) == GP_OK;
+    return (s->conn.armed && e->now < since + e->transport->trust_ns) ||
+           gp_backend_listen(e, s) == GP_OK;
 }
 
 bool gp_link_acquire(struct gp_engine *e, struct gp_client *c)
@@ -433,7 +434,7 @@ void gp_client_finish(struct gp_engine *e, struct gp_client *c, enum gp_reason r
     c->reason = reason;
     if (c->state == GP_CLIENT_WAITING)
         gp_queue_leave(e, c);
-    gp_conn_pause(e->transport, &c->conn);
+    gp_conn_pause(&c->conn);
     if (s)
         s->undo |= s->left | c->pins;
     if (s)

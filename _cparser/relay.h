@@ -43,8 +43,6 @@
 
 /* An own waiter this much younger may go first: a hand-over costs two wake-ups. */
 #define GP_SLACK_NS 1000000ull
-/* A server idle for longer is looked at before it is used, whatever epoll has told. */
-#define GP_FRESH_NS 50000000ull
 /* Bounds of cleaning up behind a vanished client; of delivering last words, and of a half-close; of
  * waiting for a cancel (cancel_wait_timeout's default). */
 #define GP_ORPHAN_NS  5000000000ull

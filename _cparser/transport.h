@@ -2,21 +2,22 @@
  *
  * Law: only the transport makes system calls on a connection's descriptor while it is attached. It
  * never decides anything: it calls the functions at the end of this file, which engine.c defines. A
- * back end is one file (transport_epoll.c; io_uring comes beside it) that implements the functions
- * in the middle.
+ * back end is one file (transport_epoll.c, transport_uring.c) with one table of functions, struct
+ * gp_transport_ops; transport.c has what both share.
  *
  * A connection's mode:
  *
  *   OFF    --attach-->  READ     bytes are read as they come and delivered by gp_on_received
- *   READ   --pause-->   PAUSED   nothing is read: the other side is full, or a server is awaited
+ *   READ   --pause-->   PAUSED   nothing is delivered: the other side is full, or a server is awaited
  *   PAUSED --resume-->  READ     what came meanwhile is delivered at the next wait
  *   any    --watch-->   WATCH    a server at rest, perhaps another process's: never read from here;
  *                                gp_on_stirred tells
  *   any    --detach-->  OFF
  *
- * Received bytes lie in the worker's one scratch buffer and are gone when the callback returns.
- * Sending never blocks: what the socket does not take is copied into the connection's own buffer,
- * and gp_on_drained tells when that is empty again. */
+ * Received bytes are gone when the callback returns. Sending never blocks: what the socket does not
+ * take is kept in the connection's own buffer, `out`, and gp_on_drained tells when that is empty
+ * again. A back end may send at the next wait what it is given within a step: `out` and `broken`
+ * tell of it then, and gp_conn_sent and gp_conn_settle do not wait for that. */
 #ifndef GP_TRANSPORT_H
 #define GP_TRANSPORT_H
 
@@ -35,21 +36,24 @@ enum gp_conn_kind { GP_CONN_CLIENT = 0, GP_CONN_SERVER, GP_CONN_WAKE, GP_CONN_IN
 
 enum gp_conn_mode { GP_CONN_OFF = 0, GP_CONN_READ, GP_CONN_PAUSED, GP_CONN_WATCH };
 
+struct gp_port; /* what the kernel does for a connection: transport_uring.c's own */
+
 struct gp_conn {
     int32_t fd;
     uint8_t kind;       /* enum gp_conn_kind; the owner's struct begins with this one */
     uint8_t mode;       /* enum gp_conn_mode */
-    uint8_t armed : 1;  /* registered in the kernel's set */
-    uint8_t full : 1;   /* the kernel is asked to tell when there is room to send */
-    uint8_t ready : 1;  /* readable as far as we know: an edge was seen and not read to its end */
+    uint8_t armed : 1;  /* the back end knows it: what happens to it is noticed */
+    uint8_t full : 1;   /* epoll is asked to tell when there is room to send */
+    uint8_t ready : 1;  /* there is something to deliver that nothing will announce again */
     uint8_t hung : 1;   /* both directions are closed (reset, or a UNIX peer that is gone) */
     uint8_t ended : 1;  /* the peer has closed its direction (a read that comes up short is not the
                            last) */
     uint8_t broken : 1; /* sending failed: nothing more can be said; relay.c clears it away in its
                            turn */
     uint8_t queued : 1; /* in the list below */
-    struct gp_conn *next;  /* transport's list of connections to read again */
+    struct gp_conn *next;  /* transport's list of connections to deliver again */
     struct gp_buffer *out; /* unsent bytes */
+    struct gp_port *port;
 };
 
 /* Pieces that leave in one send: bytes where they lie, and small ones copied into spare. Whoever
@@ -79,45 +83,169 @@ struct gp_gather {
     uint8_t spare[GP_SPARE_BYTES];
 };
 
-struct gp_transport; /* one a worker; the back end's own */
+/* ---- what a back end implements; contracts stand at the functions below ---- */
 
-/* ---- implemented by a back end ---- */
+struct gp_transport_ops {
+    void (*free)(struct gp_transport *t);
+    int32_t (*fd)(const struct gp_transport *t);
+    uint32_t (*wait)(struct gp_transport *t, bool sleep);
+    bool (*pending)(const struct gp_transport *t);
+    enum gp_result (*heat)(struct gp_transport *t, int32_t loop_fd);
+    void (*cool)(struct gp_transport *t);
+    void (*sweep)(struct gp_transport *t);
+    enum gp_result (*attach)(struct gp_transport *t, struct gp_conn *conn);
+    enum gp_result (*watch)(struct gp_transport *t, struct gp_conn *conn);
+    void (*resume)(struct gp_transport *t, struct gp_conn *conn);
+    void (*detach)(struct gp_transport *t, struct gp_conn *conn);
+    void (*send)(struct gp_transport *t, struct gp_conn *conn, const struct iovec *pieces,
+                 uint32_t count);
+    bool (*sent)(struct gp_transport *t, struct gp_conn *conn);
+    bool (*settle)(struct gp_transport *t, struct gp_conn *conn);
+};
 
-/* user: passed to the callbacks. NULL: errno. */
-struct gp_transport *gp_transport_new(struct gp_engine *user);
-void gp_transport_free(struct gp_transport *t);
+/* One a worker; a back end's own begins with it. */
+struct gp_transport {
+    const struct gp_transport_ops *ops;
+    struct gp_engine *user; /* passed to the callbacks */
+    struct gp_engine_counts counts;
+    uint64_t trust_ns; /* a server at rest for longer is looked at before it is used */
+    bool called;       /* the last wait was ended by libev's set */
+    struct gp_conn *again_head, *again_tail; /* connections that are `ready`, no event to come */
+};
+
+/* NULL: errno. */
+struct gp_transport *gp_transport_epoll(struct gp_engine *user);
+/* NULL: errno tells what the kernel lacks or forbids. */
+struct gp_transport *gp_transport_uring(struct gp_engine *user);
+
+/* NULL: there is nothing to free. */
+static inline void gp_transport_free(struct gp_transport *t)
+{
+    if (t)
+        t->ops->free(t);
+}
+
 /* Readable when there is work; not while hot. */
-int32_t gp_transport_fd(const struct gp_transport *t);
-struct gp_engine_counts *gp_transport_counts(struct gp_transport *t);
+static inline int32_t gp_transport_fd(const struct gp_transport *t)
+{
+    return t->ops->fd(t);
+}
 
 /* Deliver what is ready, one batch; sleep until something is, if that is asked for and the
  * transport is hot. Gives the number of completions; fewer than GP_BATCH means that nothing else
  * was ready. */
-uint32_t gp_transport_wait(struct gp_transport *t, bool sleep);
-/* Whether connections wait to be read again without a new edge. */
-bool gp_transport_pending(const struct gp_transport *t);
+static inline uint32_t gp_transport_wait(struct gp_transport *t, bool sleep)
+{
+    return t->ops->wait(t, sleep);
+}
+
+/* Whether the next wait has something to deliver that gp_transport_fd does not announce. */
+static inline bool gp_transport_pending(const struct gp_transport *t)
+{
+    return t->ops->pending(t);
+}
+
 /* From here on waits may sleep, and are also ended by loop_fd (libev's own descriptor, which
  * contains gp_transport_fd). GP_EIO: it stays cold. */
-enum gp_result gp_transport_heat(struct gp_transport *t, int32_t loop_fd);
-/* Back to what gp_transport_fd promises; before the step returns to libev. */
-void gp_transport_cool(struct gp_transport *t);
-/* Whether the last wait was ended by loop_fd. */
-bool gp_transport_called(const struct gp_transport *t);
+static inline enum gp_result gp_transport_heat(struct gp_transport *t, int32_t loop_fd)
+{
+    return t->ops->heat(t, loop_fd);
+}
+
+/* The step returns to libev: all that was sent is given to the sockets, and gp_transport_fd is what
+ * it promises again. */
+static inline void gp_transport_cool(struct gp_transport *t)
+{
+    t->ops->cool(t);
+}
+
+/* What goes by time; about every 100 ms, not within a step. */
+static inline void gp_transport_sweep(struct gp_transport *t)
+{
+    if (t->ops->sweep)
+        t->ops->sweep(t);
+}
 
 /* Begin to read. GP_EIO: errno. The descriptor is nonblocking already. */
-enum gp_result gp_conn_attach(struct gp_transport *t, struct gp_conn *conn);
-enum gp_result gp_conn_watch(struct gp_transport *t, struct gp_conn *conn);
-void gp_conn_pause(struct gp_transport *t, struct gp_conn *conn);
-void gp_conn_resume(struct gp_transport *t, struct gp_conn *conn);
+static inline enum gp_result gp_conn_attach(struct gp_transport *t, struct gp_conn *conn)
+{
+    return t->ops->attach(t, conn);
+}
+
+/* Only of a connection that is settled, or was never read. GP_EIO: errno. */
+static inline enum gp_result gp_conn_watch(struct gp_transport *t, struct gp_conn *conn)
+{
+    return t->ops->watch(t, conn);
+}
+
+static inline void gp_conn_pause(struct gp_conn *conn)
+{
+    if (conn->mode == GP_CONN_READ)
+        conn->mode = GP_CONN_PAUSED;
+}
+
+static inline void gp_conn_resume(struct gp_transport *t, struct gp_conn *conn)
+{
+    if (conn->mode == GP_CONN_PAUSED)
+        t->ops->resume(t, conn);
+}
+
 /* Stop everything; unsent bytes are dropped. The descriptor stays open and is the caller's again.
  */
-void gp_conn_detach(struct gp_transport *t, struct gp_conn *conn);
-/* Send in order after what is unsent. On failure the connection is broken; nothing is called back.
- */
-void gp_conn_send(struct gp_transport *t, struct gp_conn *conn, const uint8_t *data, size_t len);
-/* The same for pieces. */
-void gp_conn_sendv(struct gp_transport *t, struct gp_conn *conn, const struct iovec *pieces,
-                   uint32_t count);
+static inline void gp_conn_detach(struct gp_transport *t, struct gp_conn *conn)
+{
+    t->ops->detach(t, conn);
+}
+
+/* Send in order after what is unsent. On failure the connection is broken: within this call nothing
+ * is called back, later gp_on_drained is. */
+static inline void gp_conn_sendv(struct gp_transport *t, struct gp_conn *conn,
+                                 const struct iovec *pieces, uint32_t count)
+{
+    if (!conn->broken)
+        t->ops->send(t, conn, pieces, count);
+}
+
+static inline void gp_conn_send(struct gp_transport *t, struct gp_conn *conn, const uint8_t *data,
+                                size_t len)
+{
+    struct iovec piece = {.iov_base = (void *)data, .iov_len = len};
+
+    gp_conn_sendv(t, conn, &piece, 1);
+}
+
+/* Whether the socket has taken all that was sent. Otherwise gp_on_drained tells when it has. */
+static inline bool gp_conn_sent(struct gp_transport *t, struct gp_conn *conn)
+{
+    return t->ops->sent(t, conn);
+}
+
+/* The same, and nothing is being read, so that another process may use the socket: nobody may have a
+ * server before that. */
+static inline bool gp_conn_settle(struct gp_transport *t, struct gp_conn *conn)
+{
+    return t->ops->settle(t, conn);
+}
+
+/* ---- transport.c, for any back end ---- */
+
+/* Read once into buf without waiting: GP_OK and *len, GP_AGAIN, GP_EOF or GP_EIO. For a server that
+ * is about to be used. */
+enum gp_result gp_conn_read(struct gp_transport *t, struct gp_conn *conn, uint8_t *buf, size_t cap,
+                            size_t *len);
+
+/* Only for back ends: give the socket what it takes now and keep the rest in `out`. */
+void gp_conn_push(struct gp_transport *t, struct gp_conn *conn, const struct iovec *pieces,
+                  uint32_t count);
+/* ... there is room again: empty `out` as far as it goes. True: it is empty, or the connection
+ * broken, which gp_on_drained is to tell. */
+bool gp_conn_drain(struct gp_transport *t, struct gp_conn *conn);
+/* ... reading is over. */
+void gp_conn_close_down(struct gp_transport *t, struct gp_conn *conn, enum gp_result how);
+/* ... into the list of those to be delivered again, out of it, and its first (NULL: empty). */
+void gp_conn_again(struct gp_transport *t, struct gp_conn *conn);
+void gp_conn_not_again(struct gp_transport *t, struct gp_conn *conn);
+struct gp_conn *gp_conn_next_again(struct gp_transport *t);
 
 /* ---- gather.c, for any back end ---- */
 void gp_gather_begin(struct gp_gather *g, struct gp_transport *t, struct gp_conn *conn);
@@ -126,11 +254,6 @@ void gp_gather_add(struct gp_gather *g, const uint8_t *data, size_t len);
 /* Bytes that may go away: copied, or sent at once if they are many. */
 void gp_gather_copy(struct gp_gather *g, const uint8_t *data, size_t len);
 void gp_gather_flush(struct gp_gather *g);
-
-/* Read once into buf without waiting: GP_OK and *len, GP_AGAIN, GP_EOF or GP_EIO. For a server that
- * is about to be used. */
-enum gp_result gp_conn_read(struct gp_transport *t, struct gp_conn *conn, uint8_t *buf, size_t cap,
-                            size_t *len);
 
 /* ---- implemented by the engine ---- */
 

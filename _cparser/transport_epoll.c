@@ -21,17 +21,21 @@
 
 /* Reads of one connection before others get their turn: 1 MiB. */
 #define GP_READS_PER_TURN 16u
+/* How long a server at rest is trusted: events of its end come before it is used, but for a race. */
+#define GP_TRUST_NS 50000000ull
 
-struct gp_transport {
-    struct gp_engine *user;
+struct epoll {
+    struct gp_transport base;
     int32_t epfd; /* ours */
     int32_t door;
-    int32_t loop_fd;                         /* hot: libev's set; -1: cold */
-    bool called;                             /* libev's set was ready at the last wait */
-    struct gp_conn *again_head, *again_tail; /* connections with more to read, no edge to come */
-    struct gp_engine_counts counts;
+    int32_t loop_fd; /* hot: libev's set; -1: cold */
     uint8_t scratch[GP_SCRATCH_BYTES];
 };
+
+static struct epoll *of(struct gp_transport *t)
+{
+    return (struct epoll *)t;
+}
 
 /* Stands for libev's set among the events. */
 static struct gp_conn loop_marker;
@@ -43,74 +47,52 @@ static enum gp_result set_in(int32_t set, int op, int32_t fd, struct gp_conn *co
     return epoll_ctl(set, op, fd, &event) == -1 ? GP_EIO : GP_OK;
 }
 
-struct gp_transport *gp_transport_new(struct gp_engine *user)
+static void epoll_free(struct gp_transport *t)
 {
-    struct gp_transport *t = calloc(1, sizeof(*t));
-    if (!t)
-        return NULL;
-    t->user = user;
-    t->loop_fd = -1;
-    t->epfd = epoll_create1(EPOLL_CLOEXEC);
-    t->door = epoll_create1(EPOLL_CLOEXEC);
-    if (t->epfd == -1 || t->door == -1 || set_in(t->door, EPOLL_CTL_ADD, t->epfd, NULL) != GP_OK) {
-        gp_transport_free(t);
-        return NULL;
-    }
-    return t;
+    struct epoll *p = of(t);
+
+    if (p->epfd != -1)
+        close(p->epfd);
+    if (p->door != -1)
+        close(p->door);
+    free(p);
 }
 
-void gp_transport_free(struct gp_transport *t)
+static int32_t epoll_fd(const struct gp_transport *t)
 {
-    if (!t)
-        return;
-    if (t->epfd != -1)
-        close(t->epfd);
-    if (t->door != -1)
-        close(t->door);
-    free(t);
+    return ((const struct epoll *)t)->door;
 }
 
-int32_t gp_transport_fd(const struct gp_transport *t)
+static enum gp_result epoll_heat(struct gp_transport *t, int32_t loop_fd)
 {
-    return t->door;
-}
+    struct epoll *p = of(t);
 
-enum gp_result gp_transport_heat(struct gp_transport *t, int32_t loop_fd)
-{
-    if (t->loop_fd != -1)
+    if (p->loop_fd != -1)
         return GP_OK;
-    if (set_in(t->door, EPOLL_CTL_DEL, t->epfd, NULL) != GP_OK)
+    if (set_in(p->door, EPOLL_CTL_DEL, p->epfd, NULL) != GP_OK)
         return GP_EIO;
-    if (set_in(t->epfd, EPOLL_CTL_ADD, loop_fd, &loop_marker) == GP_OK) {
-        t->loop_fd = loop_fd;
+    if (set_in(p->epfd, EPOLL_CTL_ADD, loop_fd, &loop_marker) == GP_OK) {
+        p->loop_fd = loop_fd;
         return GP_OK;
     }
-    if (set_in(t->door, EPOLL_CTL_ADD, t->epfd, NULL) != GP_OK)
+    if (set_in(p->door, EPOLL_CTL_ADD, p->epfd, NULL) != GP_OK)
         abort(); /* libev would never call again */
     return GP_EIO;
 }
 
-void gp_transport_cool(struct gp_transport *t)
+static void epoll_cool(struct gp_transport *t)
 {
-    if (t->loop_fd == -1)
+    struct epoll *p = of(t);
+
+    if (p->loop_fd == -1)
         return;
-    if (set_in(t->epfd, EPOLL_CTL_DEL, t->loop_fd, NULL) != GP_OK ||
-        set_in(t->door, EPOLL_CTL_ADD, t->epfd, NULL) != GP_OK)
+    if (set_in(p->epfd, EPOLL_CTL_DEL, p->loop_fd, NULL) != GP_OK ||
+        set_in(p->door, EPOLL_CTL_ADD, p->epfd, NULL) != GP_OK)
         abort(); /* libev would never call again */
-    t->loop_fd = -1;
+    p->loop_fd = -1;
 }
 
-bool gp_transport_called(const struct gp_transport *t)
-{
-    return t->called;
-}
-
-struct gp_engine_counts *gp_transport_counts(struct gp_transport *t)
-{
-    return &t->counts;
-}
-
-bool gp_transport_pending(const struct gp_transport *t)
+static bool epoll_pending(const struct gp_transport *t)
 {
     return t->again_head != NULL;
 }
@@ -121,7 +103,7 @@ static enum gp_result arm(struct gp_transport *t, struct gp_conn *conn)
 
     if (conn->armed)
         return GP_OK;
-    if (epoll_ctl(t->epfd, EPOLL_CTL_ADD, conn->fd, &event) == -1)
+    if (epoll_ctl(of(t)->epfd, EPOLL_CTL_ADD, conn->fd, &event) == -1)
         return GP_EIO;
     conn->armed = 1;
     return GP_OK;
@@ -135,221 +117,99 @@ static void want_room(struct gp_transport *t, struct gp_conn *conn, bool want)
 
     if (!conn->armed || conn->full == want)
         return;
-    if (epoll_ctl(t->epfd, EPOLL_CTL_MOD, conn->fd, &event) == -1)
+    if (epoll_ctl(of(t)->epfd, EPOLL_CTL_MOD, conn->fd, &event) == -1)
         conn->broken = 1;
     else
         conn->full = want;
 }
 
-static void read_again(struct gp_transport *t, struct gp_conn *conn)
-{
-    conn->ready = 1;
-    if (conn->queued)
-        return;
-    conn->queued = 1;
-    conn->next = NULL;
-    if (t->again_tail)
-        t->again_tail->next = conn;
-    else
-        t->again_head = conn;
-    t->again_tail = conn;
-}
-
-static void forget_again(struct gp_transport *t, struct gp_conn *conn)
-{
-    struct gp_conn **link = &t->again_head, *before = NULL;
-
-    while (*link && *link != conn) {
-        before = *link;
-        link = &before->next;
-    }
-    if (*link) {
-        *link = conn->next;
-        if (t->again_tail == conn)
-            t->again_tail = before;
-    }
-    conn->queued = 0;
-}
-
-enum gp_result gp_conn_attach(struct gp_transport *t, struct gp_conn *conn)
+static enum gp_result epoll_attach(struct gp_transport *t, struct gp_conn *conn)
 {
     enum gp_result result = arm(t, conn);
 
     if (result == GP_OK) {
         conn->mode = GP_CONN_READ;
         if (conn->ready)
-            read_again(t, conn);
+            gp_conn_again(t, conn);
     }
     return result;
 }
 
-enum gp_result gp_conn_watch(struct gp_transport *t, struct gp_conn *conn)
+static enum gp_result epoll_watch(struct gp_transport *t, struct gp_conn *conn)
 {
     conn->mode = GP_CONN_WATCH;
     conn->ready = 0;
-    if (conn->queued)
-        forget_again(t, conn);
+    gp_conn_not_again(t, conn);
     return arm(t, conn);
 }
 
-void gp_conn_pause(struct gp_transport *t, struct gp_conn *conn)
+static void epoll_resume(struct gp_transport *t, struct gp_conn *conn)
 {
-    (void)t;
-    if (conn->mode == GP_CONN_READ)
-        conn->mode = GP_CONN_PAUSED;
-}
-
-void gp_conn_resume(struct gp_transport *t, struct gp_conn *conn)
-{
-    if (conn->mode != GP_CONN_PAUSED)
-        return;
     conn->mode = GP_CONN_READ;
     if (conn->ready)
-        read_again(t, conn);
+        gp_conn_again(t, conn);
 }
 
-void gp_conn_detach(struct gp_transport *t, struct gp_conn *conn)
+static void epoll_detach(struct gp_transport *t, struct gp_conn *conn)
 {
     struct epoll_event unused = {0};
 
-    if (conn->queued)
-        forget_again(t, conn);
-    if (conn->armed && epoll_ctl(t->epfd, EPOLL_CTL_DEL, conn->fd, &unused) == -1)
+    gp_conn_not_again(t, conn);
+    if (conn->armed && epoll_ctl(of(t)->epfd, EPOLL_CTL_DEL, conn->fd, &unused) == -1)
         conn->broken = 1; /* the descriptor is not what we thought: never touch it again */
     conn->armed = conn->full = conn->ready = 0;
     conn->mode = GP_CONN_OFF;
     gp_buffer_free(&conn->out);
 }
 
-/* Give the socket as much as it takes. Gives the number of bytes taken; a failure marks it broken.
- */
-static size_t push(struct gp_transport *t, struct gp_conn *conn, const uint8_t *data, size_t len)
+static void epoll_send(struct gp_transport *t, struct gp_conn *conn, const struct iovec *pieces,
+                       uint32_t count)
 {
-    size_t sent = 0;
-
-    while (sent < len && !conn->broken) {
-        ssize_t n = send(conn->fd, data + sent, len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-        t->counts.sends++;
-        if (n >= 0)
-            sent += (size_t)n;
-        else if (errno == EAGAIN || errno == EWOULDBLOCK)
-            break;
-        else if (errno != EINTR)
-            conn->broken = 1;
-        if (n >= 0 && sent < len)
-            t->counts.sent_partial++;
-    }
-    return sent;
-}
-
-void gp_conn_send(struct gp_transport *t, struct gp_conn *conn, const uint8_t *data, size_t len)
-{
-    size_t sent = 0;
-
-    if (conn->broken)
-        return;
-    if (!conn->out)
-        sent = push(t, conn, data, len);
-    if (conn->broken || sent == len)
-        return;
-    if (!gp_buffer_append(&conn->out, data + sent, len - sent))
-        conn->broken = 1;
-    else
+    gp_conn_push(t, conn, pieces, count);
+    if (conn->out && !conn->broken)
         want_room(t, conn, true);
 }
 
-void gp_conn_sendv(struct gp_transport *t, struct gp_conn *conn, const struct iovec *pieces,
-                   uint32_t count)
+static bool epoll_sent(struct gp_transport *t, struct gp_conn *conn)
 {
-    struct msghdr msg = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = count};
-    ssize_t sent = 0;
-
-    if (conn->broken)
-        return;
-    if (!conn->out) {
-        do
-            sent = sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-        while (sent == -1 && errno == EINTR);
-        t->counts.sends++;
-        if (sent == -1 && errno != EAGAIN && errno != EWOULDBLOCK) {
-            conn->broken = 1;
-            return;
-        }
-    }
-    size_t skip = sent > 0 ? (size_t)sent : 0;
-    for (uint32_t i = 0; i < count; i++) { /* what the socket did not take */
-        size_t len = pieces[i].iov_len;
-        if (skip >= len) {
-            skip -= len;
-            continue;
-        }
-        gp_conn_send(t, conn, (const uint8_t *)pieces[i].iov_base + skip, len - skip);
-        skip = 0;
-    }
+    (void)t;
+    return !conn->out;
 }
 
-/* Room to send again: empty the buffer as far as it goes. */
+/* Room to send again. */
 static void drain(struct gp_transport *t, struct gp_conn *conn)
 {
-    if (!conn->out)
+    if (!conn->out || !gp_conn_drain(t, conn))
         return;
-    gp_buffer_consume(&conn->out, push(t, conn, gp_buffer_at(conn->out), gp_buffer_len(conn->out)));
-    if (conn->out && !conn->broken)
-        return;
-    gp_buffer_free(&conn->out);
     want_room(t, conn, false);
     gp_on_drained(t->user, conn);
-}
-
-enum gp_result gp_conn_read(struct gp_transport *t, struct gp_conn *conn, uint8_t *buf, size_t cap,
-                            size_t *len)
-{
-    for (;;) {
-        ssize_t n = recv(conn->fd, buf, cap, MSG_DONTWAIT);
-        t->counts.recvs++;
-        if (n > 0) {
-            *len = (size_t)n;
-            return GP_OK;
-        }
-        if (n == 0)
-            return GP_EOF;
-        if (errno == EAGAIN || errno == EWOULDBLOCK)
-            return GP_AGAIN;
-        if (errno != EINTR)
-            return GP_EIO;
-    }
-}
-
-static void close_down(struct gp_transport *t, struct gp_conn *conn, enum gp_result how)
-{
-    conn->ready = 0;
-    conn->mode = GP_CONN_PAUSED;
-    gp_on_closed(t->user, conn, conn->hung ? GP_EIO : how);
 }
 
 /* Read until the socket is empty, reading is stopped by the receiver, or the turn is over. */
 static void fill(struct gp_transport *t, struct gp_conn *conn)
 {
+    struct epoll *p = of(t);
+
     for (uint32_t turn = 0; conn->mode == GP_CONN_READ; turn++) {
         size_t len;
 
         if (turn == GP_READS_PER_TURN) {
-            read_again(t, conn);
+            gp_conn_again(t, conn);
             return;
         }
-        enum gp_result result = gp_conn_read(t, conn, t->scratch, sizeof(t->scratch), &len);
+        enum gp_result result = gp_conn_read(t, conn, p->scratch, sizeof(p->scratch), &len);
         if (result == GP_AGAIN) {
             conn->ready = 0;
             return;
         }
         if (result != GP_OK) {
-            close_down(t, conn, result);
+            gp_conn_close_down(t, conn, result);
             return;
         }
         /* A short read of a stream empties it: the next byte brings a new edge. */
-        conn->ready = len == sizeof(t->scratch) || conn->ended;
+        conn->ready = len == sizeof(p->scratch) || conn->ended;
         bool more = conn->ready;
-        gp_on_received(t->user, conn, t->scratch, len);
+        gp_on_received(t->user, conn, p->scratch, len);
         if (!more)
             return;
     }
@@ -374,8 +234,7 @@ static void deliver(struct gp_transport *t, struct gp_conn *conn, uint32_t event
         if (conn->mode == GP_CONN_READ)
             fill(t, conn);
         else if (conn->mode == GP_CONN_PAUSED && conn->hung && conn->kind == GP_CONN_CLIENT)
-            close_down(t, conn,
-                       GP_EIO); /* a server's last words are read first, whenever that is */
+            gp_conn_close_down(t, conn, GP_EIO); /* a server's last words are read first */
     }
 }
 
@@ -386,31 +245,29 @@ static uint32_t deliver_again(struct gp_transport *t)
 
     for (struct gp_conn *conn = t->again_head; conn; conn = conn->next)
         count++;
-    for (uint32_t i = 0; i < count && t->again_head; i++) {
-        struct gp_conn *conn = t->again_head;
-
-        t->again_head = conn->next;
-        if (!t->again_head)
-            t->again_tail = NULL;
-        conn->queued = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct gp_conn *conn = gp_conn_next_again(t);
+        if (!conn)
+            break;
         if (conn->mode == GP_CONN_READ)
             fill(t, conn);
     }
     return count;
 }
 
-uint32_t gp_transport_wait(struct gp_transport *t, bool sleep)
+static uint32_t wait_batch(struct gp_transport *t, bool sleep)
 {
+    struct epoll *p = of(t);
     struct epoll_event events[GP_BATCH];
     uint32_t count = t->again_head ? deliver_again(t) : 0;
-    int timeout = sleep && t->loop_fd != -1 && count == 0 ? -1 : 0;
+    int timeout = sleep && p->loop_fd != -1 && count == 0 ? -1 : 0;
     int n;
 
     t->called = false;
     t->counts.waits++;
     t->counts.sleeps += timeout == -1;
     do
-        n = epoll_wait(t->epfd, events, GP_BATCH, timeout);
+        n = epoll_wait(p->epfd, events, GP_BATCH, timeout);
     while (n == -1 && errno == EINTR);
     gp_on_awake(t->user);
     if (n == -1)
@@ -430,4 +287,38 @@ uint32_t gp_transport_wait(struct gp_transport *t, bool sleep)
         if (events[i].data.ptr)
             deliver(t, events[i].data.ptr, events[i].events);
     return count + (uint32_t)n;
+}
+
+static const struct gp_transport_ops ops = {
+    .free = epoll_free,
+    .fd = epoll_fd,
+    .wait = wait_batch,
+    .pending = epoll_pending,
+    .heat = epoll_heat,
+    .cool = epoll_cool,
+    .attach = epoll_attach,
+    .watch = epoll_watch,
+    .resume = epoll_resume,
+    .detach = epoll_detach,
+    .send = epoll_send,
+    .sent = epoll_sent,
+    .settle = epoll_sent, /* nothing is being read between waits */
+};
+
+struct gp_transport *gp_transport_epoll(struct gp_engine *user)
+{
+    struct epoll *p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    p->base.ops = &ops;
+    p->base.user = user;
+    p->base.trust_ns = GP_TRUST_NS;
+    p->loop_fd = -1;
+    p->epfd = epoll_create1(EPOLL_CLOEXEC);
+    p->door = epoll_create1(EPOLL_CLOEXEC);
+    if (p->epfd == -1 || p->door == -1 || set_in(p->door, EPOLL_CTL_ADD, p->epfd, NULL) != GP_OK) {
+        epoll_free(&p->base);
+        return NULL;
+    }
+    return &p->base;
 }
