@@ -259,6 +259,7 @@ static void unlink(struct gp_engine *e, struct gp_server *s, enum gp_client_stat
     struct gp_client *c = s->client;
 
     s->client = NULL;
+    s->msg_forward = 0; /* what is left of its message is nobody's */
     c->server = NULL;
     e->linked--;
     set_client_state(e, c, state);

@@ -10,6 +10,7 @@ After each test every pooler must end by itself with exit code 0, and no process
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -106,6 +107,9 @@ def _end(pooler: Pooler) -> list[str]:
         complaints.append(str(exc))
     if report := pooler.sanitizer_reports():
         complaints.append(report)
+    complaints += re.findall(
+        r"worker \d+ \(pid \d+\) was killed by SIG(?:SEGV|ABRT|BUS)", pooler.log()
+    )
     print(f"--- log of greenpool on port {pooler.port}\n{pooler.log()}")
     pooler.release()
     return complaints
