@@ -112,7 +112,7 @@ void gp_turn(struct gp_engine *e, struct gp_conn *conn)
     if (c->state == GP_CLIENT_GONE)
         return;
     if (c->state == GP_CLIENT_CLOSING) {
-        if (conn->broken || !conn->out)
+        if (gp_conn_sent(e->transport, conn) || conn->broken)
             say_goodbye(e, c);
     } else if (conn->broken) {
         gp_client_finish(e, c, GP_REASON_CLIENT_IO);
@@ -268,10 +268,10 @@ static void unlink(struct gp_engine *e, struct gp_server *s, enum gp_client_stat
 /* ---- coming to rest ---- */
 
 /* Nothing owed, nothing half said in either direction. */
-static bool quiet(struct gp_server *s)
+static bool quiet(struct gp_engine *e, struct gp_server *s)
 {
-    return s->msg_left == 0 && !s->in && !s->skipping && !s->conn.out &&
-           gp_replies_empty(&s->replies);
+    return s->msg_left == 0 && !s->in && !s->skipping && gp_replies_empty(&s->replies) &&
+           gp_conn_settle(e->transport, &s->conn);
 }
 
 /* The transaction is over: whether the server stays with its client, for it is asked what the
@@ -336,7 +336,7 @@ void gp_link_turn(struct gp_engine *e, struct gp_server *s)
         gp_todo(e, &s->conn);
         return;
     }
-    if (!quiet(s)) {
+    if (!quiet(e, s)) {
         if (s->state == GP_SERVER_LINKED && s->client->conn.mode == GP_CONN_PAUSED &&
             (s->client->in || !s->client->leaving))
             gp_todo(e, &s->client->conn); /* it may have been the queue that was full */
