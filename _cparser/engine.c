@@ -6,6 +6,7 @@
  * Hot (much was relayed in the last ticks): instead of returning with nothing, the step sleeps in
  * the transport, which also listens to libev; a timer ticks every 10 ms, so that libev's timers are
  * never late by more. */
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,10 +32,10 @@ static enum gp_result watch(struct gp_engine *e, struct gp_conn *conn, enum gp_c
     return fd == -1 ? GP_EIO : gp_conn_watch(e->transport, conn);
 }
 
-static bool prepare(struct gp_engine *e, struct gp_segment *seg)
+static bool prepare(struct gp_engine *e, struct gp_segment *seg, uint32_t backend)
 {
     e->me = gp_worker_at(seg, e->worker);
-    e->transport = gp_transport_epoll(e);
+    e->transport = backend == GP_IO_URING ? gp_transport_uring(e) : gp_transport_epoll(e);
     e->clients = calloc(seg->clients_max, sizeof(*e->clients));
     e->servers = calloc(seg->pools_max, sizeof(*e->servers));
     e->queues = calloc(seg->pools_max, sizeof(*e->queues));
@@ -49,7 +50,7 @@ static bool prepare(struct gp_engine *e, struct gp_segment *seg)
            watch(e, &e->tick, GP_CONN_TICK, timer) == GP_OK;
 }
 
-struct gp_engine *gp_engine_new(struct gp_segment *seg, uint32_t worker)
+struct gp_engine *gp_engine_new(struct gp_segment *seg, uint32_t worker, uint32_t backend)
 {
     struct gp_engine *e = calloc(1, sizeof(*e));
 
@@ -60,10 +61,13 @@ struct gp_engine *gp_engine_new(struct gp_segment *seg, uint32_t worker)
     e->loop_fd = -1;
     e->tick.fd = -1;
     e->now = gp_now_ns();
-    if (!prepare(e, seg)) {
+    if (!prepare(e, seg, backend)) {
+        int why = errno;
         gp_engine_free(e);
+        errno = why;
         return NULL;
     }
+    atomic_store_explicit(&e->me->io_backend, backend, memory_order_relaxed);
     gp_worker_born(seg, worker, (uint32_t)getpid());
     for (uint32_t w = 0; w < seg->workers; w++)
         if (w != worker)
@@ -102,6 +106,15 @@ void gp_engine_hot(struct gp_engine *e, int32_t loop_fd)
 void gp_engine_counts(struct gp_engine *e, struct gp_engine_counts *counts)
 {
     *counts = e->transport->counts;
+}
+
+int32_t gp_io_uring_refusal(void)
+{
+    struct gp_transport *t = gp_transport_uring(NULL);
+    int why = errno;
+
+    gp_transport_free(t);
+    return t ? 0 : why;
 }
 
 /* ---- completions ---- */
@@ -298,7 +311,8 @@ uint32_t gp_engine_step(struct gp_engine *e, struct gp_event *events, uint32_t c
         if (sleep && ready <= GP_SCANT && e->linked >= GP_CROWD)
             (void)sched_yield(); /* else every reply of a crowd wakes this process by itself */
     }
-    gp_transport_cool(e->transport);
+    if (!gp_transport_cool(e->transport))
+        gp_worker_poke(e->seg, e->worker); /* the bound was reached: the next step goes on */
     atomic_store_explicit(&e->me->beat_ns, e->now, memory_order_relaxed);
     return hand_over_events(e, events, capacity);
 }
@@ -336,6 +350,7 @@ static void sweep_clients(struct gp_engine *e)
 void gp_engine_sweep(struct gp_engine *e)
 {
     e->now = gp_now_ns();
+    gp_transport_sweep(e->transport);
     gp_queue_sweep(e);
     if (e->now >= e->sweep_at) {
         e->sweep_at = e->now + 500000000ull;

@@ -69,6 +69,9 @@ enum gp_slot_state {
     GP_SLOT_STATES
 };
 
+/* What an engine waits for its sockets with. */
+enum gp_io_backend { GP_IO_EPOLL = 0, GP_IO_URING, GP_IO_BACKENDS };
+
 /* What workers tell each other about a pool: notes.h. */
 enum gp_note_kind {
     GP_NOTE_WELCOME = 0, /* what fresh servers report; at most 4096 bytes */
@@ -190,6 +193,7 @@ struct gp_client_info {
 
 struct gp_worker_row {
     uint32_t pid, alive, births, clients, busy_permille;
+    uint32_t io_backend; /* enum gp_io_backend; of the last process that had this place */
     uint64_t beat_ns;
 };
 
@@ -260,9 +264,12 @@ GP_API enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker,
 
 /* ---- worker: the engine ---- */
 
-/* Runs after the fork: marks the worker alive and asks the others for their descriptors. NULL:
- * errno. */
-GP_API struct gp_engine *gp_engine_new(struct gp_segment *seg, uint32_t worker);
+/* Whether this process may use io_uring: 0, or the errno of what is missing or forbidden (ENOSYS or
+ * EINVAL: the kernel is older than 6.1; EPERM: forbidden). */
+GP_API int32_t gp_io_uring_refusal(void);
+/* Runs after the fork: marks the worker alive and asks the others for their descriptors. backend:
+ * enum gp_io_backend. NULL: errno. */
+GP_API struct gp_engine *gp_engine_new(struct gp_segment *seg, uint32_t worker, uint32_t backend);
 GP_API void gp_engine_free(struct gp_engine *engine);
 /* The descriptor that becomes readable when a step has work to do. */
 GP_API int32_t gp_engine_fd(struct gp_engine *engine);

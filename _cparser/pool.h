@@ -223,6 +223,7 @@ struct gp_worker {
     _Alignas(64) _Atomic uint32_t busy_permille; /* share of a core used lately; by the worker */
     _Atomic uint32_t clients;                    /* logins included; by it and whoever places */
     _Atomic uint64_t beat_ns;                    /* last time its loop was alive; likewise */
+    _Atomic uint32_t io_backend;                 /* enum gp_io_backend; likewise */
     _Atomic uint32_t row_hint; /* its next search for a free client row begins there; likewise */
     _Alignas(64) _Atomic uint64_t handed_pools[64]; /* bit p % 4096: look at lane handed of p */
 };

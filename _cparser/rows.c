@@ -257,6 +257,7 @@ enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker, struct gp_
                                   .births = load32(&w->births),
                                   .clients = load32(&w->clients),
                                   .busy_permille = load32(&w->busy_permille),
+                                  .io_backend = load32(&w->io_backend),
                                   .beat_ns = load64(&w->beat_ns)};
     return GP_OK;
 }

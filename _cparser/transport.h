@@ -91,7 +91,7 @@ struct gp_transport_ops {
     uint32_t (*wait)(struct gp_transport *t, bool sleep);
     bool (*pending)(const struct gp_transport *t);
     enum gp_result (*heat)(struct gp_transport *t, int32_t loop_fd);
-    void (*cool)(struct gp_transport *t);
+    bool (*cool)(struct gp_transport *t);
     void (*sweep)(struct gp_transport *t);
     enum gp_result (*attach)(struct gp_transport *t, struct gp_conn *conn);
     enum gp_result (*watch)(struct gp_transport *t, struct gp_conn *conn);
@@ -139,7 +139,7 @@ static inline uint32_t gp_transport_wait(struct gp_transport *t, bool sleep)
     return t->ops->wait(t, sleep);
 }
 
-/* Whether the next wait has something to deliver that gp_transport_fd does not announce. */
+/* Whether the next wait has something to deliver already. */
 static inline bool gp_transport_pending(const struct gp_transport *t)
 {
     return t->ops->pending(t);
@@ -153,10 +153,10 @@ static inline enum gp_result gp_transport_heat(struct gp_transport *t, int32_t l
 }
 
 /* The step returns to libev: all that was sent is given to the sockets, and gp_transport_fd is what
- * it promises again. */
-static inline void gp_transport_cool(struct gp_transport *t)
+ * it promises again. False: but for something that the next wait has to deliver already. */
+static inline bool gp_transport_cool(struct gp_transport *t)
 {
-    t->ops->cool(t);
+    return t->ops->cool(t);
 }
 
 /* What goes by time; about every 100 ms, not within a step. */

@@ -80,16 +80,17 @@ static enum gp_result epoll_heat(struct gp_transport *t, int32_t loop_fd)
     return GP_EIO;
 }
 
-static void epoll_cool(struct gp_transport *t)
+static bool epoll_cool(struct gp_transport *t)
 {
     struct epoll *p = of(t);
 
     if (p->loop_fd == -1)
-        return;
+        return !t->again_head;
     if (set_in(p->epfd, EPOLL_CTL_DEL, p->loop_fd, NULL) != GP_OK ||
         set_in(p->door, EPOLL_CTL_ADD, p->epfd, NULL) != GP_OK)
         abort(); /* libev would never call again */
     p->loop_fd = -1;
+    return !t->again_head;
 }
 
 static bool epoll_pending(const struct gp_transport *t)

@@ -22,6 +22,7 @@ from greenpool.records import (
     CancelTarget,
     ClientRow,
     ClientState,
+    EngineIo,
     Event,
     EventKind,
     NoteKind,
@@ -56,6 +57,7 @@ __all__ = [
     "ClientRow",
     "ClientState",
     "Engine",
+    "EngineIo",
     "Event",
     "EventKind",
     "NoteKind",
@@ -69,6 +71,7 @@ __all__ = [
     "SlotState",
     "StepCounts",
     "WorkerRow",
+    "io_uring_refusal",
     "now_ns",
     "reason_text",
 ]
@@ -90,6 +93,11 @@ _WORKER_PLAIN = tuple(f for f in WorkerRow.__slots__ if f != "index")
 def now_ns() -> int:
     """Return the engine's clock, CLOCK_MONOTONIC in nanoseconds."""
     return int(lib.gp_now_ns())
+
+
+def io_uring_refusal() -> int:
+    """Return 0 if this process may use io_uring, otherwise the errno that says why not."""
+    return int(lib.gp_io_uring_refusal())
 
 
 def reason_text(reason: Reason) -> str:
@@ -229,9 +237,9 @@ class Segment:
         """
         return Result(lib.gp_note_write(self._seg, pool, kind, worker, data, len(data)))
 
-    def new_engine(self, worker: int) -> Any:
+    def new_engine(self, worker: int, io: EngineIo) -> Any:
         """Make the C engine of a worker in this process; `Engine` calls it, nobody else."""
-        return lib.gp_engine_new(self._seg, worker)
+        return lib.gp_engine_new(self._seg, worker, io)
 
 
 class Engine:
@@ -239,11 +247,11 @@ class Engine:
 
     __slots__ = ("_engine", "_events", "worker")
 
-    def __init__(self, segment: Segment, worker: int) -> None:
+    def __init__(self, segment: Segment, worker: int, io: EngineIo) -> None:
         """Runs after the fork. Raises: EngineError."""
-        self._engine = segment.new_engine(worker)
+        self._engine = segment.new_engine(worker, io)
         if self._engine == ffi.NULL:
-            raise EngineError(f"cannot start the engine: {os.strerror(ffi.errno)}")
+            raise EngineError(f"cannot start the engine with {io}: {os.strerror(ffi.errno)}")
         self._events = ffi.new("struct gp_event[]", EVENTS_PER_STEP)
         self.worker = worker
 

@@ -31,6 +31,19 @@ class Result(IntEnum):
     ENOENT = 7
 
 
+class EngineIo(IntEnum):
+    """What an engine waits for its sockets with."""
+
+    EPOLL = 0
+    URING = 1
+
+    def __str__(self) -> str:
+        return _IO_WORDS[self]
+
+
+_IO_WORDS = {EngineIo.EPOLL: "epoll", EngineIo.URING: "io_uring"}
+
+
 class PoolMode(IntEnum):
     """When a client gives its server back."""
 
@@ -258,6 +271,7 @@ class WorkerRow:
     births: int
     clients: int
     busy_permille: int
+    io_backend: int  # EngineIo
     beat_ns: int
 
 

@@ -23,11 +23,12 @@ from pathlib import Path
 import greenpool
 from greenpool import config as configuration
 from greenpool.config import Config
-from greenpool.engine import Segment
+from greenpool.engine import EngineIo, Segment
 from greenpool.errors import ConfigError, ExitCode, GreenpoolError
-from greenpool.master import about, pools, process
+from greenpool.master import io_backend, pools, process
 from greenpool.master.control import ControlServer
 from greenpool.master.daemon import run_in_background
+from greenpool.master.io_backend import IoChoice
 from greenpool.master.limits import FileLimit, files_needed, raise_file_limit
 from greenpool.master.listeners import Listeners
 from greenpool.master.live import LiveConfig, set_up_log
@@ -118,6 +119,7 @@ def _build(
 ) -> Supervisor:
     """Make everything, each with its undo on the stack."""
     general = config.general
+    io = io_backend.choose(general.io_backend)
     pid_file = PidFile.acquire(general.pid_file) if general.pid_file is not None else None
     if pid_file is not None:
         stack.callback(pid_file.release)
@@ -133,13 +135,15 @@ def _build(
     segment = Segment.create(general.workers, pools.pools_max(config), pools.clients_max(config))
     stack.callback(segment.close)
     live = LiveConfig(config, load, segment)
-    _log_start(config, listeners, limit)
+    _log_start(config, listeners, limit, io)
 
     def on_ready() -> None:
         log.info("ready")
         ready()
 
-    supervisor = Supervisor(live, segment, listeners, _life(live, segment, listeners), on_ready)
+    supervisor = Supervisor(
+        live, segment, listeners, _life(live, segment, listeners, io.io), on_ready
+    )
     stack.callback(supervisor.close)
     if pid_file is not None:
         _add_control(stack, supervisor, pid_file)
@@ -154,7 +158,7 @@ def _add_control(stack: ExitStack, supervisor: Supervisor, pid_file: PidFile) ->
     supervisor.disinherit += [control.close_in_child, pid_file.close_in_child]
 
 
-def _life(live: LiveConfig, segment: Segment, listeners: Listeners) -> Life:
+def _life(live: LiveConfig, segment: Segment, listeners: Listeners, io: EngineIo) -> Life:
     """Return what a worker does from its first instruction to its exit status."""
     boot_secret = secrets.token_bytes(_SECRET_BYTES)
 
@@ -164,6 +168,7 @@ def _life(live: LiveConfig, segment: Segment, listeners: Listeners) -> Life:
             log.info("pinned to core %d", process.pin(index))
         context = WorkerContext(
             index=index,
+            io=io,
             segment=segment,
             listeners=listeners.sockets,
             config=live.config,
@@ -176,14 +181,16 @@ def _life(live: LiveConfig, segment: Segment, listeners: Listeners) -> Life:
     return life
 
 
-def _log_start(config: Config, listeners: Listeners, limit: FileLimit) -> None:
+def _log_start(config: Config, listeners: Listeners, limit: FileLimit, io: IoChoice) -> None:
     general = config.general
     for address in listeners.addresses():
         log.info("listening on %s", address)
+    if io.refusal is not None:
+        log.info("io_uring cannot be used, epoll takes its place: %s", io.refusal)
     log.info(
         "workers: %d (%s); pools: %d (%d servers at most); clients: %d at most; open files: %d",
         general.workers,
-        about.io_backend(general.io_backend),
+        io.io,
         sum(1 for _ in pools.members(config)),
         pools.server_count(config),
         general.max_connections,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from greenpool.config import Config
+from greenpool.records import EngineIo
 
 if TYPE_CHECKING:  # the master's side of this package can be tested without the compiled engine
     from greenpool.engine import Segment
@@ -25,6 +26,7 @@ class WorkerContext:
     """
 
     index: int
+    io: EngineIo
     segment: Segment
     listeners: list[socket.socket]
     config: Config

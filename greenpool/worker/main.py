@@ -108,7 +108,7 @@ class _Process:
     def _make_worker(self, context: WorkerContext) -> Worker:
         worker = Worker(
             index=context.index,
-            engine=Engine(context.segment, context.index),
+            engine=Engine(context.segment, context.index, context.io),
             segment=context.segment,
             config=context.config,
             console=Console(context.segment, lambda: self._worker.config, self._command),

@@ -16,11 +16,12 @@ from greenpool._engine import ffi
 
 from greenpool import engine as binding
 from greenpool import records
-from greenpool.engine import Engine, Segment, now_ns, reason_text
+from greenpool.engine import Engine, Segment, io_uring_refusal, now_ns, reason_text
 from greenpool.errors import EngineError
 from greenpool.records import (
     CancelTarget,
     ClientState,
+    EngineIo,
     Event,
     EventKind,
     NoteKind,
@@ -59,9 +60,17 @@ def segment() -> Iterator[Segment]:
     segment.close()
 
 
+@pytest.fixture(params=EngineIo, ids=str)
+def io(request: pytest.FixtureRequest) -> EngineIo:
+    kind: EngineIo = request.param
+    if kind is EngineIo.URING and (refusal := io_uring_refusal()):
+        pytest.skip(f"io_uring: {os.strerror(refusal)}")
+    return kind
+
+
 @pytest.fixture
-def engine(segment: Segment) -> Iterator[Engine]:
-    engine = Engine(segment, 0)
+def engine(segment: Segment, io: EngineIo) -> Iterator[Engine]:
+    engine = Engine(segment, 0, io)
     yield engine
     engine.close()
 
@@ -99,6 +108,7 @@ def serve(engine: Engine, pool: int, theirs: socket.socket) -> int:
     ("enum", "c_name", "prefix"),
     [
         (Result, "gp_result", "GP_"),
+        (EngineIo, "gp_io_backend", "GP_IO_"),
         (PoolMode, "gp_pool_mode", "GP_MODE_"),
         (ClientState, "gp_client_state", "GP_CLIENT_"),
         (SlotState, "gp_slot_state", "GP_SLOT_"),
@@ -109,7 +119,7 @@ def serve(engine: Engine, pool: int, theirs: socket.socket) -> int:
 )
 def test_enum_equals_the_one_in_c(enum: type[IntEnum], c_name: str, prefix: str) -> None:
     in_c = ffi.typeof(f"enum {c_name}").elements
-    counts = {"GP_CLIENT_STATES", "GP_SLOT_STATES", "GP_NOTES", "GP_REASONS"}
+    counts = {"GP_IO_BACKENDS", "GP_CLIENT_STATES", "GP_SLOT_STATES", "GP_NOTES", "GP_REASONS"}
     expected = {number: name for number, name in in_c.items() if name not in counts}
     assert {int(member): prefix + member.name for member in enum} == expected
 
@@ -178,16 +188,16 @@ def test_rows_of_nothing_are_none(segment: Segment) -> None:
     assert list(segment.client_rows()) == []
 
 
-def test_worker_is_alive_once_its_engine_is_there(segment: Segment) -> None:
+def test_worker_is_alive_once_its_engine_is_there(segment: Segment, io: EngineIo) -> None:
     assert segment.worker_rows()[0].alive == 0
-    engine = Engine(segment, 0)
+    engine = Engine(segment, 0, io)
     row = segment.worker_rows()[0]
-    assert (row.alive, row.pid, row.births) == (1, os.getpid(), 1)
+    assert (row.alive, row.pid, row.births, row.io_backend) == (1, os.getpid(), 1, io)
     engine.close()
 
 
-def test_closing_twice_is_harmless(segment: Segment) -> None:
-    engine = Engine(segment, 0)
+def test_closing_twice_is_harmless(segment: Segment, io: EngineIo) -> None:
+    engine = Engine(segment, 0, io)
     engine.close()
     engine.close()
     segment.close()

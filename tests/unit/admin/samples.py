@@ -13,6 +13,7 @@ from greenpool.config import Config, load
 from greenpool.records import (
     ClientRow,
     ClientState,
+    EngineIo,
     Pin,
     PoolMode,
     PoolRow,
@@ -106,7 +107,8 @@ def client(number: int, state: ClientState, **fields: Any) -> ClientRow:
 def worker(index: int, **fields: int) -> WorkerRow:
     """Make a living worker's row."""
     values = {"pid": 4000 + index, "alive": 1, "births": 1, "clients": 0, "busy_permille": 0}
-    return WorkerRow(index=index, beat_ns=NOW.monotonic_ns, **values | fields)
+    values |= {"io_backend": EngineIo.URING, "beat_ns": NOW.monotonic_ns}
+    return WorkerRow(index=index, **values | fields)
 
 
 def busy_segment() -> FakeSegment:

@@ -1,0 +1,109 @@
+/* The kernel's side of a connection on io_uring: what it does for it now, what is wanted of it, and
+ * the entries that bring the one to the other. Partner: transport_uring.c, which wants things and
+ * delivers what completes.
+ *
+ * A port outlives its connection until every operation has ended, so no completion can name a
+ * connection that is gone:
+ *
+ *   recv, poll:  NONE --armed--> ARMED --asked back--> ENDING
+ *                ^                 |                     |
+ *                |_________________|_____________________|   its last completion is delivered
+ *
+ * Nobody arms anything at once. Whatever changes marks the port, and before the kernel is entered
+ * each marked port is compared with what its connection wants: a server that is released and taken
+ * again within a batch costs nothing.
+ *
+ *   a receive   in READ. Of a client many (multishot), of a server one: at rest, when another worker
+ *               may use the socket, none is armed (gp_conn_settle sees to that).
+ *   a poll      for room for `out`; for news of a wake-up, an inbox, a tick; of a server that has been
+ *               at rest for a while; of the death of a client from which nothing is received. One
+ *               too many does no harm: it ends by itself.
+ *
+ * Sends are nonblocking and over when the enter that submits them returns; they complete silently
+ * unless the socket took less than all. So their bytes lie in an arena that is empty after each
+ * enter, no connection owns a buffer for them, and a wait is not ended by them.
+ *
+ * All completions are taken out of the ring after each enter, before anything is delivered: the ring
+ * does not stay full, and a failed send is known before its connection sends again. */
+#ifndef GP_PORT_H
+#define GP_PORT_H
+
+#include "transport.h"
+#include "uring.h"
+
+#define GP_ARENA_BYTES 262144u
+
+/* In the low bits of a completion's user_data; above them is the port. */
+enum gp_port_tag {
+    GP_PORT_RECV = 0,
+    GP_PORT_POLL,
+    GP_PORT_SEND,
+    GP_PORT_LOOP,  /* no port: libev's set is ready */
+    GP_PORT_NOBODY /* no port: asking back found nothing */
+};
+#define GP_PORT_TAG_BITS 7ull
+
+enum gp_port_operation { GP_PORT_NONE = 0, GP_PORT_ARMED, GP_PORT_ENDING };
+
+struct gp_port {
+    struct gp_conn *conn; /* NULL: detached */
+    struct gp_port *next; /* marked, or free */
+    struct gp_port *next_resting;
+    struct gp_buffer *held; /* received, not delivered */
+    int32_t fd;
+    uint32_t posted_at, posted; /* bytes in the arena, of this epoch */
+    uint32_t epoch;
+    uint32_t rested_at; /* sweep count */
+    uint16_t polled;    /* events of the poll */
+    uint8_t recv, poll; /* enum gp_port_operation */
+    bool marked, freed, resting;
+    bool stop;     /* the receive is to end */
+    bool settling; /* ... and who waits for that is to be told */
+    bool more;     /* the last receive left something unread */
+    bool watched;  /* at rest long enough */
+};
+
+struct gp_port_slab;
+
+struct gp_uring {
+    struct gp_transport base;
+    struct gp_ring ring;
+    int32_t loop_fd; /* hot: libev's set; -1: cold */
+    int32_t door;    /* transport_uring.c's */
+    int32_t wake_fd; /* ... and what is in it besides the bell; -1: nothing */
+    bool loop_armed, loop_fired;
+    bool stepping; /* between a wait and the next cool: the kernel is entered later */
+    uint32_t epoch, arena_used, sweeps;
+    struct gp_port *marked_first, *marked_last;
+    struct gp_port *resting;
+    struct gp_port *free, *freed; /* freed: not to be used again within the batch */
+    struct gp_port_slab *slabs;
+    struct io_uring_cqe *taken; /* out of the ring; first..count are to be delivered */
+    uint32_t first, count, cap;
+    uint8_t arena[GP_ARENA_BYTES];
+};
+
+/* The connection's port, a new one if it has none. NULL: errno. */
+struct gp_port *gp_port_of(struct gp_uring *u, struct gp_conn *conn);
+/* Have it compared with what its connection wants; before the kernel is entered again. */
+void gp_port_mark(struct gp_uring *u, struct gp_port *port);
+/* Let the ports that were freed be used again: no completion in hand names them. */
+void gp_ports_reuse(struct gp_uring *u);
+void gp_ports_free(struct gp_uring *u);
+
+/* Copy into the arena, behind what the connection has there already. False: it is full. */
+bool gp_port_post(struct gp_uring *u, struct gp_port *port, const struct iovec *pieces,
+                  uint32_t count, size_t len);
+/* Bytes in the arena that the kernel has not been given. */
+static inline uint32_t gp_port_posted(const struct gp_uring *u, const struct gp_port *port)
+{
+    return port->epoch == u->epoch ? port->posted : 0;
+}
+
+/* Have the kernel do all that is marked: sends are over then. events: run what it has deferred;
+ * until: sleep until there are so many completions. */
+void gp_ports_submit(struct gp_uring *u, bool events, uint32_t until);
+/* The ring is to let go of libev's set with the next submit; loop_armed tells when it has. */
+void gp_ports_leave_loop(struct gp_uring *u);
+
+#endif
