@@ -32,6 +32,7 @@ from greenpool.admin.view import View
 from greenpool.admin.welcome import VERSION
 from greenpool.config import show_rows
 from greenpool.protocol.backend import INT8, Column
+from greenpool.records import EngineIo
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ def _workers_rows(view: View) -> Iterable[Row]:
             worker.clients,
             worker.busy_permille,
             view.now.age_ns(worker.beat_ns) // 1_000_000,
+            str(EngineIo(worker.io_backend)),
         )
 
 
@@ -110,6 +112,7 @@ SHOWS: Mapping[str, Show] = {
             Column("clients", INT8),
             Column("busy_permille", INT8),
             Column("heartbeat_age_ms", INT8),
+            Column("io_backend"),
         ),
         _workers_rows,
         "the worker processes",

@@ -74,7 +74,8 @@ KEYS: tuple[Key, ...] = (
     Key("worker_cpu_affinity_pinning", "G", BOOL, False, "Bind each worker to a core of its "
         "own.", S),
     Key("io_backend", "G", CHOICE, AUTO, "How workers wait for sockets; auto takes the best that "
-        "the kernel allows.", S, choices=c.IoBackend, today=(AUTO, "epoll")),
+        "the kernel allows: io_uring from Linux 6.1 on, where it is not forbidden.", S,
+        choices=c.IoBackend),
     Key("pid_file", "G", PATH, None, "File that holds the master's process id; commands find "
         "the running greenpool by it.", S),
     Key("user", "G", NAME, None, "Operating system user to become when started as root.", S),

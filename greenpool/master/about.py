@@ -11,20 +11,25 @@ from greenpool.config import IoBackend
 _LIBRARIES = ("gevent", "cffi")
 
 
-def io_backend(wanted: IoBackend) -> IoBackend:
-    """Return how workers will wait for sockets; epoll is the best of those that are built."""
-    return IoBackend.EPOLL if wanted is IoBackend.AUTO else wanted
-
-
 def render() -> str:
     """Name every version that counts, one a line, greenpool's own first."""
     facts = {
         "greenpool": greenpool.__version__,
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
         **{name: _version(name) for name in _LIBRARIES},
-        "io backend": f"{io_backend(IoBackend.AUTO)} (Linux {platform.release()})",
+        "io backend": f"{_io_backend()} (Linux {platform.release()})",
     }
     return "\n".join(f"{name} {value}" for name, value in facts.items())
+
+
+def _io_backend() -> str:
+    """Say what `io_backend: auto` comes to here, and why it is not io_uring."""
+    try:
+        from greenpool.master import io_backend  # loads the engine, which may be what fails
+    except ImportError as exc:
+        return f"is unknown: {exc}"
+    choice = io_backend.choose(IoBackend.AUTO)
+    return str(choice.io) if choice.refusal is None else f"{choice.io}; io_uring: {choice.refusal}"
 
 
 def _version(library: str) -> str:

@@ -46,7 +46,7 @@ def test_version_names_what_greenpool_is_made_of(capsys: pytest.CaptureFixture[s
     assert facts == ["Python", "gevent", "cffi", "io"]
     assert rest[0].startswith(f"Python {platform.python_version()} ")
     assert re.fullmatch(r"gevent \d+\.\d.*", rest[1])
-    assert re.fullmatch(r"io backend epoll \(Linux \d+\.\d.*\)", rest[3])
+    assert re.fullmatch(r"io backend (io_uring|epoll; io_uring: .+) \(Linux \d+\.\d.*\)", rest[3])
 
 
 def test_version_of_a_library_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch):

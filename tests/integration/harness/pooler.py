@@ -37,6 +37,12 @@ QUIET: dict[str, Any] = {"log_client_connections": False, "log_client_disconnect
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
+def _io_backend() -> dict[str, str]:
+    """Return what GREENPOOL_IO_BACKEND wants; not set, each pooler takes the best there is."""
+    wanted = os.environ.get("GREENPOOL_IO_BACKEND")
+    return {"io_backend": wanted} if wanted else {}
+
+
 def user(username: str = "app", **settings: object) -> dict[str, object]:
     """Compose one entry of a pool's `users`; the password is the one that PostgreSQL knows."""
     return {"username": username, "password": PASSWORD, "pool_size": 10, **settings}
@@ -232,6 +238,7 @@ class Pooler:
             "pid_file": str(self.directory / "greenpool.pid"),
             "admin_username": "admin",
             "admin_password": "admin-secret",
+            **_io_backend(),
             **self._general,
         }
         server = {"server_host": self.pg.host, "server_port": self.pg.port, "users": [user()]}

@@ -53,7 +53,7 @@ COLUMNS = {
         "max_user_client_connections current_client_connections |"
     ),
     "pins": "| database user pinned clients total",
-    "workers": "| worker pid state respawns clients busy_permille heartbeat_age_ms",
+    "workers": "| worker pid state respawns clients busy_permille heartbeat_age_ms io_backend",
 }
 
 
@@ -158,6 +158,7 @@ def test_workers(config: Config) -> None:
     first, second = Bench(config, segment).show("SHOW WORKERS")
     assert (first["pid"], first["state"], first["respawns"]) == (4000, "alive", 0)
     assert (first["busy_permille"], first["heartbeat_age_ms"]) == (420, 0)
+    assert first["io_backend"] == "io_uring"
     assert (second["state"], second["respawns"]) == ("dead", 2)
 
 

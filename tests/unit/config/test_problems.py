@@ -96,7 +96,6 @@ GENERAL = [
 
 # A line of general whose feature is not there yet.
 NOT_YET = [
-    ("io_backend: io_uring", 'io_backend: not supported yet (today only "auto" or "epoll")'),
     ("server_tls: true", 'server_tls: not supported yet (today only "disable")'),
     ("tls_certificate: /x", "tls_certificate: not supported yet"),
     ("query_timeout: 1s", 'query_timeout: not supported yet (today only "0")'),
