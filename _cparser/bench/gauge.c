@@ -1,0 +1,224 @@
+/* The relay by itself, to be counted: one engine, its clients and its servers in one thread.
+ *
+ *   gauge EXCHANGE CLIENTS SERVERS TRANSACTIONS
+ *
+ * scripts/budget runs it under callgrind with collection switched on in gp_engine_step and off in
+ * peers_play, which is called from within: the engine is hot, as under load, and before each of its
+ * waits the ends play, so that it never sleeps in vain. What is left to chance elsewhere is fixed
+ * here: the clock goes STEP_NS further with each wait, libev's tick does not tick, the key of the
+ * statements' hashes is zero. So two runs count the same, and the difference of a long run and a
+ * short one is what transactions cost in steady state.
+ *
+ * Linked with --wrap for what it replaces or counts (bench/build). Prints
+ *
+ *   transactions=N allocations=N others=N
+ *
+ * `allocations` are the engine's; `others` are the system calls that were not: callgrind counts
+ * system calls whoever makes them. Exit status 1: something went wrong, which is said. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "../pool.h"
+#include "../transport.h"
+#include "peers.h"
+
+#define STEP_NS    20000u
+#define EVENTS     64u
+#define STATE_SQL  "RESET ALL"
+#define IDLE_WAITS 1000u /* waits without a transaction after which the run is stuck */
+
+struct gauge {
+    struct peers peers;
+    struct gp_segment *seg;
+    struct gp_engine *engine;
+    uint32_t pool;
+    int32_t loop_fd; /* stands for libev's set: readable when the engine shall return */
+    int32_t stop_fd;
+    bool failed;
+    uint64_t idle_waits, done_before;
+    uint64_t now_ns, allocations;
+    bool inside; /* of gp_engine_step, and not of the peers */
+};
+
+static struct gauge gauge = {.now_ns = 1000000000u};
+
+/* ---- what the linker puts in place of the engine's own (-Wl,--wrap) ---- */
+
+uint64_t __wrap_gp_now_ns(void);
+uint32_t __wrap_gp_transport_wait(struct gp_transport *t, bool sleep);
+uint32_t __real_gp_transport_wait(struct gp_transport *t, bool sleep);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *value,
+                           struct itimerspec *old);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *at, size_t size);
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *at, size_t size);
+
+uint64_t __wrap_gp_now_ns(void)
+{
+    return gauge.now_ns;
+}
+
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *value,
+                           struct itimerspec *old)
+{
+    (void)fd, (void)flags, (void)value, (void)old;
+    return 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    gauge.allocations += gauge.inside;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    gauge.allocations += gauge.inside;
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *at, size_t size)
+{
+    gauge.allocations += gauge.inside;
+    return __real_realloc(at, size);
+}
+
+static bool is_stuck(void)
+{
+    if (gauge.peers.done != gauge.done_before)
+        gauge.idle_waits = 0;
+    gauge.done_before = gauge.peers.done;
+    return ++gauge.idle_waits > IDLE_WAITS;
+}
+
+uint32_t __wrap_gp_transport_wait(struct gp_transport *t, bool sleep)
+{
+    gauge.now_ns += STEP_NS;
+    gauge.inside = false;
+    if (!peers_play(&gauge.peers) || is_stuck())
+        gauge.failed = true;
+    if ((gauge.failed || peers_are_done(&gauge.peers)) && eventfd_write(gauge.stop_fd, 1) == -1)
+        abort(); /* the engine would sleep for ever */
+    gauge.inside = true;
+    return __real_gp_transport_wait(t, sleep);
+}
+
+/* ---- the run ---- */
+
+static bool fail(const char *what)
+{
+    fprintf(stderr, "gauge: %s%s%s\n", what, errno ? ": " : "", errno ? strerror(errno) : "");
+    return false;
+}
+
+static bool make_engine(uint32_t clients, uint32_t servers)
+{
+    const struct gp_pool_settings settings = {.mode = GP_MODE_TRANSACTION,
+                                              .size = servers,
+                                              .max_creates = 64,
+                                              .session_state = GP_SESSION_TRACK,
+                                              .statements_max = 1000};
+    struct epoll_event stop = {.events = EPOLLIN};
+
+    gauge.seg = gp_segment_create(1, 1, clients);
+    if (!gauge.seg)
+        return false;
+    memset(gauge.seg->hash_key, 0, sizeof(gauge.seg->hash_key));
+    gp_segment_limits(gauge.seg, clients, 64);
+    if (gp_pool_define(gauge.seg, "bench", "bench", &settings, &gauge.pool) != GP_OK)
+        return false;
+    gauge.engine = gp_engine_new(gauge.seg, 0);
+    gauge.loop_fd = epoll_create1(EPOLL_CLOEXEC);
+    gauge.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!gauge.engine || gauge.loop_fd == -1 || gauge.stop_fd == -1)
+        return false;
+    if (epoll_ctl(gauge.loop_fd, EPOLL_CTL_ADD, gauge.stop_fd, &stop) == -1)
+        return false;
+    gp_engine_hot(gauge.engine, gauge.loop_fd);
+    return true;
+}
+
+static bool add_client(void)
+{
+    uint32_t client = gp_client_enter(gauge.engine, false, "gauge");
+    int32_t fd = peers_add_client(&gauge.peers);
+
+    return client && fd != -1 &&
+           gp_client_serve(gauge.engine, client, gauge.pool, fd, 0, (const uint8_t *)STATE_SQL,
+                           sizeof(STATE_SQL) - 1, NULL, 0, NULL, 0) == GP_OK;
+}
+
+static bool on_event(const struct gp_event *event)
+{
+    const uint8_t key[4] = {0};
+
+    if (event->kind != GP_EVENT_OPEN)
+        return fail("the engine gave up a connection");
+    int32_t fd = peers_add_server(&gauge.peers);
+    return fd != -1 && gp_server_opened(gauge.engine, event->pool, event->slot, fd, 1, key,
+                                        sizeof(key), 0, "gauge") == GP_OK;
+}
+
+static bool run(void)
+{
+    struct gp_event events[EVENTS];
+
+    while (!peers_are_done(&gauge.peers)) {
+        gauge.inside = true;
+        uint32_t count = gp_engine_step(gauge.engine, events, EVENTS);
+        gauge.inside = false;
+        if (gauge.failed)
+            return fail("a transaction was not answered as it must be");
+        for (uint32_t i = 0; i < count; i++)
+            if (!on_event(&events[i]))
+                return fail("a server could not be added");
+    }
+    return true;
+}
+
+static void report(void)
+{
+    printf("transactions=%llu allocations=%llu others=%llu\n", (unsigned long long)gauge.peers.done,
+           (unsigned long long)gauge.allocations, (unsigned long long)gauge.peers.calls);
+}
+
+static bool measure(const char *exchange_name, uint32_t clients, uint32_t servers, uint64_t wanted)
+{
+    static struct exchange exchange;
+
+    if (!exchange_make(exchange_name, &exchange))
+        return fail("no such exchange");
+    gauge.peers.exchange = &exchange;
+    gauge.peers.wanted = wanted;
+    if (!make_engine(clients, servers))
+        return fail("no engine");
+    for (uint32_t i = 0; i < clients; i++)
+        if (!add_client())
+            return fail("a client could not be added");
+    if (!run())
+        return false;
+    report();
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 5) {
+        fprintf(stderr, "usage: gauge EXCHANGE CLIENTS SERVERS TRANSACTIONS\n");
+        return 2;
+    }
+    errno = 0;
+    return measure(argv[1], (uint32_t)strtoul(argv[2], NULL, 10),
+                   (uint32_t)strtoul(argv[3], NULL, 10), strtoull(argv[4], NULL, 10))
+               ? 0
+               : 1;
+}
