@@ -331,6 +331,9 @@ static void answer(struct canned *c, struct canned_out *out, uint8_t type, struc
         put_ready(c, out);
         break;
     case GP_FLUSH:
+    case GP_COPY_DATA: /* a pooler may end a COPY that there is not: ignored, as by PostgreSQL */
+    case GP_COPY_DONE:
+    case GP_COPY_FAIL:
         break;
     case GP_TERMINATE:
         c->phase = CANNED_OVER;

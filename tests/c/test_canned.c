@@ -204,6 +204,14 @@ static void test_rubbish_ends_it(void)
     CHECK_EQ(replies_feed(&(struct replies){0}, (const uint8_t *)"Z\0\0\0\3", 5), SIZE_MAX);
 }
 
+static void test_copy_out_of_place_is_ignored(void)
+{
+    struct canned c = serving();
+
+    CHECK_EQ(feed(&c, "f\0\0\0\5\0c\0\0\0\4d\0\0\0\5xS\0\0\0\4", 22), 6);
+    CHECK_EQ(status(6), 'I');
+}
+
 static void test_errors_are_counted(void)
 {
     struct replies r = {0};
@@ -234,6 +242,7 @@ int main(void)
     RUN(test_questions_of_poolers_are_answered);
     RUN(test_every_exchange_is_answered);
     RUN(test_rubbish_ends_it);
+    RUN(test_copy_out_of_place_is_ignored);
     RUN(test_errors_are_counted);
     RUN(test_full_room_stops_it);
     return check_done();
