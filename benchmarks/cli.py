@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
-from pathlib import Path
-from types import FrameType
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import click
 
-from benchmarks import contenders, figures, memory, record, table
-from benchmarks.contenders import Contender, Direct, Pooler
-from benchmarks.errors import BenchError
-from benchmarks.plan import (
-    DIRECT_CLIENTS_MAX,
-    FULL,
-    QUICK,
-    Mode,
-    Plan,
-    Script,
-    make_plan,
-    positive,
-    read_list,
-)
-from benchmarks.run import Sample
-from benchmarks.server import start_server, target
+from benchmarks import chart, figures, memory, plan, record, table
+from benchmarks.contenders import Contender
+from benchmarks.plan import FULL, NULL, NULL_QUICK, QUICK, Mode, Plan, Scenario, Wish
+from benchmarks.sample import Sample
 from benchmarks.speed import run_cases
-from greenpool.demo.cluster import Cluster
+from benchmarks.stage import Cast, Stage, cores, newest_pgbouncer, null_stage, postgres_stage
 from greenpool.errors import ExitCode, GreenpoolError
 
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_CORES = len(os.sched_getaffinity(0))
+_MEMORY_STEPS = "1000,2000,3000,4000,5000"
+_MEMORY_STEPS_QUICK = (500,)
 
-_pgbouncer_option = click.option(
-    "--pgbouncer", default="/usr/sbin/pgbouncer", show_default=True, metavar="BINARY",
-    help="The PgBouncer to compare with.",
-)  # fmt: skip
-_postgres_option = click.option(
-    "--postgres", default=15, show_default=True, metavar="MAJOR", help="PostgreSQL's version."
-)
-_workers_option = click.option(
-    "--workers", default=max(2, _CORES), show_default=True, type=click.IntRange(1, 64),
-    help="Workers of greenpool, beside a run with one.",
-)  # fmt: skip
+_Command = Callable[..., None]
 
 
 def main() -> NoReturn:
@@ -69,119 +40,159 @@ def main() -> NoReturn:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Measure greenpool beside PgBouncer and PostgreSQL itself."""
+    """Measure greenpool beside other poolers and the server itself."""
+
+
+def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    """Join options that several commands have."""
+
+    def decorate(command: _Command) -> _Command:
+        for each in reversed(options):
+            command = each(command)
+        return command
+
+    return decorate
+
+
+_cast_options = _options(
+    click.option("--workers", default=max(2, cores()), show_default=True,
+                 type=click.IntRange(1, 64), help="Workers of greenpool, beside a run with one."),
+    click.option("--pgbouncer", default=newest_pgbouncer, metavar="BINARY",
+                 help="The PgBouncer to compare with: that of scripts/pgbouncer, or Debian's."),
+    click.option("--odyssey", metavar="BINARY", help="An Odyssey to compare with."),
+    click.option("--pgdoorman", metavar="BINARY", help="A PgDoorman to compare with."),
+)  # fmt: skip
+
+_quick_option = click.option("--quick", is_flag=True, help="Fewer cases, and shorter.")
+_postgres_option = click.option(
+    "--postgres", default=15, show_default=True, metavar="MAJOR", help="PostgreSQL's version."
+)
+_wish_options = _options(
+    click.option("--clients", metavar="N,...", help="Numbers of clients."),
+    click.option("--modes", metavar="MODE,...", help=f"{plan.names(Mode)}."),
+    click.option("--seconds", type=click.FloatRange(0.5), help="Measured time of each run."),
+    click.option("--rounds", type=click.IntRange(1), help="Turns of each contender in each case."),
+)
+
+
+@cli.command(name="all")
+@_quick_option
+@_cast_options
+@_postgres_option
+def all_command(quick: bool, postgres: int, **cast: Any) -> None:
+    """Run speed, memory and null, one after the other; --quick ends within three minutes."""
+    steps = _MEMORY_STEPS_QUICK if quick else _steps(_MEMORY_STEPS)
+    _speed((QUICK if quick else FULL).plan(), Cast(**cast), postgres)
+    _memory(steps, Cast(**cast), postgres)
+    _null((NULL_QUICK if quick else NULL).plan(), Cast(**cast))
 
 
 @cli.command()
-@click.option("--quick", is_flag=True, help="Fewer cases, shorter: ends within three minutes.")
-@click.option("--clients", metavar="N,...", help="Numbers of clients.")
-@click.option("--modes", metavar="MODE,...", help="simple, extended.")
-@click.option("--scripts", metavar="SCRIPT,...", help="select-only, select-x.")
-@click.option("--seconds", type=click.FloatRange(0.5), help="Measured time of each run.")
-@click.option("--rounds", type=click.IntRange(1), help="Turns of each contender in each case.")
-@_workers_option
-@_pgbouncer_option
+@_quick_option
+@click.option("--scenarios", metavar="SCENARIO,...", help=f"{plan.names(Scenario)}.")
+@_wish_options
+@click.option("--rate", type=click.IntRange(1), help="Transactions a second of open-loop.")
+@click.option("--megabytes", type=click.IntRange(1), help="What is copied by copy-in and -out.")
+@_cast_options
 @_postgres_option
 def speed(
     quick: bool,
+    scenarios: str | None,
+    rate: int | None,
+    megabytes: int | None,
     clients: str | None,
     modes: str | None,
-    scripts: str | None,
     seconds: float | None,
     rounds: int | None,
-    workers: int,
-    pgbouncer: str,
     postgres: int,
+    **cast: Any,
 ) -> None:
     """Compare transactions a second, latency, and CPU time per transaction."""
-    preset = QUICK if quick else FULL
-    plan = make_plan(
-        read_list(scripts, Script, "script") if scripts else preset.scripts,
-        read_list(modes, Mode, "mode") if modes else preset.modes,
-        read_list(clients, positive, "number of clients") if clients else preset.clients,
-        seconds or preset.seconds,
-        rounds or preset.rounds,
-    )
-    with _contenders(workers, pgbouncer, postgres, plan.clients_max) as (cluster, poolers, about):
-        click.echo(f"{about.text}\n\n{table.legend()}")
-        _run_speed(plan, cluster, [Direct(cluster), *poolers], about)
+    wish = _wish(QUICK if quick else FULL, clients, modes, seconds, rounds)
+    if scenarios:
+        wish = replace(wish, scenarios=plan.read_list(scenarios, Scenario, "scenario"))
+    wish = replace(wish, rate=rate or wish.rate, megabytes=megabytes or wish.megabytes)
+    _speed(wish.plan(), Cast(**cast), postgres)
+
+
+@cli.command()
+@_quick_option
+@_wish_options
+@_cast_options
+def null(
+    quick: bool,
+    clients: str | None,
+    modes: str | None,
+    seconds: float | None,
+    rounds: int | None,
+    **cast: Any,
+) -> None:
+    """Compare poolers in front of a server that answers at once: each one's own ceiling."""
+    wish = _wish(NULL_QUICK if quick else NULL, clients, modes, seconds, rounds)
+    _null(wish.plan(), Cast(**cast))
 
 
 @cli.command(name="memory")
-@click.option("--clients", default="1000,2000,3000,4000,5000", show_default=True, metavar="N,...")
-@_workers_option
-@_pgbouncer_option
+@click.option("--clients", default=_MEMORY_STEPS, show_default=True, metavar="N,...")
+@_cast_options
 @_postgres_option
-def memory_command(clients: str, workers: int, pgbouncer: str, postgres: int) -> None:
-    """Compare the resident memory that idle clients add."""
-    steps = sorted(read_list(clients, positive, "number of clients"))
-    with _contenders(workers, pgbouncer, postgres, steps[-1]) as (_, poolers, about):
-        click.echo(f"{about.text}\n\nPss of all processes; added bytes per idle client")
+def memory_command(clients: str, postgres: int, **cast: Any) -> None:
+    """Compare the memory that idle clients add."""
+    _memory(_steps(clients), Cast(**cast), postgres)
+
+
+def _wish(
+    preset: Wish, clients: str | None, modes: str | None, seconds: float | None, rounds: int | None
+) -> Wish:
+    """Replace in a preset what the options say; they also say it for what needs few clients."""
+    wish = replace(preset, seconds=seconds or preset.seconds, rounds=rounds or preset.rounds)
+    if clients:
+        counts = plan.read_list(clients, plan.positive, "number of clients")
+        wish = replace(wish, clients=counts, few_clients=counts)
+    if modes:
+        wish = replace(wish, modes=plan.read_list(modes, Mode, "mode"))
+    return wish
+
+
+def _steps(clients: str) -> Sequence[int]:
+    return sorted(plan.read_list(clients, plan.positive, "number of clients"))
+
+
+def _speed(cases: Plan, cast: Cast, postgres: int) -> None:
+    with postgres_stage(cast, postgres, cases.clients_max) as stage:
+        _compare(cases, stage, [stage.direct, *stage.poolers])
+
+
+def _null(cases: Plan, cast: Cast) -> None:
+    with null_stage(cast, cases.clients_max) as stage:
+        _compare(cases, stage, [stage.direct, *stage.poolers])
+
+
+def _memory(steps: Sequence[int], cast: Cast, postgres: int) -> None:
+    with postgres_stage(cast, postgres, steps[-1]) as stage:
+        click.echo(f"{stage.about.text}\n\nPss of all processes; added bytes per idle client")
         readings: list[memory.Reading] = []
-        for pooler in poolers:
+        for pooler in stage.poolers:
             for each in memory.measure_memory(pooler, steps):
                 readings.append(each)
                 click.echo(
                     f"  {each.contender:<14}{each.clients:>6} clients"
                     f"{each.bytes_total / 1024:>12,.0f} KB{each.bytes_per_client:>10,.0f} B/client"
                 )
-        click.echo(f"\nsamples: {record.save(about, readings)}")
+        click.echo(f"\nsamples: {record.save(stage.about, readings)}\n")
 
 
-def _run_speed(
-    plan: Plan, cluster: Cluster, taking_part: Sequence[Contender], about: record.Facts
-) -> None:
+def _compare(cases: Plan, stage: Stage, taking_part: Sequence[Contender]) -> None:
     """Print each case when it is done; save what there is, also when a run fails."""
+    click.echo(f"{stage.about.text}\n\n{table.legend()}")
     samples: list[Sample] = []
+    measured: dict[plan.Case, list[figures.Line]] = {}
     try:
-        for case, measured in run_cases(plan, taking_part, partial(target, cluster)):
-            samples += measured
-            click.echo("\n" + table.render(case, figures.lines(measured)))
+        for case, found in run_cases(cases, taking_part, stage.measure):
+            samples += found
+            measured[case] = figures.lines(found)
+            click.echo("\n" + table.render(case, measured[case]))
     finally:
-        click.echo(f"\nsamples: {record.save(about, samples)}")
-
-
-@contextmanager
-def _contenders(
-    workers: int, pgbouncer: str, postgres: int, clients: int
-) -> Iterator[tuple[Cluster, list[Pooler], record.Facts]]:
-    """Run PostgreSQL and all poolers; end them, and remove their files, on every way out."""
-    memory.raise_file_limit(clients)
-    if shutil.which(pgbouncer) is None:
-        raise BenchError(f'no PgBouncer at "{pgbouncer}": install it, or name it by --pgbouncer')
-    with _interruptible(), ExitStack() as stack:
-        try:
-            directory = Path(tempfile.mkdtemp(prefix="greenpool-bench-"))
-            stack.callback(shutil.rmtree, directory)
-            direct = min(clients, DIRECT_CLIENTS_MAX)
-            cluster = start_server(stack, directory, postgres, direct)
-            versions = [record.program_version(pgbouncer), cluster.installation.title]
-            about = record.facts(sys.argv[1:], versions)
-            poolers = [contenders.pgbouncer(cluster, pgbouncer)]
-            poolers += [contenders.greenpool(cluster, count) for count in sorted({1, workers})]
-            for each in poolers:
-                stack.callback(each.stop)
-                each.start()
-            yield cluster, poolers, about
-        finally:
-            _ignore_signals()  # nothing disturbs the clean-up
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Unwind at SIGTERM and SIGHUP as at Ctrl-C: our children have sessions of their own."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = {each: signal.signal(each, stop) for each in _STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for each, handler in previous.items():
-            signal.signal(each, handler)
-
-
-def _ignore_signals() -> None:
-    for each in _STOP_SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+        picture = record.place(stage.about, "svg")
+        picture.write_text(chart.draw(measured, stage.about.text))
+        click.echo(f"\nsamples: {record.save(stage.about, samples)}\nchart:   {picture}\n")

@@ -1,7 +1,6 @@
-"""What is compared: PostgreSQL itself, PgBouncer, and greenpool with several numbers of workers.
+"""Who is compared: the server without a pooler, and poolers as processes in the foreground.
 
-Law: equal settings. Each pooler listens on TCP, asks for no password, has POOL_SIZE servers of one
-(database, user) in transaction mode, logs no connection, and leaves its reset query as it comes.
+How each pooler is configured is in `configs.py`.
 """
 
 from __future__ import annotations
@@ -10,30 +9,19 @@ import contextlib
 import pwd
 import signal
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import yaml
-
 from benchmarks import cpu
 from benchmarks.errors import BenchError
-from benchmarks.plan import POOL_SIZE
-from benchmarks.server import DATABASE, USER
-from greenpool.demo.cluster import Cluster
+from benchmarks.plan import DIRECT_CLIENTS_MAX, Case, Mode
 from greenpool.demo.errors import DemoError
-from greenpool.demo.installation import unprivileged_user
-from greenpool.demo.pooler import answers, free_port
+from greenpool.demo.pooler import answers
 from greenpool.demo.waiting import wait_until
-
-CLIENTS_MAX = 12_000
-"""Clients that each pooler is told to accept."""
 
 START_DEADLINE_S = 30.0
 STOP_DEADLINE_S = 20.0
-_WAIT_S = 120
-"""How long a client waits for a server; PgBouncer's default, greenpool's is shorter."""
 
 
 class Contender(Protocol):
@@ -43,6 +31,7 @@ class Contender(Protocol):
     def name(self) -> str: ...
     @property
     def port(self) -> int: ...
+    def takes_part(self, case: Case) -> bool: ...
     def usage(self) -> cpu.Usage: ...
     def log_tail(self) -> str: ...
 
@@ -56,6 +45,8 @@ class Settings:
     directory: Path
     port: int
     user: pwd.struct_passwd | None = None
+    modes: frozenset[Mode] = frozenset(Mode)
+    """What it can do: some know no prepared statements in transaction mode."""
 
 
 class Pooler:
@@ -79,6 +70,9 @@ class Pooler:
         if self._process is None:
             raise BenchError(f"{self.name} is not running")
         return self._process.pid
+
+    def takes_part(self, case: Case) -> bool:
+        return case.mode in self.settings.modes
 
     def start(self) -> None:
         """Start it and wait until it answers. Raises: BenchError with its log."""
@@ -124,83 +118,18 @@ class Pooler:
 
 
 class Direct:
-    """Stand for PostgreSQL without a pooler: its port, and no process to account for."""
+    """Stand for the server without a pooler: its port, and no process to account for."""
 
     name = "direct"
 
-    def __init__(self, cluster: Cluster) -> None:
-        self.port = cluster.port
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def takes_part(self, case: Case) -> bool:
+        return case.clients <= DIRECT_CLIENTS_MAX
 
     def usage(self) -> cpu.Usage:
         return {}
 
     def log_tail(self) -> str:
         return ""
-
-
-def pgbouncer(cluster: Cluster, binary: str) -> Pooler:
-    """Configure PgBouncer; it refuses to run as root."""
-    port = free_port()
-    config = cluster.directory / "pgbouncer.ini"
-    users = cluster.directory / "pgbouncer-users.txt"
-    users.write_text(f'"{USER}" ""\n')
-    config.write_text(_pgbouncer_ini(cluster.port, port, users))
-    return Pooler(
-        Settings(
-            name="pgbouncer",
-            command=(binary, str(config)),
-            directory=cluster.directory,
-            port=port,
-            user=unprivileged_user(),
-        )
-    )
-
-
-def greenpool(cluster: Cluster, workers: int) -> Pooler:
-    """Configure this checkout's greenpool."""
-    port = free_port()
-    name = f"greenpool-{workers}w"
-    config = cluster.directory / f"{name}.yaml"
-    config.write_text(yaml.safe_dump(_greenpool_config(cluster, port, workers, name)))
-    command = (sys.executable, "-m", "greenpool", "start", "-c", str(config))
-    return Pooler(Settings(name, command, cluster.directory, port))
-
-
-def _pgbouncer_ini(server_port: int, port: int, users: Path) -> str:
-    return f"""\
-[databases]
-{DATABASE} = host=127.0.0.1 port={server_port} dbname={DATABASE}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = trust
-auth_file = {users}
-pool_mode = transaction
-default_pool_size = {POOL_SIZE}
-max_client_conn = {CLIENTS_MAX}
-query_wait_timeout = {_WAIT_S}
-log_connections = 0
-log_disconnections = 0
-log_stats = 0
-"""
-
-
-def _greenpool_config(cluster: Cluster, port: int, workers: int, name: str) -> dict[str, object]:
-    general = {
-        "host": "127.0.0.1",
-        "port": port,
-        "workers": workers,
-        "pid_file": str(cluster.directory / f"{name}.pid"),
-        "max_connections": CLIENTS_MAX,
-        "query_wait_timeout": f"{_WAIT_S}s",
-        "log_client_connections": False,
-        "log_client_disconnections": False,
-    }
-    pool = {
-        "server_host": "127.0.0.1",
-        "server_port": cluster.port,
-        "pool_mode": "transaction",
-        "users": [{"username": USER, "pool_size": POOL_SIZE}],  # no password: trust
-    }
-    return {"general": general, "pools": {DATABASE: pool}}

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.run import Sample
+from benchmarks.sample import Latency, Sample
 
 REFERENCE = "pgbouncer"
 
-_Figure = Callable[[Sample], float]
+_Figure = Callable[[Sample], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,17 @@ class Line:
     """Hold one contender's figures in one case; None where there is nothing to compare."""
 
     contender: str
-    tps: Spread
-    mean_ms: Spread
-    p99_ms: Spread
+    per_s: Spread
+    mean_ms: Spread | None
+    p50_ms: Spread | None
+    p99_ms: Spread | None
+    p999_ms: Spread | None
     cpu_us: Spread | None
-    tps_ratio: Spread | None
+    grown_mb: Spread | None
+    per_s_ratio: Spread | None
     mean_ratio: Spread | None
     cpu_ratio: Spread | None
+    unanswered: int
 
 
 def lines(samples: Iterable[Sample]) -> list[Line]:
@@ -56,24 +60,39 @@ def lines(samples: Iterable[Sample]) -> list[Line]:
 def _line(name: str, mine: Sequence[Sample], reference: dict[int, Sample]) -> Line:
     def ratio(figure: _Figure) -> Spread | None:
         pairs = [(each, reference[each.round]) for each in mine if each.round in reference]
-        if name == REFERENCE or not pairs:
+        if name == REFERENCE:
             return None
-        return Spread.of([figure(one) / figure(other) for one, other in pairs])
+        return _spread([_quotient(figure(one), figure(other)) for one, other in pairs])
 
-    accounted = all(each.cpu_us is not None for each in mine)
     return Line(
         contender=name,
-        tps=Spread.of([each.tps for each in mine]),
-        mean_ms=Spread.of([each.mean_ms for each in mine]),
-        p99_ms=Spread.of([each.p99_ms for each in mine]),
-        cpu_us=Spread.of([_cpu_us(each) for each in mine]) if accounted else None,
-        tps_ratio=ratio(lambda each: each.tps),
-        mean_ratio=ratio(lambda each: each.mean_ms),
-        cpu_ratio=ratio(_cpu_us) if accounted else None,
+        per_s=Spread.of([each.per_s for each in mine]),
+        mean_ms=_spread([_latency(each, lambda of: of.mean_ms) for each in mine]),
+        p50_ms=_spread([_latency(each, lambda of: of.p50_ms) for each in mine]),
+        p99_ms=_spread([_latency(each, lambda of: of.p99_ms) for each in mine]),
+        p999_ms=_spread([_latency(each, lambda of: of.p999_ms) for each in mine]),
+        cpu_us=_spread([each.cpu_us for each in mine]),
+        grown_mb=_spread([_megabytes(each.grown_bytes) for each in mine]),
+        per_s_ratio=ratio(lambda each: each.per_s),
+        mean_ratio=ratio(lambda each: _latency(each, lambda of: of.mean_ms)),
+        cpu_ratio=ratio(lambda each: each.cpu_us),
+        unanswered=sum(each.unanswered for each in mine),
     )
 
 
-def _cpu_us(sample: Sample) -> float:
-    if sample.cpu_us is None:
-        raise ValueError(f"{sample.contender} has no processes to account for")
-    return sample.cpu_us
+def _spread(values: Sequence[float | None]) -> Spread | None:
+    """Summarize what every round has; None when one of them, or all rounds, are missing."""
+    there = [each for each in values if each is not None]
+    return Spread.of(there) if there and len(there) == len(values) else None
+
+
+def _quotient(one: float | None, other: float | None) -> float | None:
+    return None if one is None or not other else one / other
+
+
+def _latency(sample: Sample, pick: Callable[[Latency], float]) -> float | None:
+    return None if sample.latency is None else pick(sample.latency)
+
+
+def _megabytes(count: int | None) -> float | None:
+    return None if count is None else count / (1 << 20)

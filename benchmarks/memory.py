@@ -50,12 +50,12 @@ def measure_memory(pooler: Contender, steps: Sequence[int]) -> Iterator[Reading]
     """Connect up to each number of clients in turn and read the memory. Raises: BenchError."""
     with ExitStack() as stack:
         _connect(pooler, stack)  # what the first client alone brings about is no client's cost
-        empty, connected = _pss_bytes(pooler), 0
+        empty, connected = pss_bytes(pooler), 0
         for step in steps:
             while connected < step:
                 _connect(pooler, stack)
                 connected += 1
-            total = _pss_bytes(pooler)
+            total = pss_bytes(pooler)
             yield Reading(pooler.name, step, total, (total - empty) / step)
 
 
@@ -80,7 +80,8 @@ def _read_until_ready(client: socket.socket) -> None:
         received += chunk
 
 
-def _pss_bytes(pooler: Contender) -> int:
+def pss_bytes(pooler: Contender) -> int:
+    """Sum up the proportional set sizes of its processes. Raises: BenchError when one has ended."""
     return sum(_pss_of(pid) for pid in pooler.usage())
 
 

@@ -20,13 +20,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import cpu
 from benchmarks.contenders import Contender
 from benchmarks.errors import BenchError
-from benchmarks.plan import Case
+from benchmarks.plan import PIPELINE_DEPTH, Case, Mode, Scenario
+from benchmarks.sample import Outcome, Window, latency_of
 from greenpool.demo.load import Target, read_figures
 
 WARM_UP_S = 1
@@ -40,92 +39,27 @@ _TRANSACTIONS_PER_S = 50_000
 """Only a share of the transactions is logged where more than _LOG_LINES are to be expected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Hold the figures of one run. `cpu_us` is per transaction; None: nothing to account for."""
-
-    contender: str
-    script: str
-    mode: str
-    clients: int
-    round: int
-    seconds: float
-    transactions: int
-    tps: float
-    mean_ms: float
-    p50_ms: float
-    p99_ms: float
-    p999_ms: float
-    max_ms: float
-    cpu_us: float | None
-    cpu_s: tuple[float, ...]
-    log_share: float
+_SET_X = "\\set x random(1, 100000)\n"
+_SELECT_X = "select :x;\n"
+_ROW_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Hold the measured stretch of time: wall clock, and the contender's CPU at both ends."""
+def measure(contender: Contender, target: Target, case: Case, seconds: float) -> Outcome:
+    """Run pgbench once. Blocks for `seconds` and some more.
 
-    start_s: float
-    end_s: float
-    before: cpu.Usage
-    after: cpu.Usage
-
-    @property
-    def seconds(self) -> float:
-        return self.end_s - self.start_s
-
-
-def measure(contender: Contender, target: Target, case: Case, seconds: float, turn: int) -> Sample:
-    """Run pgbench once and return its figures. Blocks for `seconds` and some more.
-
-    Raises: BenchError with what pgbench and the contender said.
+    Raises: BenchError with what pgbench said.
     """
     with tempfile.TemporaryDirectory(prefix="greenpool-bench-log-") as name:
         directory = Path(name)
         share = min(1.0, _LOG_LINES / (_TRANSACTIONS_PER_S * seconds))
         options = _options(case, directory, seconds, share)
-        try:
-            with _running(target, options, seconds) as process:
-                window = _watch(process, contender, seconds)
-        except BenchError as exc:
-            said = contender.log_tail()
-            raise BenchError(f"{contender.name}, {case.title}: {exc}\n{said}".rstrip()) from exc
-        latencies = read_latencies(_log_lines(directory), window.start_s, window.end_s)
-    if not latencies:
-        raise BenchError(f"{contender.name}, {case.title}: no transaction ended within the window")
-    return summarize(contender.name, case, turn, window, latencies, share)
-
-
-def summarize(
-    name: str, case: Case, turn: int, window: Window, latencies_us: list[int], share: float
-) -> Sample:
-    """Turn the sorted latencies of the logged share of the transactions into figures."""
-    transactions = round(len(latencies_us) / share)
-    cpu_s = cpu.spent(window.before, window.after)
-    return Sample(
-        contender=name,
-        script=case.script.value,
-        mode=case.mode.value,
-        clients=case.clients,
-        round=turn,
-        seconds=window.seconds,
-        transactions=transactions,
-        tps=transactions / window.seconds,
-        mean_ms=sum(latencies_us) / len(latencies_us) / 1000,
-        p50_ms=percentile(latencies_us, 0.5) / 1000,
-        p99_ms=percentile(latencies_us, 0.99) / 1000,
-        p999_ms=percentile(latencies_us, 0.999) / 1000,
-        max_ms=latencies_us[-1] / 1000,
-        cpu_us=cpu_s / transactions * 1e6 if window.before else None,
-        cpu_s=tuple(window.after[pid] - window.before[pid] for pid in window.before),
-        log_share=share,
-    )
-
-
-def percentile(ordered: Sequence[int], share: float) -> int:
-    """Return the value that `share` of the ordered values do not exceed (nearest rank)."""
-    return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
+        with _running(target, options, seconds) as process:
+            window = _watch(process, contender, seconds)
+        latencies_us = read_latencies(_log_lines(directory), window.start_s, window.end_s)
+    if not latencies_us:
+        raise BenchError("no transaction ended within the window")
+    count = round(len(latencies_us) / share)
+    return Outcome(window, count, latency_of(latencies_us), log_share=share)
 
 
 def read_latencies(lines: Iterator[str], start_s: float, end_s: float) -> list[int]:
@@ -144,22 +78,33 @@ def read_latencies(lines: Iterator[str], start_s: float, end_s: float) -> list[i
     return found
 
 
+def script_of(case: Case) -> str | None:
+    """Return the text for pgbench -f; None: the script is built into pgbench."""
+    if case.scenario is Scenario.SELECT_ONLY:
+        return None
+    if case.scenario is Scenario.RESULT:
+        return f"select repeat('x', {_ROW_BYTES});\n"
+    if case.mode is Mode.PIPELINED:
+        return f"{_SET_X}\\startpipeline\n{_SELECT_X * PIPELINE_DEPTH}\\endpipeline\n"
+    return _SET_X + _SELECT_X
+
+
 def _options(case: Case, directory: Path, seconds: float, share: float) -> list[str]:
-    options = ["-n", "-M", case.mode.value, "-c", str(case.clients)]
+    # Pipelines of unnamed statements: a pooler that knows no prepared ones takes part.
+    protocol = Mode.EXTENDED if case.mode is Mode.PIPELINED else case.mode
+    options = ["-n", "-M", protocol.value, "-c", str(case.clients)]
     options += ["-j", "1" if case.clients == 1 else "2", "-P", str(WARM_UP_S)]
-    options += [
-        "-T",
-        str(math.ceil(seconds) + _PATIENCE_S),
-        "--log",
-        "--log-prefix",
-        str(directory / "log"),
-    ]
+    options += ["-T", str(math.ceil(seconds) + _PATIENCE_S)]
+    options += ["--log", "--log-prefix", str(directory / "log")]
     if share < 1:
         options += ["--sampling-rate", str(share)]
-    if case.script.text is None:
+    if case.scenario is Scenario.RECONNECT:
+        options += ["--connect"]
+    text = script_of(case)
+    if text is None:
         return [*options, "-S"]
     script = directory / "script.sql"
-    script.write_text(case.script.text)
+    script.write_text(text)
     return [*options, "-f", str(script)]
 
 

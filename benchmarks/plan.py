@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
-from itertools import product
 from typing import TypeVar
 
 from benchmarks.errors import PlanError
@@ -16,43 +15,64 @@ POOL_SIZE = 20
 DIRECT_CLIENTS_MAX = 500
 """Clients that PostgreSQL serves without a pooler; with more, that column stays empty."""
 
+PGBENCH_CLIENTS_MAX = 500
+"""pgbench asks the kernel about every client at every wait; with more, `load` drives instead."""
+
+PIPELINE_DEPTH = 10
+"""Queries of a pipeline, as in _cparser/bench/exchange.h."""
+
 T = TypeVar("T")
 
 
-class Script(Enum):
-    """What one transaction is; the value is the name in options, tables and files."""
-
-    SELECT_ONLY = "select-only"  # pgbench -S: one row by primary key
-    SELECT_X = "select-x"  # no table: as little of PostgreSQL as there can be
-
-    @property
-    def text(self) -> str | None:
-        """The script for pgbench -f; None: it is built into pgbench."""
-        return _TEXTS.get(self)
-
-
-_TEXTS = {Script.SELECT_X: "\\set x random(1, 100000)\nselect :x;\n"}
-
-
 class Mode(Enum):
-    """The protocol, as pgbench -M names it."""
+    """The protocol, as pgbench -M names it, and pipelines of extended queries."""
 
     SIMPLE = "simple"
     EXTENDED = "extended"
+    PREPARED = "prepared"
+    PIPELINED = "pipelined"
+
+
+class Scenario(Enum):
+    """What is done; the value is the name in options, tables and files."""
+
+    SELECT_X = "select-x"  # no table: as little of PostgreSQL as there can be
+    SELECT_ONLY = "select-only"  # pgbench -S: one row by primary key
+    OPEN = "open-loop"  # select-x at a fixed rate, whatever the pooler does
+    RECONNECT = "reconnect"  # pgbench -C: a login by SCRAM for every select-x
+    RESULT = "result-1mb"  # one row of a megabyte
+    COPY_OUT = "copy-out"
+    COPY_IN = "copy-in"
+
+    @property
+    def is_copy(self) -> bool:
+        return self in (Scenario.COPY_OUT, Scenario.COPY_IN)
+
+    @property
+    def unit(self) -> str:
+        """What is counted: transactions, or megabytes."""
+        return "MB" if self.is_copy else "tx"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Hold one thing to measure on every contender."""
+    """Hold one thing to measure on every contender.
 
-    script: Script
+    `size`: transactions a second in an open loop, megabytes to copy; otherwise 0.
+    """
+
+    scenario: Scenario
     mode: Mode
     clients: int
+    size: int = 0
 
     @property
     def title(self) -> str:
         noun = "client" if self.clients == 1 else "clients"
-        return f"{self.script.value}, {self.mode.value}, {self.clients} {noun}"
+        what = f"{self.scenario.value}, {self.mode.value}, {self.clients} {noun}"
+        if self.scenario is Scenario.OPEN:
+            return f"{what}, {self.size:,} tps due"
+        return f"{what}, {self.size:,} MB" if self.scenario.is_copy else what
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,31 +89,72 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Preset:
-    """Hold what is measured where no option says otherwise."""
+class Wish:
+    """Hold what options ask for; `plan` turns it into cases."""
 
-    scripts: tuple[Script, ...]
+    scenarios: tuple[Scenario, ...]
     modes: tuple[Mode, ...]
     clients: tuple[int, ...]
+    few_clients: tuple[int, ...]
+    """Of the scenarios in which the number of clients is not the point."""
+    rate: int
+    """Transactions a second that are due in an open loop."""
+    megabytes: int
+    """Copied by one client."""
     seconds: float
     rounds: int
 
+    def plan(self) -> Plan:
+        """Make all cases; those that differ in the number of clients alone stand together."""
+        cases = tuple(case for scenario in self.scenarios for case in self._cases(scenario))
+        return Plan(cases, self.seconds, self.rounds)
 
-FULL = Preset(tuple(Script), tuple(Mode), (1, 20, 100, 500), seconds=3.0, rounds=3)
-QUICK = Preset((Script.SELECT_X,), tuple(Mode), (1, 20, 100), seconds=1.0, rounds=2)
-"""48 runs of two seconds and a little: ends within three minutes, on a busy machine too."""
+    def _cases(self, scenario: Scenario) -> Iterator[Case]:
+        simple = Mode.SIMPLE
+        if scenario.is_copy:
+            yield Case(scenario, simple, 1, self.megabytes)
+        elif scenario in (Scenario.SELECT_X, Scenario.SELECT_ONLY):
+            modes = [each for each in self.modes if _has_mode(scenario, each)]
+            yield from (Case(scenario, mode, count) for mode in modes for count in self.clients)
+        elif scenario is Scenario.OPEN:
+            yield from (Case(scenario, simple, count, self.rate) for count in self.few_clients)
+        else:
+            yield from (Case(scenario, simple, count) for count in self.few_clients)
 
 
-def make_plan(
-    scripts: Iterable[Script],
-    modes: Iterable[Mode],
-    clients: Iterable[int],
-    seconds: float,
-    rounds: int,
-) -> Plan:
-    """Combine them; the cases that differ in the number of clients alone stand together."""
-    cases = tuple(Case(*each) for each in product(scripts, modes, clients))
-    return Plan(cases, seconds, rounds)
+def _has_mode(scenario: Scenario, mode: Mode) -> bool:
+    """pgbench's built-in script knows no pipelines."""
+    return scenario is Scenario.SELECT_X or mode is not Mode.PIPELINED
+
+
+FULL = Wish(
+    scenarios=tuple(each for each in Scenario if each is not Scenario.SELECT_ONLY),
+    modes=tuple(Mode),
+    clients=(1, 4, 20, 40, 120, 500, 2000, 10000),
+    few_clients=(40, 500),
+    rate=5000,
+    megabytes=1024,
+    seconds=3.0,
+    rounds=3,
+)
+
+QUICK = Wish(
+    scenarios=(Scenario.SELECT_X, Scenario.RECONNECT, Scenario.COPY_OUT),
+    modes=(Mode.SIMPLE, Mode.EXTENDED),
+    clients=(1, 20, 100),
+    few_clients=(40,),
+    rate=2000,
+    megabytes=64,
+    seconds=1.0,
+    rounds=2,
+)
+"""64 runs of two seconds and a little, with the quick ones below: within three minutes."""
+
+NULL = replace(FULL, scenarios=(Scenario.SELECT_X,))
+NULL_QUICK = replace(
+    QUICK, scenarios=(Scenario.SELECT_X,), modes=(Mode.SIMPLE,), clients=(100,), rounds=1
+)
+"""In front of a null server, which is asked one thing only."""
 
 
 def read_list(text: str, convert: Callable[[str], T], what: str) -> tuple[T, ...]:
@@ -113,3 +174,8 @@ def positive(text: str) -> int:
     if number < 1:
         raise ValueError(text)
     return number
+
+
+def names(options: Iterable[Enum]) -> str:
+    """List the words that an option takes."""
+    return ", ".join(str(each.value) for each in options)

@@ -65,12 +65,17 @@ def program_version(binary: str) -> str:
 
 def save(about: Facts, samples: Sequence[DataclassInstance]) -> Path:
     """Write everything that was measured to build/bench/<date>.json."""
-    DIRECTORY.mkdir(parents=True, exist_ok=True)
-    date = datetime.fromisoformat(about.started).strftime("%Y-%m-%dT%H%M%S")
-    path = DIRECTORY / f"{date}.json"
+    path = place(about, "json")
     content = {"facts": asdict(about), "samples": [asdict(each) for each in samples]}
     path.write_text(json.dumps(content, indent=1) + "\n")
     return path
+
+
+def place(about: Facts, suffix: str) -> Path:
+    """Return the path of a file of this run: build/bench/<date>.<suffix>."""
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    date = datetime.fromisoformat(about.started).strftime("%Y-%m-%dT%H%M%S")
+    return DIRECTORY / f"{date}.{suffix}"
 
 
 def _cpu_model(cpuinfo: str) -> str:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from benchmarks.contenders import Contender
-from benchmarks.plan import DIRECT_CLIENTS_MAX, Case, Plan
-from benchmarks.run import Sample, measure
-from greenpool.demo.load import Target
+from benchmarks.drivers import Measure
+from benchmarks.plan import Case, Plan
+from benchmarks.sample import Sample
 
 T = TypeVar("T")
-Reach = Callable[[int], Target]
-"""Gives the way to whatever listens on a port."""
 
 
 def run_cases(
-    plan: Plan, contenders: Sequence[Contender], reach: Reach
+    plan: Plan, contenders: Sequence[Contender], measure: Measure
 ) -> Iterator[tuple[Case, list[Sample]]]:
     """Give each case with its samples as soon as it is done. Raises: BenchError."""
     for case in plan.cases:
-        taking_part = [each for each in contenders if _takes_part(each, case)]
-        samples = list(_run_rounds(plan, case, taking_part, reach))
+        taking_part = [each for each in contenders if each.takes_part(case)]
+        samples = list(_run_rounds(plan, case, taking_part, measure))
         yield case, sorted(samples, key=lambda each: _place(taking_part, each))
 
 
@@ -31,15 +29,11 @@ def order(contenders: Sequence[T], turn: int) -> list[T]:
 
 
 def _run_rounds(
-    plan: Plan, case: Case, contenders: Sequence[Contender], reach: Reach
+    plan: Plan, case: Case, contenders: Sequence[Contender], measure: Measure
 ) -> Iterator[Sample]:
     for turn in range(plan.rounds):
         for each in order(contenders, turn):
-            yield measure(each, reach(each.port), case, plan.seconds, turn)
-
-
-def _takes_part(contender: Contender, case: Case) -> bool:
-    return contender.name != "direct" or case.clients <= DIRECT_CLIENTS_MAX
+            yield measure(each, case, plan.seconds, turn)
 
 
 def _place(contenders: Sequence[Contender], sample: Sample) -> tuple[int, int]:

@@ -2,46 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from benchmarks.figures import Line, Spread
 from benchmarks.plan import Case
 
-_HEADINGS = ("", "tps", "mean ms", "p99 ms", "CPU us/tx", "x tps", "x mean", "x CPU")
-_WIDTHS = (14, 14, 14, 14, 13, 12, 12, 12)
+_NAME_WIDTH = 14
+_WIDTH = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Hold a heading, where its figures are, and how they are written."""
+
+    heading: str
+    pick: Callable[[Line], Spread | None]
+    form: str
 
 
 def legend() -> str:
     return (
-        "Each figure: the median of the rounds, and half their range in %. The last three columns\n"
-        "are ratios to PgBouncer in the same round. CPU: all processes of the pooler, per\n"
-        "transaction."
+        "Each figure: the median of the rounds, and half their range in %. The last columns are\n"
+        "ratios to PgBouncer in the same round. CPU: all processes of the pooler, per transaction\n"
+        "or megabyte."
     )
 
 
 def render(case: Case, lines: Iterable[Line]) -> str:
     """Draw one case: its title, then a line for each contender."""
-    head = "".join(_right(text, at) for at, text in enumerate(_HEADINGS))
-    return "\n".join([case.title, head, *(_render_line(line) for line in lines)])
+    columns = _columns(case)
+    head = "".join(f"{each.heading:>{_WIDTH}}" for each in columns)
+    drawn = [case.title, f"  {'':<{_NAME_WIDTH}}{head}"]
+    for line in lines:
+        cells = "".join(f"{_spread(each.pick(line), each.form):>{_WIDTH}}" for each in columns)
+        note = f"  {line.unanswered:,} unanswered" if line.unanswered else ""
+        drawn.append(f"  {line.contender:<{_NAME_WIDTH}}{cells}{note}")
+    return "\n".join(drawn)
 
 
-def _render_line(line: Line) -> str:
-    cells = [
-        line.contender,
-        _spread(line.tps, ",.0f"),
-        _spread(line.mean_ms, ".3f"),
-        _spread(line.p99_ms, ".3f"),
-        _spread(line.cpu_us, ".1f"),
-        _spread(line.tps_ratio, ".2f"),
-        _spread(line.mean_ratio, ".2f"),
-        _spread(line.cpu_ratio, ".2f"),
+def _columns(case: Case) -> list[Column]:
+    if case.scenario.is_copy:
+        return [
+            Column("MB/s", lambda line: line.per_s, ",.0f"),
+            Column("CPU us/MB", lambda line: line.cpu_us, ",.0f"),
+            Column("MB more", lambda line: line.grown_mb, ".1f"),
+            Column("x MB/s", lambda line: line.per_s_ratio, ".2f"),
+            Column("x CPU", lambda line: line.cpu_ratio, ".2f"),
+        ]
+    return [
+        Column("tps", lambda line: line.per_s, ",.0f"),
+        Column("mean ms", lambda line: line.mean_ms, ".3f"),
+        Column("p50 ms", lambda line: line.p50_ms, ".3f"),
+        Column("p99 ms", lambda line: line.p99_ms, ".3f"),
+        Column("p99.9 ms", lambda line: line.p999_ms, ".3f"),
+        Column("CPU us/tx", lambda line: line.cpu_us, ".1f"),
+        Column("x tps", lambda line: line.per_s_ratio, ".2f"),
+        Column("x mean", lambda line: line.mean_ratio, ".2f"),
+        Column("x CPU", lambda line: line.cpu_ratio, ".2f"),
     ]
-    return "".join(_right(text, at) for at, text in enumerate(cells))
-
-
-def _right(text: str, column: int) -> str:
-    width = _WIDTHS[column]
-    return f"  {text:<{width}}" if column == 0 else f"{text:>{width}}"
 
 
 def _spread(value: Spread | None, form: str) -> str:

@@ -15,38 +15,54 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import cpu, figures, record, table
+from benchmarks import chart, configs, cpu, figures, load, pgbench, record, table
+from benchmarks.contenders import Direct, Pooler, Settings
+from benchmarks.drivers import before_postgres
 from benchmarks.errors import BenchError, PlanError
 from benchmarks.memory import measure_memory
-from benchmarks.plan import QUICK, Case, Mode, Script, make_plan, positive, read_list
-from benchmarks.run import WARM_UP_S, Sample, Window, measure, percentile, read_latencies, summarize
+from benchmarks.plan import (
+    FULL,
+    NULL_QUICK,
+    QUICK,
+    Case,
+    Mode,
+    Scenario,
+    positive,
+    read_list,
+)
+from benchmarks.sample import Latency, Outcome, Sample, Window, make_sample, percentile
+from benchmarks.server import Backend
 from benchmarks.speed import order
 from greenpool.demo.load import Target
 
-CASE = Case(Script.SELECT_X, Mode.SIMPLE, 20)
+CASE = Case(Scenario.SELECT_X, Mode.SIMPLE, 20)
+COPY = Case(Scenario.COPY_OUT, Mode.SIMPLE, 1, 64)
 
 SAMPLE = Sample(
     contender="pgbouncer",
-    script="select-x",
+    scenario="select-x",
     mode="simple",
     clients=20,
+    size=0,
     round=0,
     seconds=1.0,
-    transactions=1000,
-    tps=1000.0,
-    mean_ms=2.0,
-    p50_ms=1.0,
-    p99_ms=4.0,
-    p999_ms=5.0,
-    max_ms=6.0,
+    count=1000,
+    per_s=1000.0,
+    latency=Latency(mean_ms=2.0, p50_ms=1.0, p99_ms=4.0, p999_ms=5.0, max_ms=6.0),
     cpu_us=20.0,
     cpu_s=(0.02,),
-    log_share=1.0,
 )
+
+
+def _with_mean(sample: Sample, mean_ms: float, **changes: Any) -> Sample:
+    assert sample.latency is not None
+    return replace(sample, latency=replace(sample.latency, mean_ms=mean_ms), **changes)
+
 
 FAKE_PGBENCH = """\
 #!{python}
@@ -76,6 +92,9 @@ class Idle:
     name = "idle"
     port = 1
 
+    def takes_part(self, case: Case) -> bool:
+        return True
+
     def __init__(self, pid: int) -> None:
         self.pid = pid
 
@@ -96,21 +115,30 @@ def _target(tmp_path: Path, fails: bool = False) -> Target:
 # -- plan -----------------------------------------------------------------------------------------
 
 
-def test_plan_combines_everything_and_keeps_client_counts_together() -> None:
-    plan = make_plan([Script.SELECT_X], [Mode.SIMPLE, Mode.EXTENDED], [1, 20], 2, 3)
-    assert [(each.mode, each.clients) for each in plan.cases] == [
-        (Mode.SIMPLE, 1),
-        (Mode.SIMPLE, 20),
-        (Mode.EXTENDED, 1),
-        (Mode.EXTENDED, 20),
-    ]
-    assert plan.clients_max == 20
+def test_plan_keeps_client_counts_together() -> None:
+    wish = replace(
+        QUICK, scenarios=(Scenario.SELECT_X, Scenario.COPY_IN), clients=(1, 20), megabytes=5
+    )
+    assert wish.plan().cases == (
+        Case(Scenario.SELECT_X, Mode.SIMPLE, 1),
+        Case(Scenario.SELECT_X, Mode.SIMPLE, 20),
+        Case(Scenario.SELECT_X, Mode.EXTENDED, 1),
+        Case(Scenario.SELECT_X, Mode.EXTENDED, 20),
+        Case(Scenario.COPY_IN, Mode.SIMPLE, 1, 5),
+    )
+    assert wish.plan().clients_max == 20
+
+
+def test_builtin_script_has_no_pipelines() -> None:
+    wish = replace(FULL, scenarios=(Scenario.SELECT_ONLY,), clients=(1,))
+    assert [each.mode for each in wish.plan().cases] == [m for m in Mode if m is not Mode.PIPELINED]
 
 
 def test_quick_ends_within_three_minutes() -> None:
-    """Four contenders; half a second around each run, and ten to start everything."""
-    runs = len(QUICK.scripts) * len(QUICK.modes) * len(QUICK.clients) * QUICK.rounds * 4
-    assert 10 + runs * (WARM_UP_S + QUICK.seconds + 0.5) < 150
+    """Four contenders; half a second around each run; copies, and starting everyone, 25 s."""
+    turns = [case for wish in (QUICK, NULL_QUICK) for case in wish.plan().cases * wish.rounds]
+    runs = 4 * sum(not case.scenario.is_copy for case in turns)
+    assert 25 + runs * (pgbench.WARM_UP_S + QUICK.seconds + 0.5) < 180
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "", "1,,2"])
@@ -177,7 +205,7 @@ def test_read_latencies_takes_what_ended_within_the_window() -> None:
         "0 3 400 0 1001 500000",
         "0 4 500 0 1001 600000 7",  # a run with a fixed rate logs a seventh field
     ]
-    assert read_latencies(iter(lines), 1000.0, 1001.5) == [200, 300]
+    assert pgbench.read_latencies(iter(lines), 1000.0, 1001.5) == [200, 300]
 
 
 @pytest.mark.parametrize(
@@ -191,32 +219,79 @@ def test_percentile_of_one_value() -> None:
     assert percentile([7], 0.5) == percentile([7], 0.99) == 7
 
 
-def test_summarize_scales_a_sampled_log_to_all_transactions() -> None:
+def test_sample_relates_to_time_and_cpu() -> None:
     window = Window(10.0, 12.0, {1: 1.0, 2: 0.0}, {1: 1.5, 2: 0.5})
-    sample = summarize("pgbouncer", CASE, 1, window, [1000, 2000, 3000, 4000], share=0.5)
-    assert (sample.transactions, sample.tps, sample.mean_ms) == (8, 4.0, 2.5)
+    sample = make_sample("pgbouncer", CASE, 1, Outcome(window, 8, None, log_share=0.5))
+    assert (sample.count, sample.per_s, sample.latency, sample.case) == (8, 4.0, None, CASE)
     assert sample.cpu_us == pytest.approx(1e6 / 8)
     assert sample.cpu_s == (0.5, 0.5)
 
 
-def test_summarize_leaves_the_cpu_out_where_nobody_pools() -> None:
-    sample = summarize("direct", CASE, 0, Window(0, 1, {}, {}), [1000], share=1)
-    assert sample.cpu_us is None
+def test_sample_leaves_the_cpu_out_where_nobody_pools() -> None:
+    assert make_sample("direct", CASE, 0, Outcome(Window(0, 1, {}, {}), 1, None)).cpu_us is None
 
 
-def test_measure_counts_only_the_window(tmp_path: Path) -> None:
+def test_pgbench_counts_only_the_window(tmp_path: Path) -> None:
     """The fake pgbench logs a slow transaction before the window, then one every 2 ms."""
-    sample = measure(Idle(os.getpid()), _target(tmp_path), CASE, 0.2, 0)
-    assert sample.seconds >= 0.2
-    assert 1 <= sample.transactions <= sample.seconds * 500 + 1
-    assert sample.p50_ms == sample.max_ms == sample.mean_ms == 1.5
-    assert sample.cpu_us is not None
-    assert sample.cpu_us > 0
+    outcome = pgbench.measure(Idle(os.getpid()), _target(tmp_path), CASE, 0.2)
+    assert outcome.window.seconds >= 0.2
+    assert 1 <= outcome.count <= outcome.window.seconds * 500 + 1
+    assert outcome.latency is not None
+    assert outcome.latency.p50_ms == outcome.latency.max_ms == outcome.latency.mean_ms == 1.5
+    assert cpu.spent(outcome.window.before, outcome.window.after) > 0
 
 
-def test_measure_tells_what_both_sides_said(tmp_path: Path) -> None:
+def test_failure_tells_what_both_sides_said(tmp_path: Path) -> None:
+    measure = before_postgres(lambda port, user: _target(tmp_path, fails=True))
     with pytest.raises(BenchError, match=r"(?s)idle, select-x.*client 3 aborted.*the log of idle"):
-        measure(Idle(os.getpid()), _target(tmp_path, fails=True), CASE, 0.2, 0)
+        measure(Idle(os.getpid()), CASE, 0.2, 0)
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        (CASE, ["\\set x", "select :x;"]),
+        (Case(Scenario.SELECT_X, Mode.PIPELINED, 1), ["\\startpipeline", "\\endpipeline"]),
+        (Case(Scenario.RESULT, Mode.SIMPLE, 1), ["repeat('x', 1048576)"]),
+    ],
+)
+def test_script_of_a_case(case: Case, words: list[str]) -> None:
+    text = pgbench.script_of(case)
+    assert text is not None
+    assert all(word in text for word in words)
+
+
+def test_load_without_an_answer_is_an_error() -> None:
+    with pytest.raises(BenchError, match="no transaction"):
+        load.read_outcome('{"transactions": 0}', Window(0, 1, {}, {}))
+
+
+# -- who takes part -------------------------------------------------------------------------------
+
+
+def test_direct_takes_no_more_clients_than_postgres_has_connections() -> None:
+    direct = Direct(5)
+    assert direct.takes_part(CASE)
+    assert not direct.takes_part(replace(CASE, clients=2000))
+
+
+def test_pooler_without_prepared_statements_leaves_them_out(tmp_path: Path) -> None:
+    modes = frozenset({Mode.SIMPLE})
+    pooler = Pooler(Settings("old", ("true",), tmp_path, 1, modes=modes))
+    assert pooler.takes_part(CASE)
+    assert not pooler.takes_part(replace(CASE, mode=Mode.PREPARED))
+
+
+@pytest.mark.parametrize(
+    ("title", "prepares"), [("PgBouncer 1.18.0", False), ("PgBouncer 1.24.1", True)]
+)
+def test_pgbouncer_prepares_from_1_21_on(title: str, prepares: bool, tmp_path: Path) -> None:
+    program = tmp_path / "pgbouncer"
+    program.write_text(f"#!/bin/sh\necho {title}\n")
+    program.chmod(0o755)
+    pooler = configs.pgbouncer(Backend("null", 1, tmp_path), str(program))
+    assert pooler.takes_part(replace(CASE, mode=Mode.PREPARED)) == prepares
+    assert ("max_prepared_statements" in (tmp_path / "pgbouncer.ini").read_text()) == prepares
 
 
 # -- memory ---------------------------------------------------------------------------------------
@@ -288,28 +363,28 @@ def test_memory_tells_when_a_client_is_refused() -> None:
 
 def test_ratios_are_taken_within_rounds() -> None:
     """A machine half as fast in the second round changes no ratio."""
-    ours = replace(SAMPLE, contender="greenpool-2w", tps=1500.0, mean_ms=1.0, cpu_us=10.0)
+    ours = _with_mean(SAMPLE, 1.0, contender="greenpool-2w", per_s=1500.0, cpu_us=10.0)
     samples = [
         SAMPLE,
-        replace(SAMPLE, tps=500.0, mean_ms=4.0, cpu_us=40.0, round=1),
+        _with_mean(SAMPLE, 4.0, per_s=500.0, cpu_us=40.0, round=1),
         ours,
-        replace(ours, tps=750.0, mean_ms=2.0, cpu_us=20.0, round=1),
+        _with_mean(ours, 2.0, per_s=750.0, cpu_us=20.0, round=1),
     ]
     reference, line = figures.lines(samples)
-    assert reference.tps_ratio is None
-    assert reference.tps == figures.Spread(750.0, 1 / 3)
-    assert line.tps_ratio == figures.Spread(1.5, 0.0)
+    assert reference.per_s_ratio is None
+    assert reference.per_s == figures.Spread(750.0, 1 / 3)
+    assert line.per_s_ratio == figures.Spread(1.5, 0.0)
     assert line.mean_ratio == figures.Spread(0.5, 0.0)
     assert line.cpu_ratio == figures.Spread(0.5, 0.0)
 
 
 def test_lines_without_a_reference_have_no_ratios() -> None:
     (line,) = figures.lines([replace(SAMPLE, contender="greenpool-1w")])
-    assert (line.tps_ratio, line.cpu_ratio) == (None, None)
+    assert (line.per_s_ratio, line.cpu_ratio) == (None, None)
 
 
 def test_table_aligns_and_marks_what_is_missing() -> None:
-    direct = replace(SAMPLE, contender="direct", tps=2000.0, cpu_us=None)
+    direct = replace(SAMPLE, contender="direct", per_s=2000.0, cpu_us=None)
     text = table.render(CASE, figures.lines([direct, SAMPLE]))
     title, head, first, second = text.splitlines()
     assert title == "select-x, simple, 20 clients"
@@ -317,6 +392,56 @@ def test_table_aligns_and_marks_what_is_missing() -> None:
     assert "2,000" in first
     assert "2.00" in first
     assert first.split()[-1] == "-"
+
+
+def test_table_of_a_copy_has_megabytes_and_memory() -> None:
+    sample = replace(SAMPLE, latency=None, per_s=300.0, cpu_us=600.0, grown_bytes=3 << 20)
+    _, head, line = table.render(COPY, figures.lines([sample])).splitlines()
+    assert head.split() == ["MB/s", "CPU", "us/MB", "MB", "more", "x", "MB/s", "x", "CPU"]
+    assert line.split() == [
+        "pgbouncer",
+        "300",
+        "±",
+        "0%",
+        "600",
+        "±",
+        "0%",
+        "3.0",
+        "±",
+        "0%",
+        "-",
+        "-",
+    ]
+
+
+def test_table_tells_what_was_not_answered() -> None:
+    (line,) = figures.lines([replace(SAMPLE, unanswered=1234)])
+    assert table.render(CASE, [line]).endswith("1,234 unanswered")
+
+
+def test_chart_has_a_panel_for_each_mode_and_none_for_copies() -> None:
+    pictures = {
+        replace(CASE, mode=mode, clients=clients): figures.lines([SAMPLE])
+        for mode in (Mode.SIMPLE, Mode.PREPARED)
+        for clients in (1, 20)
+    }
+    root = ElementTree.fromstring(chart.draw({**pictures, COPY: []}, "a <b>\nc"))
+    texts = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[:2] == ["a <b>", "c"]
+    assert [each for each in texts if each and "select-x" in each] == [
+        "select-x, simple",
+        "select-x, prepared",
+    ]
+    lines = root.findall(".//{http://www.w3.org/2000/svg}polyline")
+    assert len(lines) == 2 * 3
+    assert all(len((line.get("points") or "").split()) == 2 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("value", "top"), [(0, 1), (0.013, 0.02), (1, 1), (5, 6), (61, 80), (81, 100), (25417, 40000)]
+)
+def test_axis_ends_at_a_round_number(value: float, top: float) -> None:
+    assert chart.nice_top(value) == pytest.approx(top)
 
 
 def test_record_keeps_every_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,137 @@
+"""Start a server and all poolers in front of it, and end them on every way out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+from benchmarks import configs, memory, record
+from benchmarks.contenders import Direct, Pooler
+from benchmarks.drivers import Measure, before_null_server, before_postgres
+from benchmarks.errors import BenchError
+from benchmarks.plan import DIRECT_CLIENTS_MAX
+from benchmarks.server import Backend, backend_of, start_null, start_postgres, target
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Hold which poolers take part: greenpool with one worker and with `workers`, and others."""
+
+    workers: int
+    pgbouncer: str
+    odyssey: str | None
+    pgdoorman: str | None
+
+    @property
+    def binaries(self) -> dict[str, str]:
+        """Name the programs of the others by the options that name them. Raises: BenchError."""
+        named = {
+            "pgbouncer": self.pgbouncer,
+            "odyssey": self.odyssey,
+            "pgdoorman": self.pgdoorman,
+        }
+        found = {name: path for name, path in named.items() if path is not None}
+        for name, path in found.items():
+            if shutil.which(path) is None:
+                raise BenchError(f'no program at "{path}": install it, or name it by --{name}')
+        return found
+
+    def poolers(self, backend: Backend) -> list[Pooler]:
+        """Configure all of them in front of a backend."""
+        poolers = [configs.pgbouncer(backend, self.pgbouncer)]
+        if self.odyssey is not None:
+            poolers.append(configs.odyssey(backend, self.odyssey, self.workers))
+        if self.pgdoorman is not None:
+            poolers.append(configs.pgdoorman(backend, self.pgdoorman, self.workers))
+        return poolers + [configs.greenpool(backend, each) for each in sorted({1, self.workers})]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Hold what runs: the poolers, the server without one, and how they are measured."""
+
+    poolers: list[Pooler]
+    direct: Direct
+    measure: Measure
+    about: record.Facts
+
+
+@contextmanager
+def postgres_stage(cast: Cast, postgres: int, clients: int) -> Iterator[Stage]:
+    """Run everyone in front of PostgreSQL, for so many clients."""
+    with _directory(clients) as (stack, directory):
+        direct = min(clients, DIRECT_CLIENTS_MAX)
+        cluster = start_postgres(stack, directory, postgres, direct)
+        measure = before_postgres(partial(target, cluster))
+        yield _start(stack, cast, backend_of(cluster), measure)
+
+
+@contextmanager
+def null_stage(cast: Cast, clients: int) -> Iterator[Stage]:
+    """Run everyone in front of a null server."""
+    with _directory(clients) as (stack, directory):
+        yield _start(stack, cast, start_null(stack, directory), before_null_server())
+
+
+def _start(stack: ExitStack, cast: Cast, backend: Backend, measure: Measure) -> Stage:
+    versions = [record.program_version(path) for path in cast.binaries.values()]
+    about = record.facts(sys.argv[1:], [*versions, backend.title])
+    poolers = cast.poolers(backend)
+    for each in poolers:
+        stack.callback(each.stop)
+        each.start()
+    return Stage(poolers, Direct(backend.port), measure, about)
+
+
+@contextmanager
+def _directory(clients: int) -> Iterator[tuple[ExitStack, Path]]:
+    """Give a directory and a stack; when it has unwound, undisturbed, the directory is removed."""
+    memory.raise_file_limit(clients)
+    with _interruptible(), ExitStack() as stack:
+        try:
+            directory = Path(tempfile.mkdtemp(prefix="greenpool-bench-"))
+            stack.callback(shutil.rmtree, directory)
+            yield stack, directory
+        finally:
+            _ignore_signals()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Unwind at SIGTERM and SIGHUP as at Ctrl-C: our children have sessions of their own."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = {each: signal.signal(each, stop) for each in _STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+
+def _ignore_signals() -> None:
+    for each in _STOP_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+
+
+def newest_pgbouncer() -> str:
+    """Name the PgBouncer that scripts/pgbouncer has built, or else the system's."""
+    built = record.ROOT / "build" / "pgbouncer" / "pgbouncer"
+    return str(built) if built.exists() else "/usr/sbin/pgbouncer"
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0))
