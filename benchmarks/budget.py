@@ -51,10 +51,11 @@ _HEAD = """\
 
 
 class Crowd(Enum):
-    """How many clients share how many servers."""
+    """How many workers, how many clients, how many servers that they share."""
 
-    ALONE = (1, 1)  # one event a wait
-    CROWD = (40, 20)  # half of them wait: batches, hand-overs within the worker
+    ALONE = (1, 1, 1)  # one event a wait
+    CROWD = (1, 40, 20)  # half of them wait: batches, hand-overs within the worker
+    SHARED = (2, 40, 20)  # ... and between workers
 
     @property
     def key(self) -> str:
@@ -205,13 +206,12 @@ def measure(crowd: Crowd, exchange: str) -> Cost:
 
 
 def _run(crowd: Crowd, exchange: str, transactions: int) -> Totals:
-    clients, servers = crowd.value
     with tempfile.TemporaryDirectory(prefix="greenpool-budget-") as name:
         out = Path(name) / "callgrind.out"
         command = ["valgrind", "--tool=callgrind", "--quiet", f"--callgrind-out-file={out}"]
         command += ["--collect-systime=yes"]
         command += [f"--toggle-collect={each}" for each in ("gp_engine_step", "peers_play")]
-        command += [str(GAUGE), exchange, str(clients), str(servers), str(transactions)]
+        command += [str(GAUGE), exchange, *map(str, crowd.value), str(transactions)]
         done = subprocess.run(
             command, env={**os.environ, **_PLAIN_PROCESSOR}, capture_output=True, text=True
         )

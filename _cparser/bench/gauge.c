@@ -1,10 +1,11 @@
-/* The relay by itself, to be counted: one engine, its clients and its servers in one thread.
+/* The relay by itself, to be counted: engines, their clients and their servers in one thread.
  *
- *   gauge EXCHANGE CLIENTS SERVERS TRANSACTIONS
+ *   gauge EXCHANGE WORKERS CLIENTS SERVERS TRANSACTIONS
  *
  * scripts/budget runs it under callgrind with collection switched on in gp_engine_step and off in
- * peers_play, which is called from within: the engine is hot, as under load, and before each of its
- * waits the ends play, so that it never sleeps in vain. What is left to chance elsewhere is fixed
+ * peers_play, which is called from within: a single engine is hot, as under load, and before each of
+ * its waits the ends play, so that it never sleeps in vain. Several engines take turns, so that none
+ * of them may sleep; their clients share the servers of all. What is left to chance elsewhere is fixed
  * here: the clock goes STEP_NS further with each wait, libev's tick does not tick, the key of the
  * statements' hashes is zero. So two runs count the same, and the difference of a long run and a
  * short one is what transactions cost in steady state.
@@ -30,13 +31,15 @@
 
 #define STEP_NS    20000u
 #define EVENTS     64u
+#define WORKERS    4u
 #define STATE_SQL  "RESET ALL"
 #define IDLE_WAITS 1000u /* waits without a transaction after which the run is stuck */
 
 struct gauge {
     struct peers peers;
     struct gp_segment *seg;
-    struct gp_engine *engine;
+    struct gp_engine *engines[WORKERS];
+    uint32_t workers;
     uint32_t pool;
     int32_t loop_fd; /* stands for libev's set: readable when the engine shall return */
     int32_t stop_fd;
@@ -120,7 +123,7 @@ static bool fail(const char *what)
     return false;
 }
 
-static bool make_engine(uint32_t clients, uint32_t servers)
+static bool make_engines(uint32_t clients, uint32_t servers)
 {
     const struct gp_pool_settings settings = {.mode = GP_MODE_TRANSACTION,
                                               .size = servers,
@@ -129,59 +132,66 @@ static bool make_engine(uint32_t clients, uint32_t servers)
                                               .statements_max = 1000};
     struct epoll_event stop = {.events = EPOLLIN};
 
-    gauge.seg = gp_segment_create(1, 1, clients);
+    gauge.seg = gp_segment_create(gauge.workers, 1, clients);
     if (!gauge.seg)
         return false;
     memset(gauge.seg->hash_key, 0, sizeof(gauge.seg->hash_key));
     gp_segment_limits(gauge.seg, clients, 64);
     if (gp_pool_define(gauge.seg, "bench", "bench", &settings, &gauge.pool) != GP_OK)
         return false;
-    gauge.engine = gp_engine_new(gauge.seg, 0);
+    for (uint32_t w = 0; w < gauge.workers; w++)
+        if (!(gauge.engines[w] = gp_engine_new(gauge.seg, w)))
+            return false;
     gauge.loop_fd = epoll_create1(EPOLL_CLOEXEC);
     gauge.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!gauge.engine || gauge.loop_fd == -1 || gauge.stop_fd == -1)
+    if (gauge.loop_fd == -1 || gauge.stop_fd == -1)
         return false;
-    if (epoll_ctl(gauge.loop_fd, EPOLL_CTL_ADD, gauge.stop_fd, &stop) == -1)
-        return false;
-    gp_engine_hot(gauge.engine, gauge.loop_fd);
-    return true;
+    if (gauge.workers == 1)
+        gp_engine_hot(gauge.engines[0], gauge.loop_fd);
+    return epoll_ctl(gauge.loop_fd, EPOLL_CTL_ADD, gauge.stop_fd, &stop) != -1;
 }
 
-static bool add_client(void)
+static bool add_client(struct gp_engine *engine)
 {
-    uint32_t client = gp_client_enter(gauge.engine, false, "gauge");
+    uint32_t client = gp_client_enter(engine, false, "gauge");
     int32_t fd = peers_add_client(&gauge.peers);
 
     return client && fd != -1 &&
-           gp_client_serve(gauge.engine, client, gauge.pool, fd, 0, (const uint8_t *)STATE_SQL,
+           gp_client_serve(engine, client, gauge.pool, fd, 0, (const uint8_t *)STATE_SQL,
                            sizeof(STATE_SQL) - 1, NULL, 0, NULL, 0) == GP_OK;
 }
 
-static bool on_event(const struct gp_event *event)
+static bool on_event(struct gp_engine *engine, const struct gp_event *event)
 {
     const uint8_t key[4] = {0};
 
     if (event->kind != GP_EVENT_OPEN)
         return fail("the engine gave up a connection");
     int32_t fd = peers_add_server(&gauge.peers);
-    return fd != -1 && gp_server_opened(gauge.engine, event->pool, event->slot, fd, 1, key,
-                                        sizeof(key), 0, "gauge") == GP_OK;
+    return fd != -1 && gp_server_opened(engine, event->pool, event->slot, fd, 1, key, sizeof(key),
+                                        0, "gauge") == GP_OK;
+}
+
+static bool step(struct gp_engine *engine)
+{
+    struct gp_event events[EVENTS];
+
+    gauge.inside = true;
+    uint32_t count = gp_engine_step(engine, events, EVENTS);
+    gauge.inside = false;
+    if (gauge.failed)
+        return fail("a transaction was not answered as it must be");
+    for (uint32_t i = 0; i < count; i++)
+        if (!on_event(engine, &events[i]))
+            return fail("a server could not be added");
+    return true;
 }
 
 static bool run(void)
 {
-    struct gp_event events[EVENTS];
-
-    while (!peers_are_done(&gauge.peers)) {
-        gauge.inside = true;
-        uint32_t count = gp_engine_step(gauge.engine, events, EVENTS);
-        gauge.inside = false;
-        if (gauge.failed)
-            return fail("a transaction was not answered as it must be");
-        for (uint32_t i = 0; i < count; i++)
-            if (!on_event(&events[i]))
-                return fail("a server could not be added");
-    }
+    for (uint32_t w = 0; !peers_are_done(&gauge.peers); w = (w + 1) % gauge.workers)
+        if (!step(gauge.engines[w]))
+            return false;
     return true;
 }
 
@@ -199,10 +209,10 @@ static bool measure(const char *exchange_name, uint32_t clients, uint32_t server
         return fail("no such exchange");
     gauge.peers.exchange = &exchange;
     gauge.peers.wanted = wanted;
-    if (!make_engine(clients, servers))
+    if (!make_engines(clients, servers))
         return fail("no engine");
     for (uint32_t i = 0; i < clients; i++)
-        if (!add_client())
+        if (!add_client(gauge.engines[i % gauge.workers]))
             return fail("a client could not be added");
     if (!run())
         return false;
@@ -212,13 +222,15 @@ static bool measure(const char *exchange_name, uint32_t clients, uint32_t server
 
 int main(int argc, char **argv)
 {
-    if (argc != 5) {
-        fprintf(stderr, "usage: gauge EXCHANGE CLIENTS SERVERS TRANSACTIONS\n");
+    if (argc == 6)
+        gauge.workers = (uint32_t)strtoul(argv[2], NULL, 10);
+    if (gauge.workers < 1 || gauge.workers > WORKERS) {
+        fprintf(stderr, "usage: gauge EXCHANGE WORKERS CLIENTS SERVERS TRANSACTIONS\n");
         return 2;
     }
     errno = 0;
-    return measure(argv[1], (uint32_t)strtoul(argv[2], NULL, 10),
-                   (uint32_t)strtoul(argv[3], NULL, 10), strtoull(argv[4], NULL, 10))
+    return measure(argv[1], (uint32_t)strtoul(argv[3], NULL, 10),
+                   (uint32_t)strtoul(argv[4], NULL, 10), strtoull(argv[5], NULL, 10))
                ? 0
                : 1;
 }
