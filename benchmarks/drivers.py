@@ -27,7 +27,8 @@ def before_postgres(reach: Reach) -> Measure:
         target = reach(contender.port, user)
         if case.scenario.is_copy:
             return copying.measure(contender, target, case)
-        if case.scenario is Scenario.OPEN or case.clients > PGBENCH_CLIENTS_MAX:
+        is_crowd = case.scenario is Scenario.SELECT_X and case.clients > PGBENCH_CLIENTS_MAX
+        if case.scenario is Scenario.OPEN or is_crowd:
             return load.measure(contender, case, seconds)
         return pgbench.measure(contender, target, case, seconds)
 

@@ -24,8 +24,10 @@ from benchmarks.server import DATABASE, USER
 from benchmarks.tools import tool
 
 _WARM_UP_S = 1.0
+_CLIENTS_PER_S = 1000
+"""Clients for which a second is long enough: ten thousand take turns of more than a second each."""
 _PATIENCE_S = 90
-"""How much longer than the window a run may take: logins, and answers that are overdue."""
+"""How much longer than planned a run may take: logins, and answers that are overdue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ def measure(contender: Contender, case: Case, seconds: float) -> Outcome:
 
     Raises: BenchError with what it said.
     """
-    with _running(_command(contender.port, case, seconds), seconds) as process:
+    warm_up_s, seconds = stretch(case.clients, seconds)
+    command = _command(contender.port, case, warm_up_s, seconds)
+    with _running(command, warm_up_s + seconds) as process:
         begin = _await(process, "begin", contender)
         end = _await(process, "end", contender)
         said = _read_line(process)
@@ -58,12 +62,18 @@ def read_outcome(said: str, window: Window) -> Outcome:
     return Outcome(window, figures["transactions"], latency, unanswered=figures["unanswered"])
 
 
-def _command(port: int, case: Case, seconds: float) -> list[str]:
+def stretch(clients: int, seconds: float) -> tuple[float, float]:
+    """Return how long to warm up, and to measure, so that every client has several turns."""
+    turns_s = clients / _CLIENTS_PER_S
+    return max(_WARM_UP_S, turns_s / 2), max(seconds, turns_s)
+
+
+def _command(port: int, case: Case, warm_up_s: float, seconds: float) -> list[str]:
     rate = case.size if case.scenario is Scenario.OPEN else 0
     return [
         *(str(tool("load")), str(port), f"user={USER}", f"database={DATABASE}"),
         *(f"exchange={case.mode.value}", f"clients={case.clients}", f"rate={rate}"),
-        *(f"warm_up={_WARM_UP_S}", f"seconds={seconds}"),
+        *(f"warm_up={warm_up_s}", f"seconds={seconds}"),
     ]
 
 
@@ -78,7 +88,7 @@ def _running(command: list[str], seconds: float) -> Iterator[subprocess.Popen[st
         text=True,
         start_new_session=True,
     )
-    watchdog = threading.Timer(_WARM_UP_S + seconds + _PATIENCE_S, process.kill)
+    watchdog = threading.Timer(seconds + _PATIENCE_S, process.kill)
     watchdog.start()
     try:
         yield process

@@ -261,6 +261,13 @@ def test_script_of_a_case(case: Case, words: list[str]) -> None:
     assert all(word in text for word in words)
 
 
+@pytest.mark.parametrize(
+    ("clients", "expected"), [(100, (1.0, 2.0)), (4000, (2.0, 4.0)), (10_000, (5.0, 10.0))]
+)
+def test_many_clients_are_measured_for_longer(clients: int, expected: tuple[float, float]) -> None:
+    assert load.stretch(clients, 2.0) == expected
+
+
 def test_load_without_an_answer_is_an_error() -> None:
     with pytest.raises(BenchError, match="no transaction"):
         load.read_outcome('{"transactions": 0}', Window(0, 1, {}, {}))
