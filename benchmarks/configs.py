@@ -107,6 +107,8 @@ def odyssey(backend: Backend, binary: str, workers: int) -> Pooler:
         pool "transaction"
         pool_size {POOL_SIZE}
         pool_timeout {_WAIT_S * 1000}
+        pool_discard no
+        pool_smart_discard no
         pool_reserve_prepared_statement yes
         client_fwd_error yes
     }}

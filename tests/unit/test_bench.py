@@ -36,7 +36,7 @@ from benchmarks.plan import (
     read_list,
 )
 from benchmarks.sample import Latency, Outcome, Sample, Window, make_sample, percentile
-from benchmarks.server import Backend
+from benchmarks.server import SCRAM_SECRET, Backend
 from benchmarks.speed import order
 from greenpool.demo.load import Target
 
@@ -299,6 +299,24 @@ def test_pgbouncer_prepares_from_1_21_on(title: str, prepares: bool, tmp_path: P
     pooler = configs.pgbouncer(Backend("null", 1, tmp_path), str(program))
     assert pooler.takes_part(replace(CASE, mode=Mode.PREPARED)) == prepares
     assert ("max_prepared_statements" in (tmp_path / "pgbouncer.ini").read_text()) == prepares
+
+
+def test_every_pooler_knows_both_users_the_server_and_its_port(tmp_path: Path) -> None:
+    backend = Backend("null", 5433, tmp_path)
+    poolers = [
+        configs.odyssey(backend, "/bin/true", 2),
+        configs.pgdoorman(backend, "/bin/true", 2),
+        configs.pgbouncer(backend, "/bin/true"),
+        configs.greenpool(backend, 2),
+    ]
+    files = "".join(path.read_text() for path in tmp_path.iterdir())
+    assert files.count(SCRAM_SECRET) == len(poolers)
+    for pooler in poolers:
+        (config,) = [each for each in pooler.settings.command if str(tmp_path) in each]
+        text = Path(config).read_text()
+        assert all(
+            word in text for word in (str(pooler.port), "5433", "bench", "transaction", "20")
+        )
 
 
 # -- memory ---------------------------------------------------------------------------------------
