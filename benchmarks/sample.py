@@ -43,7 +43,7 @@ class Sample:
     cpu_us: float | None
     cpu_s: tuple[float, ...]
     unanswered: int = 0
-    """Transactions that were due and had no answer when the run was given up."""
+    """Transactions that were asked, or due, and had no answer when the run was given up."""
     log_share: float = 1.0
     """The share of the transactions whose latency is known."""
     grown_bytes: int | None = None

@@ -13,10 +13,10 @@
  *     warm_up=1 seconds=3  how long before, and within, the measured window
  *
  * All clients log in before the load begins. What counts is, in a closed loop, what ends within the
- * window; in an open loop, what is due within it, and the run goes on until that is answered (what is
- * not after PATIENCE_NS counts as "unanswered", with as long a latency). Prints "begin" and "end" at
- * the ends of the window, then one line of JSON, and leaves when its standard input is closed. One
- * thread: it is the pooler that is to be measured. */
+ * window; in an open loop, what is due within it. The run goes on until all that was asked or due is
+ * answered; what is not after PATIENCE_NS is "unanswered", and in an open loop has as long a latency.
+ * Prints "begin" and "end" at the ends of the window, then one line of JSON, and leaves when its
+ * standard input is closed. One thread: it is the pooler that is to be measured. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -78,7 +78,8 @@ static uint32_t *idle;                           /* a ring of clients */
 static uint32_t idle_first, idle_count;
 static uint32_t busy_count;
 static uint64_t unanswered;
-static uint64_t due_ns;           /* open loop: when the next transaction is due */
+static bool ending;     /* the window is over: nothing new is asked, but what was due within it */
+static uint64_t due_ns; /* open loop: when the next transaction is due */
 static uint64_t start_ns, end_ns; /* of the window; 0 while clients log in */
 static uint64_t interval_ns;      /* open loop: between two of them; 0: closed loop */
 static struct histogram latencies;
@@ -171,7 +172,7 @@ static void count_latency(uint64_t due, uint64_t now)
 static void end_transaction(struct client *c, uint64_t now)
 {
     count_latency(c->due_ns, now);
-    if (interval_ns) {
+    if (interval_ns || ending) {
         busy_count--;
         become_idle(c);
     } else {
@@ -297,17 +298,19 @@ static void run_until(uint64_t time)
     }
 }
 
-/* Open loop: have answered what is due within the window. */
+/* Have answered what is asked, and in an open loop what is due within the window. */
 static void finish(void)
 {
     uint64_t until = end_ns + PATIENCE_NS, now = now_ns();
 
-    while (interval_ns && (busy_count > 0 || due_ns < end_ns) && now < until) {
-        dispatch(now < end_ns ? now : end_ns - 1);
+    ending = true;
+    while ((busy_count > 0 || (interval_ns && due_ns < end_ns)) && now < until) {
+        if (interval_ns)
+            dispatch(end_ns - 1);
         wait_until(now, until);
         now = now_ns();
     }
-    for (uint32_t i = 0; interval_ns && i < clients_count; i++) {
+    for (uint32_t i = 0; i < clients_count; i++) {
         if (clients[i].state == CLIENT_BUSY) {
             unanswered++;
             count_latency(clients[i].due_ns, now);
