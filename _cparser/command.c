@@ -3,7 +3,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 struct scan {
     const uint8_t *at, *end;
@@ -39,7 +38,7 @@ static void skip_space(struct scan *in)
             const uint8_t *behind = comment_end(in->at, in->end);
             in->failed = !behind;
             in->at = behind ? behind : in->end;
-        } else if (*in->at && strchr(" \t\n\r\f", *in->at)) {
+        } else if (*in->at == ' ' || (*in->at >= '\t' && *in->at <= '\r' && *in->at != '\v')) {
             in->at++;
         } else {
             return;
@@ -65,11 +64,14 @@ static size_t word_len(const struct scan *in)
 /* Take the word if it stands here. */
 static bool take(struct scan *in, const char *word)
 {
-    size_t len = strlen(word);
+    const uint8_t *at = in->at;
 
-    if (word_len(in) != len || strncasecmp((const char *)in->at, word, len) != 0)
+    for (; *word; word++, at++)
+        if (at == in->end || (*at | 0x20) != (uint8_t)*word) /* words are of letters alone */
+            return false;
+    if (at < in->end && in_word(*at))
         return false;
-    in->at += len;
+    in->at = at;
     skip_space(in);
     return true;
 }

@@ -1,12 +1,16 @@
 #include "session.h"
 
 #include <string.h>
-#include <strings.h>
 
-static bool is_word(uint8_t c)
+/* Of every byte of every text: tables and loops, no calls. */
+static const bool word_bytes[256] = {
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true,   ['0' ... '9'] = true,
+    ['_'] = true,         [0x80 ... 0xff] = true,
+};
+
+static inline bool is_word(uint8_t c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c >= 0x80;
+    return word_bytes[c];
 }
 
 static bool is_space(uint8_t c)
@@ -15,12 +19,14 @@ static bool is_space(uint8_t c)
 }
 
 /* Whether these letters stand at `at`; word: and no word goes on behind them. */
-static bool stands(const uint8_t *at, const uint8_t *end, const char *letters, bool word)
+static inline bool stands(const uint8_t *at, const uint8_t *end, const char *letters, bool word)
 {
-    size_t len = strlen(letters);
-
-    return (size_t)(end - at) >= len && strncasecmp((const char *)at, letters, len) == 0 &&
-           (!word || at + len == end || !is_word(at[len]));
+    for (; *letters; letters++, at++) {
+        if (at == end || (*at != (uint8_t)*letters &&
+                          (*at < 'A' || *at > 'Z' || (*at | 0x20) != (uint8_t)*letters)))
+            return false;
+    }
+    return !word || at == end || !is_word(*at);
 }
 
 static const uint8_t *skip_space(const uint8_t *at, const uint8_t *end)
@@ -408,17 +414,21 @@ uint16_t gp_session_hints(const uint8_t *sql, size_t len)
     const uint8_t *end = sql + len, *comment = sql; /* the end of one before a statement's words */
     uint8_t names[GP_SESSION_NAMES_MAX];
     uint16_t hints = 0;
-    bool inside = false; /* a word */
-    bool first = true;   /* nothing but space and comments since the statement began */
+    bool first = true; /* nothing but space and comments since the statement began */
 
-    for (const uint8_t *at = sql; at < end; at++) {
-        bool word = is_word(*at);
+    for (const uint8_t *at = sql; at < end;) {
         if (first && at >= comment)
             comment = skip_comment(at, end);
-        if (word && !inside && !lock_is_local(at, end))
-            hints |= hint_at(at, end) | (first && at >= comment ? first_word(at, end) : 0);
-        first = *at == ';' || (first && (is_space(*at) || at < comment));
-        inside = word;
+        bool begins = first && at >= comment;
+        first &= at < comment || is_space(*at);
+        if (!is_word(*at)) {
+            first |= *at++ == ';';
+            continue;
+        }
+        if (!lock_is_local(at, end))
+            hints |= hint_at(at, end) | (begins ? first_word(at, end) : 0);
+        while (at < end && is_word(*at))
+            at++;
     }
     if (hints & GP_HINT_NAME && !gp_session_names(sql, len, names, sizeof(names)))
         hints ^= GP_HINT_NAME | GP_HINT_HIDDEN;
