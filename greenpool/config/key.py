@@ -38,6 +38,10 @@ class Status(Enum):
 class Invalid(ValueError):
     """What is wrong with a value, worded for the user; no secret is ever part of it."""
 
+    def each(self, mark: Mark) -> list[tuple[Mark, str]]:
+        """Return every problem with its place; `mark` is the value's own."""
+        return [(mark, str(self))]
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:

@@ -94,7 +94,8 @@ class SectionReader:
                 node = _read_secret_file(node)
             settings[key.name] = Setting(key.kind.read(node, key), node.mark, path)
         except Invalid as error:
-            self.problems.add(node.mark, path, str(error))
+            for mark, what in error.each(node.mark):
+                self.problems.add(mark, path, what)
 
     def _reword(
         self, members: dict[str, Node], section: Section, path: str, settings: Settings
