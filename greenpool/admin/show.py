@@ -15,6 +15,7 @@ from greenpool.admin.connections import (
     clients_rows,
     servers_rows,
 )
+from greenpool.admin.hba import HBA_COLUMNS, hba_rows
 from greenpool.admin.pins import PINS_COLUMNS, pins_rows
 from greenpool.admin.pools import (
     DATABASES_COLUMNS,
@@ -102,6 +103,7 @@ SHOWS: Mapping[str, Show] = {
         "the general settings; changeable ones take effect with RELOAD",
     ),
     "databases": Show(DATABASES_COLUMNS, databases_rows, "the configured databases"),
+    "hba": Show(HBA_COLUMNS, hba_rows, "the rules that decide who may come in"),
     "users": Show(USERS_COLUMNS, users_rows, "the configured users"),
     "workers": Show(
         (

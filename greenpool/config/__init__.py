@@ -7,20 +7,52 @@ from greenpool.config.changes import Changes, changes, keep_restart_keys
 from greenpool.config.checks import DEFAULT_ADMIN_PASSWORD
 from greenpool.config.choices import IoBackend, LogFormat, LogLevel, PoolMode, SessionState
 from greenpool.config.frozen_map import FrozenMap
+from greenpool.config.hba.options import SECRET_OPTIONS
+from greenpool.config.hba.rule import (
+    BACKREFERENCE,
+    Address,
+    AddressKeyword,
+    ConnectionType,
+    HbaMethod,
+    HbaRule,
+    HbaRules,
+    HostName,
+    IdentRule,
+    IdentRules,
+    NameKind,
+    NamePattern,
+    Network,
+)
+from greenpool.config.jwt_keys import JwtKeys
 from greenpool.config.loading import load, peek_pid_file
 from greenpool.config.model import Config, General, Parameters, Pool, User, Web
 from greenpool.config.reference import reference, sample
 from greenpool.config.show import show_rows
 
 __all__ = [
+    "BACKREFERENCE",
     "DEFAULT_ADMIN_PASSWORD",
+    "SECRET_OPTIONS",
+    "Address",
+    "AddressKeyword",
     "Changes",
     "Config",
+    "ConnectionType",
     "FrozenMap",
     "General",
+    "HbaMethod",
+    "HbaRule",
+    "HbaRules",
+    "HostName",
+    "IdentRule",
+    "IdentRules",
     "IoBackend",
+    "JwtKeys",
     "LogFormat",
     "LogLevel",
+    "NameKind",
+    "NamePattern",
+    "Network",
     "Parameters",
     "Pool",
     "PoolMode",

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from greenpool.config.kinds import did_you_mean
 from greenpool.config.model import AuthQuery, Config, General, Parameters, Pool, User
 from greenpool.config.named_kinds import NAME_BYTES
 from greenpool.config.section import Settings
@@ -38,6 +39,23 @@ def check_general(general: General, settings: Settings, start: Mark, problems: P
             what = f'"{socket}" is longer than the {_SOCKET_PATH_BYTES} bytes of a socket name'
             problems.add(mark, path, what)
     _check_parameters(general.startup_parameters, settings, problems)
+    _check_access(general, settings, problems)
+
+
+def _check_access(general: General, settings: Settings, problems: Problems) -> None:
+    """Check that only one list of rules is given, and that the maps it names are there."""
+    if general.pg_hba is None:
+        return
+    if general.hba:
+        setting = settings["hba"]
+        problems.add(setting.mark, setting.path, 'cannot stand beside "pg_hba"')
+    maps = {each.map for each in general.pg_ident}
+    setting = settings["pg_hba"]
+    for rule in general.pg_hba:
+        name = rule.options.get("map")
+        if name is not None and name not in maps:
+            what = f'line {rule.mark.line}: there is no map "{name}" in pg_ident'
+            problems.add(setting.mark, setting.path, what + did_you_mean(name, maps))
 
 
 def check_pool_name(name: str, mark: Mark, path: str, problems: Problems) -> None:
@@ -91,7 +109,7 @@ def _warnings(config: Config, ignored: Sequence[str]) -> Iterator[str]:
             f'general.admin_password is "{DEFAULT_ADMIN_PASSWORD}": nobody can log in to the '
             "admin console over the network until it is changed"
         )
-    if not _is_reachable(general):
+    if not _is_reachable(general) or general.pg_hba is not None:
         return
     for pool in config.pools.values():
         names = [user.username for user in pool.users.values() if user.password is None]

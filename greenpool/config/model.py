@@ -24,6 +24,8 @@ from greenpool.config.choices import (
     TlsMode,
     TlsVersion,
 )
+from greenpool.config.hba.parse import no_rules
+from greenpool.config.hba.rule import HbaRules, IdentRules
 
 Parameters: TypeAlias = "tuple[tuple[str, str], ...]"
 
@@ -114,10 +116,16 @@ class General(Inherited):
     tls_ciphers: str | None
     tls13_ciphers: str | None
     tls_rate_limit_per_second: int
-    pg_hba: str | Path | None
+    pg_hba: HbaRules | None
+    pg_ident: IdentRules
     hba: tuple[str, ...]
     admin_username: str
     admin_password: str = field(repr=False)
+
+    @property
+    def access_rules(self) -> HbaRules:
+        """Return what decides who may come in, also where pg_hba is not set."""
+        return no_rules(self.hba) if self.pg_hba is None else self.pg_hba
 
     @property
     def listen_backlog(self) -> int:

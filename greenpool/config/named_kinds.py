@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from pathlib import Path
 
 from greenpool.config.key import Invalid, Key, Kind
 from greenpool.config.kinds import text_of
@@ -105,17 +104,6 @@ def _network(node: Node) -> str:
         raise Invalid(f'expected a network such as "10.0.0.0/8", found "{text}"') from None
 
 
-def _read_hba(node: Node, key: Key) -> str | Path:
-    """Read pg_hba: rules in place, or {path: ...}, or {content: ...}."""
-    if not isinstance(node.value, dict):
-        return text_of(node, "rules, {path: ...} or {content: ...}")
-    if len(node.value) != 1 or not node.value.keys() <= {"path", "content"}:
-        raise Invalid("expected rules, {path: ...} or {content: ...}")
-    (name, value), *_ = node.value.items()
-    text = text_of(value)
-    return text if name == "content" else value.mark.relative(text).absolute()
-
-
 def _show_listen(value: tuple[str, ...]) -> str:
     return ", ".join(value)
 
@@ -131,4 +119,3 @@ SERVER_SECRET = Kind("secret", _read_server_secret, _show_secret, is_secret=True
 LISTEN = Kind("address or list of addresses", _read_listen, _show_listen, unset=())
 SERVER_HOST = Kind("address or socket directory", _read_server_host)
 NETWORKS = Kind("list of networks", _read_networks, _show_listen, unset=())
-HBA = Kind("text or mapping", _read_hba)

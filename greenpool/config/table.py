@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from greenpool.config import choices as c
+from greenpool.config.hba.kinds import HBA, IDENT
 from greenpool.config.key import Key, Literal, Reload, Section
 from greenpool.config.kinds import (
     AUTO,
@@ -30,7 +31,6 @@ from greenpool.config.kinds import (
 )
 from greenpool.config.named_kinds import (
     CLIENT_SECRET,
-    HBA,
     LISTEN,
     NAME,
     NETWORKS,
@@ -211,9 +211,11 @@ KEYS: tuple[Key, ...] = (
         today=_NONE),
     # --- access ---------------------------------------------------------------------------------
     Key("pg_hba", "G", HBA, None, "Rules in the form of pg_hba.conf: text in place, {path: ...} "
-        "or {content: ...}.", today=_NONE),
+        "or {content: ...}; not set: whoever has a password is asked for it."),
+    Key("pg_ident", "G", IDENT, None, "User name maps in the form of pg_ident.conf, for the rules "
+        "of pg_hba: text in place, {path: ...} or {content: ...}."),
     Key("hba", "G", NETWORKS, None, "Networks that clients may come from; not set or empty: "
-        "any. Prefer pg_hba.", today=_NONE),
+        "any. Prefer pg_hba."),
     Key("admin_username", "G", NAME, "admin", "User of the admin console."),
     Key("admin_password", "G", SECRET, "", "Password of the admin console; while it is empty or "
         '"admin" nobody can log in to the console over the network.'),

@@ -204,6 +204,12 @@ def password_authentication_failed(user: str) -> ClientError:
     return ClientError(Severity.FATAL, SqlState.INVALID_PASSWORD, message)
 
 
+def authentication_failed(method: str, user: str) -> ClientError:
+    """Make the error for whoever fails by another method than a password of ours."""
+    message = f'{method} authentication failed for user "{user}"'
+    return ClientError(Severity.FATAL, SqlState.INVALID_AUTHORIZATION_SPECIFICATION, message)
+
+
 def database_does_not_exist(database: str) -> ClientError:
     """Make the error for an unknown database, which PostgreSQL gives after authentication."""
     message = f'database "{database}" does not exist'

@@ -21,9 +21,10 @@ from gevent import socket
 
 from greenpool.admin import session as admin_session
 from greenpool.admin.welcome import ADMIN_DATABASES, WELCOME_PARAMETERS
-from greenpool.auth.client_auth import AuthMethod, AuthState, ClientAuthenticator
-from greenpool.auth.secret import Credential, Secret, prepare_secret
-from greenpool.config import DEFAULT_ADMIN_PASSWORD
+from greenpool.auth.client_auth import AuthState
+from greenpool.auth.hba.match import Request
+from greenpool.auth.secret import Credential
+from greenpool.config import DEFAULT_ADMIN_PASSWORD, HbaRule
 from greenpool.errors import GreenpoolError, ReportedError
 from greenpool.protocol import backend
 from greenpool.protocol.errors import (
@@ -32,7 +33,7 @@ from greenpool.protocol.errors import (
     Severity,
     SqlState,
     database_does_not_exist,
-    password_authentication_failed,
+    role_does_not_exist,
 )
 from greenpool.protocol.startup import (
     CancelRequest,
@@ -41,9 +42,10 @@ from greenpool.protocol.startup import (
     StartupMessage,
     StartupReader,
 )
-from greenpool.worker import cancel, check_query, welcome
+from greenpool.worker import access, cancel, check_query, welcome
+from greenpool.worker.access import Account
 from greenpool.worker.pools import PoolEntry
-from greenpool.worker.sockets import peer_name, take_leave
+from greenpool.worker.sockets import peer_name, peer_of, take_leave
 from greenpool.worker.startup_state import SessionState
 from greenpool.worker.state import Worker
 
@@ -143,6 +145,8 @@ class Session:
             raise ClientError(
                 Severity.FATAL, SqlState.CANNOT_CONNECT_NOW, "the database system is shutting down"
             )
+        request = Request(peer_of(self._sock), startup.user, startup.database, startup.replication)
+        rule = access.admit(self._worker, request)
         if startup.replication is not Replication.NONE:
             raise ClientError(
                 Severity.FATAL,
@@ -153,7 +157,8 @@ class Session:
         self._unsent = startup.negotiation()
         is_admin = startup.database in ADMIN_DATABASES
         self._enter(startup, is_admin)
-        return self._log_in_admin(startup) if is_admin else self._log_in_client(startup)
+        log_in = self._log_in_admin if is_admin else self._log_in_client
+        return log_in(startup, request, rule)
 
     def _enter(self, startup: StartupMessage, is_admin: bool) -> None:
         """Claim a row; the admin may use those kept back, to see why everyone else may not."""
@@ -170,9 +175,11 @@ class Session:
 
     # ---- a client of a pool ----------------------------------------------------------------
 
-    def _log_in_client(self, startup: StartupMessage) -> Callable[[], None]:
+    def _log_in_client(
+        self, startup: StartupMessage, request: Request, rule: HbaRule
+    ) -> Callable[[], None]:
         entry = self._worker.pools.find(startup.database, startup.user)
-        self._authenticate_for(entry, startup)
+        self._authenticate_for(entry, request, rule)
         if entry is None:
             raise database_does_not_exist(startup.database)
         state = self._state_for(entry, startup.settings())
@@ -188,21 +195,18 @@ class Session:
             state = welcome.find_state(self._worker, entry, settings)
         return state
 
-    def _authenticate_for(self, entry: PoolEntry | None, startup: StartupMessage) -> None:
+    def _authenticate_for(self, entry: PoolEntry | None, request: Request, rule: HbaRule) -> None:
         """Authenticate as a user of the pool, or of any pool when the database is unknown.
 
         Raises: ClientError, the same for an unknown user and a wrong password.
         """
-        user, pools = startup.user, self._worker.pools
-        known = entry
-        if known is None and not pools.has_database(startup.database):
-            known = pools.of_user(user)
-        if known is None:
-            self._authenticate(AuthMethod.SCRAM_SHA_256, user, None)
-            raise password_authentication_failed(user)
-        secret = known.secret(self._worker.boot_secret, self._worker.keys)
-        method = AuthMethod.TRUST if known.is_trusting else AuthMethod.MD5
-        known.pass_on(self._authenticate(method, user, secret))
+        known, pools = entry, self._worker.pools
+        if known is None and not pools.has_database(request.database):
+            known = pools.of_user(request.user)
+        account = None if known is None else access.account_of(self._worker, known)
+        credential = self._authenticate(rule, request, account)
+        if known is not None:
+            known.pass_on(credential)
 
     def _hand_over(self, entry: PoolEntry, state: SessionState) -> None:
         """Give the client to the engine. From here on its descriptor is the table's to close."""
@@ -221,18 +225,19 @@ class Session:
 
     # ---- the admin -------------------------------------------------------------------------
 
-    def _log_in_admin(self, startup: StartupMessage) -> Callable[[], None]:
-        self._authenticate_admin(startup.user)
+    def _log_in_admin(
+        self, startup: StartupMessage, request: Request, rule: HbaRule
+    ) -> Callable[[], None]:
+        self._authenticate_admin(request, rule)
         statuses = (backend.parameter_status(*each) for each in WELCOME_PARAMETERS.items())
         self._welcome(startup, b"".join(statuses))
         return self._serve_admin
 
-    def _authenticate_admin(self, user: str) -> None:
+    def _authenticate_admin(self, request: Request, rule: HbaRule) -> None:
         general = self._worker.config.general
         password, is_local = general.admin_password, self._sock.family == socket.AF_UNIX
-        if user != general.admin_username:
-            self._authenticate(AuthMethod.SCRAM_SHA_256, user, None)
-            raise password_authentication_failed(user)
+        if request.user != general.admin_username:
+            self._authenticate(rule, request, None)
         if not is_local and password in ("", DEFAULT_ADMIN_PASSWORD):
             raise ClientError(
                 Severity.FATAL,
@@ -240,11 +245,7 @@ class Session:
                 "the admin console is closed to the network",
                 'Set admin_password to something other than "admin", or use the UNIX socket.',
             )
-        if not password:
-            self._authenticate(AuthMethod.TRUST, user, None)
-            return
-        secret = prepare_secret(password, user, self._worker.boot_secret, self._worker.keys)
-        self._authenticate(AuthMethod.MD5, user, secret)
+        self._authenticate(rule, request, access.admin_account(self._worker))
 
     def _serve_admin(self) -> None:
         """Stay: the console is spoken here, in Python."""
@@ -258,16 +259,21 @@ class Session:
     # ---- steps of both ---------------------------------------------------------------------
 
     def _authenticate(
-        self, method: AuthMethod, user: str, secret: Secret | None
+        self, rule: HbaRule, request: Request, account: Account | None
     ) -> Credential | None:
-        """Run the exchange; AuthenticationOk is then unsent, to leave with what follows it."""
-        exchange = ClientAuthenticator(method, user, secret, self._worker.auth)
+        """Run the exchange; AuthenticationOk is then unsent, to leave with what follows it.
+
+        Raises: ClientError, also for a user that does not exist and got through (trust).
+        """
+        exchange = access.exchange(self._worker, rule, request, account)
         self._unsent += exchange.start()
         while exchange.state is not AuthState.SUCCEEDED:
             self._send(b"")
             data, self._early = self._early, b""
             self._unsent += exchange.feed(data or self._receive())
         self._early += exchange.take_rest()
+        if account is None:
+            raise role_does_not_exist(request.user)
         return exchange.credential
 
     def _welcome(self, startup: StartupMessage, statuses: bytes) -> None:

@@ -10,12 +10,15 @@ from typing import Protocol
 import gevent
 from gevent import socket
 
+from greenpool.auth.peer import Peer, Transport, parse_address
 from greenpool.config import General
 
 log = logging.getLogger(__name__)
 
 FAREWELL_S = 1.0
 """How long a client may take to read our last words: as nginx's lingering_close, but stricter."""
+
+_UCRED = struct.Struct("=iII")  # pid, uid, gid
 
 
 class HasOptions(Protocol):
@@ -57,6 +60,14 @@ def peer_name(sock: socket.socket) -> str:
     except OSError:  # it has gone already; reading will find that out
         return "unknown"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def peer_of(sock: socket.socket) -> Peer:
+    """Return what the kernel knows of the other end. Raises: OSError if it has gone already."""
+    if sock.family == plain.AF_UNIX:
+        _, uid, _ = _UCRED.unpack(sock.getsockopt(plain.SOL_SOCKET, plain.SO_PEERCRED, _UCRED.size))
+        return Peer(Transport.LOCAL, uid=uid)
+    return Peer(Transport.TCP, parse_address(sock.getpeername()[0]))
 
 
 def take_leave(sock: socket.socket) -> None:

@@ -146,9 +146,12 @@ def busy_segment() -> FakeSegment:
     )  # fmt: skip
 
 
-def load_config(directory: Path) -> Config:
+def load_config(directory: Path, setting: str = "") -> Config:
+    """Load CONFIG, with one more setting of general."""
     path = directory / "greenpool.yaml"
-    path.write_text(CONFIG)
+    path.write_text(
+        CONFIG.replace("general: {", f"general: {{{setting}, " if setting else "general: {")
+    )
     path.chmod(0o600)
     return load(path, {})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,13 @@ from greenpool.admin.show import SHOWS
 from greenpool.config import Config
 from greenpool.protocol.backend import INT4, INT8, TEXT
 from greenpool.records import ClientState, Pin
-from tests.unit.admin.samples import Bench, FakeSegment, client, pool, worker
+from tests.unit.admin.samples import Bench, FakeSegment, client, load_config, pool, worker
+
+HBA = """# the rules
+local "all",/^a "a b" peer
+host all all 10.0.0.0/8 md5
+host all all .example.org ldap ldapserver=x ldapbasedn=y ldapbindpasswd=hush-hush
+"""
 
 CONNECTION = (
     "type user database replication state addr port local_addr local_port connect_time "
@@ -53,6 +60,11 @@ COLUMNS = {
         "max_user_client_connections current_client_connections |"
     ),
     "pins": "| database user pinned clients total",
+    # as in PostgreSQL's view pg_hba_file_rules
+    "hba": (
+        "| rule_number file_name line_number type database user_name address netmask auth_method "
+        "options"
+    ),
     "workers": "| worker pid state respawns clients busy_permille heartbeat_age_ms io_backend",
 }
 
@@ -151,6 +163,28 @@ def test_users(bench: Bench) -> None:
     assert (alice["name"], alice["pool_size"], alice["pool_mode"]) == ("alice", "10", "transaction")
     assert (alice["current_connections"], alice["current_client_connections"]) == (5, 4)
     assert (bob["name"], bob["pool_mode"], bob["current_connections"]) == ("bob", "session", 0)
+
+
+def test_hba_without_rules_says_what_holds(bench: Bench) -> None:
+    local, host = bench.show("SHOW HBA")
+    assert (local["type"], local["address"], local["file_name"]) == ("local", None, None)
+    assert (host["type"], host["address"], host["line_number"]) == ("host", "all", None)
+    assert (host["database"], host["user_name"]) == ("all", "all")
+    assert host["auth_method"] == local["auth_method"] == "by secret"
+
+
+def test_hba_shows_rules_without_their_secrets(tmp_path: Path) -> None:
+    rules = tmp_path / "pg_hba.conf"
+    rules.write_text(HBA)
+    config = load_config(tmp_path, f"pg_hba: {{path: {rules}}}")
+    first, second, third = Bench(config).show("SHOW HBA")
+    assert (first["rule_number"], first["line_number"]) == (1, 2)
+    assert first["file_name"] == str(rules)
+    assert (first["database"], first["user_name"]) == ('"all",/^a', '"a b"')
+    assert (second["address"], second["netmask"]) == ("10.0.0.0", "255.0.0.0")
+    assert (third["address"], third["netmask"]) == (".example.org", None)
+    assert "ldapbindpasswd=********" in str(third["options"])
+    assert "hush-hush" not in str(third)
 
 
 def test_workers(config: Config) -> None:

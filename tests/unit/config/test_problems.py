@@ -91,6 +91,16 @@ GENERAL = [
     ),
     ("hba: [10.0.0.0/99]", 'hba: expected a network such as "10.0.0.0/8", found "10.0.0.0/99"'),
     ("pg_hba: {file: x}", "pg_hba: expected rules, {path: ...} or {content: ...}"),
+    ("pg_hba: '# nobody'", "pg_hba: contains no entries: nobody could log in"),
+    (
+        "pg_hba: hots all all all trust",
+        'pg_hba: line 1, column 1: invalid connection type "hots" (did you mean "host"?)',
+    ),
+    (
+        "pg_hba: local all all peer map=x",
+        'pg_hba: line 1: there is no map "x" in pg_ident',
+    ),
+    ("pg_ident: a b", "pg_ident: line 1, column 3: end-of-line before database user"),
     ("server_tls: maybe", 'server_tls: expected true or false, found "maybe"'),
 ]
 
@@ -100,8 +110,6 @@ NOT_YET = [
     ("tls_certificate: /x", "tls_certificate: not supported yet"),
     ("query_timeout: 1s", 'query_timeout: not supported yet (today only "0")'),
     ("max_memory_usage: 256MB", 'max_memory_usage: not supported yet (today only "0")'),
-    ("pg_hba: local all all trust", "pg_hba: not supported yet"),
-    ("hba: [10.0.0.0/8]", "hba: not supported yet"),
 ]
 
 # A line of a user; the key stands in line 5, column 7.

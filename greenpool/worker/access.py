@@ -1,0 +1,155 @@
+"""Who may come in, and what they must show: the rules of pg_hba applied to one client.
+
+    Request --admit--> the rule that speaks of it, or its refusal
+                          |
+                      exchange --> ClientAuthenticator, which the session runs
+
+Law: a rule decides alone, whether its user exists or not; what does not exist meets the same
+exchange as what does, and fails at its end. Nothing here blocks the hub.
+Source: PostgreSQL `ClientAuthentication`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from greenpool.auth.client_auth import AuthMethod, ClientAuthenticator
+from greenpool.auth.hba.match import Request, Surroundings, find_rule, no_entry, rejected
+from greenpool.auth.hba.usermap import may_be
+from greenpool.auth.secret import Secret, prepare_secret
+from greenpool.config import HbaMethod, HbaRule
+from greenpool.protocol.errors import (
+    ClientError,
+    Severity,
+    SqlState,
+    authentication_failed,
+)
+from greenpool.worker.surroundings import SystemSurroundings, user_of
+
+if TYPE_CHECKING:
+    from greenpool.worker.pools import PoolEntry
+    from greenpool.worker.state import Worker
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What is known of a user that exists. `own` is its method where no pg_hba names one.
+
+    `is_never_trusted`: a rule that trusts everybody does not mean this user, who is asked for the
+    password all the same.
+    """
+
+    own: HbaMethod
+    secret: Callable[[], Secret | None] = field(repr=False)
+    is_never_trusted: bool = False
+
+
+def admit(worker: Worker, request: Request, surroundings: Surroundings | None = None) -> HbaRule:
+    """Return the rule that speaks of a client. Switches: if a rule names a host.
+
+    Raises: ClientError if there is none, if it rejects, or if it wants a certificate.
+    """
+    rules = worker.config.general.access_rules
+    rule = find_rule(rules, request, surroundings or SystemSurroundings())
+    if rule is None:
+        raise no_entry(request)
+    if rule.method is HbaMethod.REJECT:
+        raise rejected(request)
+    if "clientcert" in rule.options or rule.method is HbaMethod.CERT:
+        _require_certificate(worker, rule, request)
+    return rule
+
+
+def account_of(worker: Worker, entry: PoolEntry) -> Account:
+    """Return what is known of a user of a pool."""
+    own = HbaMethod.TRUST if entry.is_trusting else HbaMethod.MD5
+    return Account(own, lambda: entry.secret(worker.boot_secret, worker.keys))
+
+
+def admin_account(worker: Worker) -> Account:
+    """Return what is known of the admin: one with a password is asked for it whatever the rule."""
+    general = worker.config.general
+    name, password = general.admin_username, general.admin_password
+    if not password:
+        return Account(HbaMethod.TRUST, lambda: None)
+
+    def secret() -> Secret:
+        return prepare_secret(password, name, worker.boot_secret, worker.keys)
+
+    return Account(HbaMethod.MD5, secret, is_never_trusted=True)
+
+
+def exchange(
+    worker: Worker, rule: HbaRule, request: Request, account: Account | None
+) -> ClientAuthenticator:
+    """Return the exchange that this client must go through; `account` None: it does not exist.
+
+    Switches: yes. Raises: ClientError if it need not be asked anything to be refused.
+    """
+    method = rule.method
+    if method is HbaMethod.BY_SECRET:
+        method = HbaMethod.SCRAM_SHA_256 if account is None else account.own
+    if method is HbaMethod.TRUST and account is not None and account.is_never_trusted:
+        method = account.own
+    if method is HbaMethod.PEER:
+        _check_peer(worker, rule, request)
+    secret = account.secret() if account is not None and method in _SECRET_METHODS else None
+    return ClientAuthenticator(_EXCHANGES[method], request.user, secret, worker.auth)
+
+
+_EXCHANGES: Mapping[HbaMethod, AuthMethod] = {
+    HbaMethod.TRUST: AuthMethod.TRUST,
+    HbaMethod.PEER: AuthMethod.TRUST,
+    HbaMethod.CERT: AuthMethod.TRUST,
+    HbaMethod.MD5: AuthMethod.MD5,
+    HbaMethod.SCRAM_SHA_256: AuthMethod.SCRAM_SHA_256,
+    HbaMethod.PASSWORD: AuthMethod.PASSWORD,
+}
+_SECRET_METHODS = frozenset((HbaMethod.MD5, HbaMethod.SCRAM_SHA_256, HbaMethod.PASSWORD))
+
+
+def _check_peer(worker: Worker, rule: HbaRule, request: Request) -> None:
+    """Check that the operating system knows the client under a name that may be this user."""
+    uid = request.peer.uid
+    name = None if uid is None else user_of(uid, worker.threads)
+    if name is None:
+        log.info("there is no operating system user with the id %s", uid)
+    elif _may_be(worker, rule, request, name):
+        return
+    raise authentication_failed("Peer", request.user)
+
+
+def _require_certificate(worker: Worker, rule: HbaRule, request: Request) -> None:
+    """Check that there is a certificate, and where the rule says so that it names this user."""
+    certificate = request.peer.certificate
+    if certificate is None:
+        what = (
+            "connection requires a valid client certificate"
+            if request.peer.can_check_certificates
+            else "client certificates can only be checked if a root certificate store is available"
+        )
+        raise ClientError(Severity.FATAL, SqlState.INVALID_AUTHORIZATION_SPECIFICATION, what)
+    if rule.method is not HbaMethod.CERT and rule.options["clientcert"] != "verify-full":
+        return
+    by_name = rule.options.get("clientname") == "DN"
+    name = certificate.distinguished_name if by_name else certificate.common_name
+    if not name or not _may_be(worker, rule, request, name):
+        raise authentication_failed("certificate", request.user)
+
+
+def _may_be(worker: Worker, rule: HbaRule, request: Request, name: str) -> bool:
+    ident = worker.config.general.pg_ident
+    if may_be(ident, rule.options.get("map"), name, request.user):
+        return True
+    log.info(
+        'no match in user name map "%s" for user "%s" authenticated as "%s"',
+        rule.options.get("map", ""),
+        request.user,
+        name,
+    )
+    return False
