@@ -30,13 +30,17 @@ from greenpool.demo.cluster import Cluster
 from greenpool.demo.installation import find_installations
 from tests.integration.harness.ports import PortLock
 from tests.integration.harness.programs import PASSWORD, Done, run_pgbench, run_psql
+from tests.integration.harness.waiting import wait_for
 
 ROLES = ("app", "app_trust", "app_password", "app_md5")
 MAJORS = (15, 18)
 
-_HBA = """\
+_OWN_HBA = """\
 local all postgres trust
 host all postgres 127.0.0.1/32 trust
+"""
+_HBA = f"""\
+{_OWN_HBA}\
 local all app_trust trust
 host all app_trust 127.0.0.1/32 trust
 local all app_password password
@@ -85,6 +89,7 @@ class PostgreSQL:
         self.port = self._port_lock.port
         self.host = "127.0.0.1"
         self._cluster = Cluster(found[0], self.directory, self.port, _SETTINGS)
+        self._markers = (f"marker_{number}" for number in itertools.count(1))
         self._names = (f"scratch_{number}" for number in itertools.count(1))
 
     @property
@@ -189,6 +194,30 @@ class PostgreSQL:
         """Run pgbench against the server itself and return what it printed."""
         address = (self.host, self.port)
         return run_pgbench(self.program("pgbench"), address, user, database, *arguments)
+
+    def set_hba(self, rules: str | None = None, ident: str = "") -> None:
+        """Put other rules behind the harness's own; None puts back those it began with.
+
+        Returns when new connections meet them.
+        """
+        marker = next(self._markers)
+        text = _HBA if rules is None else _OWN_HBA + rules
+        data = self._cluster.data_dir
+        (data / "pg_ident.conf").write_text(ident)
+        (data / "pg_hba.conf").write_text(f"local all {marker} reject\n{text}")
+        self.sql("select pg_reload_conf()")
+        wait_for(lambda: self._rejects(marker), "PostgreSQL has read pg_hba.conf")
+
+    @property
+    def data_dir(self) -> Path:
+        return self._cluster.data_dir
+
+    def _rejects(self, user: str) -> bool:
+        try:
+            psycopg.connect(host=str(self.socket_dir), port=self.port, user=user, dbname="app")
+        except psycopg.OperationalError as exc:
+            return "pg_hba.conf rejects" in str(exc)
+        raise AssertionError(f"{user} was let in")
 
     def log_tail(self) -> str:
         return self._cluster.log_tail()
