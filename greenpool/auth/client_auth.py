@@ -48,6 +48,10 @@ MAX_SASL_MESSAGE_BYTES = 1024
 """PostgreSQL's PG_MAX_SASL_MESSAGE_LENGTH."""
 
 
+Check = Callable[[str], None]
+"""Checks a password that somebody else knows. May switch. Raises: ClientError if it is wrong."""
+
+
 class AuthMethod(Enum):
     """Methods, named as in pg_hba.conf. MD5 means SCRAM unless the user's secret is an md5 hash."""
 
@@ -86,11 +90,17 @@ class ClientAuthenticator:
     """Authenticate one client. `secret` None: the user does not exist or has no secret.
 
     `credential` is what may log in at PostgreSQL for this client: the plain password, the md5
-    hash or the recovered SCRAM keys; None after trust without a secret.
+    hash or the recovered SCRAM keys; None after trust without a secret, and after a `check`.
+    With a `check`, the secret is not looked at: it is asked about a cleartext password.
     """
 
     def __init__(
-        self, method: AuthMethod, user: str, secret: Secret | None, context: AuthContext
+        self,
+        method: AuthMethod,
+        user: str,
+        secret: Secret | None,
+        context: AuthContext,
+        check: Check | None = None,
     ) -> None:
         self.state = AuthState.NEW
         self.credential: Credential | None = None
@@ -98,6 +108,7 @@ class ClientAuthenticator:
         self._user = user
         self._secret = secret
         self._context = context
+        self._check = check
         self._md5_salt = b""
         self._scram: ScramServer | None = None
         self._reader = FrameReader(FrontendType, MAX_LOGIN_BODY_BYTES)
@@ -159,6 +170,9 @@ class ClientAuthenticator:
 
     def _on_cleartext(self, body: bytes) -> bytes:
         password = _read_password(body)
+        if self._check is not None:
+            self._check(password)
+            return self._succeed(None)
         secret = self._secret or mock_secret(self._user, self._context.mock_key)
         fits = cleartext_verify(secret, self._user, password, self._context.derive)
         if fits and self._secret is not None:

@@ -23,7 +23,7 @@ from greenpool.config.hba.rule import (
     NamePattern,
     Network,
 )
-from greenpool.config.jwt_keys import JwtKeys
+from greenpool.config.jwt_keys import JwtKey, JwtKeys, parse_jwt_keys
 from greenpool.config.loading import load, peek_pid_file
 from greenpool.config.model import Config, General, Parameters, Pool, User, Web
 from greenpool.config.reference import reference, sample
@@ -47,6 +47,7 @@ __all__ = [
     "IdentRule",
     "IdentRules",
     "IoBackend",
+    "JwtKey",
     "JwtKeys",
     "LogFormat",
     "LogLevel",
@@ -62,6 +63,7 @@ __all__ = [
     "changes",
     "keep_restart_keys",
     "load",
+    "parse_jwt_keys",
     "peek_pid_file",
     "reference",
     "sample",

@@ -80,8 +80,12 @@ def check_pool(pool: Pool, settings: Settings, mark: Mark, path: str, problems: 
 
 
 def check_user(user: User, settings: Settings, path: str, problems: Problems) -> None:
-    """Check a user's sizes."""
+    """Check a user's sizes, and that one thing alone says how it is known."""
     _check_sizes(user, settings, path, problems)
+    ways = [name for name in ("password", "auth_pam_service", "auth_ldap") if name in settings]
+    for name in ways[1:]:
+        what = f'cannot stand beside "{ways[0]}"'
+        problems.add(settings[name].mark, settings[name].path, what)
     _check_parameters(user.startup_parameters, settings, problems)
 
 
@@ -112,7 +116,7 @@ def _warnings(config: Config, ignored: Sequence[str]) -> Iterator[str]:
     if not _is_reachable(general) or general.pg_hba is not None:
         return
     for pool in config.pools.values():
-        names = [user.username for user in pool.users.values() if user.password is None]
+        names = [user.username for user in pool.users.values() if user.is_trusting]
         if names:
             yield (
                 f"pools.{pool.name}: anyone who can connect can log in as these users, who have "

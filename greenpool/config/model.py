@@ -26,6 +26,7 @@ from greenpool.config.choices import (
 )
 from greenpool.config.hba.parse import no_rules
 from greenpool.config.hba.rule import HbaRules, IdentRules
+from greenpool.config.jwt_keys import JwtKeys
 
 Parameters: TypeAlias = "tuple[tuple[str, str], ...]"
 
@@ -138,19 +139,24 @@ class User:
     """One of `pools.<name>.users`: one pool in PostgreSQL's and SHOW POOLS' sense."""
 
     username: str
-    password: str | None = field(repr=False)
+    password: str | JwtKeys | None = field(repr=False)
     pool_size: int
     min_pool_size: int
     max_client_connections: int
     server_username: str | None
     server_password: str | None = field(repr=False)
     auth_pam_service: str | None
-    auth_ldap: str | None
+    auth_ldap: Mapping[str, str] | None = field(repr=False)
     server_lifetime_ms: int
     query_timeout_ms: int
     startup_parameters: Parameters
     pool_mode: PoolMode
     reserve_pool_size: int
+
+    @property
+    def is_trusting(self) -> bool:
+        """Whether nothing says how to know this user: without rules nothing is asked."""
+        return self.password is None and self.auth_pam_service is None and self.auth_ldap is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

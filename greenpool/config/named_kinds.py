@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from greenpool.config.jwt_keys import JWT_KEY_PREFIX, JwtKeys, read_jwt_keys
 from greenpool.config.key import Invalid, Key, Kind
 from greenpool.config.kinds import text_of
 from greenpool.config.tree import Node
@@ -38,13 +39,13 @@ def _read_secret(node: Node, key: Key) -> str:
     return node.value
 
 
-def _read_client_secret(node: Node, key: Key) -> str:
-    """Read what a client must prove to know: a plain password, an MD5 hash, a SCRAM secret."""
+def _read_client_secret(node: Node, key: Key) -> str | JwtKeys:
+    """Read what a client must prove to know, or the keys that vouch for its tokens."""
     secret = _read_secret(node, key)
     if not secret:
         raise Invalid("is empty (leave the key out to ask this user for no password)")
-    if secret.startswith(JWT_PREFIX):
-        raise Invalid("not supported yet (login with a JSON web token)")
+    if secret.startswith(JWT_KEY_PREFIX):
+        return read_jwt_keys(node.mark.relative(secret.removeprefix(JWT_KEY_PREFIX)).absolute())
     if secret.startswith(SCRAM_PREFIX) and not _SCRAM_SECRET.fullmatch(secret):
         raise Invalid('begins like a SCRAM secret, but is not "SCRAM-SHA-256$n:salt$key:key"')
     return secret
@@ -108,7 +109,7 @@ def _show_listen(value: tuple[str, ...]) -> str:
     return ", ".join(value)
 
 
-def _show_secret(value: str) -> str:
+def _show_secret(value: object) -> str:
     return MASK if value else ""
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from greenpool.config import choices as c
-from greenpool.config.hba.kinds import HBA, IDENT
+from greenpool.config.hba.kinds import HBA, IDENT, LDAP, PAM
 from greenpool.config.key import Key, Literal, Reload, Section
 from greenpool.config.kinds import (
     AUTO,
@@ -270,9 +270,10 @@ KEYS: tuple[Key, ...] = (
         "client's."),
     Key("server_password", "U", SERVER_SECRET, None, "Password for the server; not set: what "
         "the client proved is passed on."),
-    Key("auth_pam_service", "U", STRING, None, "PAM service that checks the password.",
-        today=_NONE),
-    Key("auth_ldap", "U", STRING, None, "LDAP server that checks the password.", today=_NONE),
+    Key("auth_pam_service", "U", PAM, None, "PAM service that checks the password, instead of "
+        "one that is set here."),
+    Key("auth_ldap", "U", LDAP, None, "LDAP server that checks the password, instead of one that "
+        "is set here: the options of the method ldap in pg_hba."),
     # --- pools.<name>.auth_query ----------------------------------------------------------------
     Key("query", "A", STRING, None, "Query for a user's secret; $1 is the user.", required=True),
     Key("user", "A", NAME, None, "User that runs the query.", required=True),

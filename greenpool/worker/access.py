@@ -14,13 +14,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from greenpool.auth.client_auth import AuthMethod, ClientAuthenticator
 from greenpool.auth.hba.match import Request, Surroundings, find_rule, no_entry, rejected
 from greenpool.auth.hba.usermap import may_be
+from greenpool.auth.jwt import TokenDemands, TokenRefused, user_of_token
+from greenpool.auth.ldap import ldap_verify
+from greenpool.auth.pam import DEFAULT_SERVICE, pam_verify
 from greenpool.auth.secret import Secret, prepare_secret
-from greenpool.config import HbaMethod, HbaRule
+from greenpool.config import HbaMethod, HbaRule, JwtKeys
 from greenpool.protocol.errors import (
     ClientError,
     Severity,
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_Check: TypeAlias = "Callable[[Worker, HbaRule, Request, Account | None, str], None]"
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -46,6 +52,8 @@ class Account:
 
     own: HbaMethod
     secret: Callable[[], Secret | None] = field(repr=False)
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    jwt_keys: JwtKeys | None = None
     is_never_trusted: bool = False
 
 
@@ -67,8 +75,18 @@ def admit(worker: Worker, request: Request, surroundings: Surroundings | None = 
 
 def account_of(worker: Worker, entry: PoolEntry) -> Account:
     """Return what is known of a user of a pool."""
-    own = HbaMethod.TRUST if entry.is_trusting else HbaMethod.MD5
-    return Account(own, lambda: entry.secret(worker.boot_secret, worker.keys))
+    user = entry.user
+
+    def secret() -> Secret | None:
+        return entry.secret(worker.boot_secret, worker.keys)
+
+    if user.auth_pam_service is not None:
+        return Account(HbaMethod.PAM, secret, {"pamservice": user.auth_pam_service})
+    if user.auth_ldap is not None:
+        return Account(HbaMethod.LDAP, secret, user.auth_ldap)
+    if isinstance(user.password, JwtKeys):
+        return Account(HbaMethod.JWT, secret, jwt_keys=user.password)
+    return Account(HbaMethod.TRUST if user.is_trusting else HbaMethod.MD5, secret)
 
 
 def admin_account(worker: Worker) -> Account:
@@ -91,17 +109,82 @@ def exchange(
 
     Switches: yes. Raises: ClientError if it need not be asked anything to be refused.
     """
-    method = rule.method
-    if method is HbaMethod.BY_SECRET:
-        method = HbaMethod.SCRAM_SHA_256 if account is None else account.own
-    if method is HbaMethod.TRUST and account is not None and account.is_never_trusted:
-        method = account.own
+    method = _method(rule, account)
     if method is HbaMethod.PEER:
         _check_peer(worker, rule, request)
     secret = account.secret() if account is not None and method in _SECRET_METHODS else None
-    return ClientAuthenticator(_EXCHANGES[method], request.user, secret, worker.auth)
+    check = None
+    if method in _CHECKS:
+        check = partial(_CHECKS[method], worker, rule, request, account)
+    return ClientAuthenticator(_EXCHANGES[method], request.user, secret, worker.auth, check)
 
 
+def _method(rule: HbaRule, account: Account | None) -> HbaMethod:
+    """Return what the rule's method means for this user.
+
+    Where a password is asked for, whoever keeps the user's password is asked about it.
+    """
+    if account is None:
+        is_open = rule.method is HbaMethod.BY_SECRET
+        return HbaMethod.SCRAM_SHA_256 if is_open else rule.method
+    if rule.method is HbaMethod.BY_SECRET:
+        return account.own
+    if rule.method is HbaMethod.TRUST and account.is_never_trusted:
+        return account.own
+    if rule.method in (HbaMethod.MD5, HbaMethod.PASSWORD) and account.own in _CHECKS:
+        return account.own
+    return rule.method
+
+
+def _check_pam(
+    worker: Worker, rule: HbaRule, request: Request, account: Account | None, password: str
+) -> None:
+    options = _options(rule, account)
+    service = options.get("pamservice", DEFAULT_SERVICE)
+    why = worker.authorities.apply(pam_verify, (service, request.user, password))
+    _conclude("PAM", request, why)
+
+
+def _check_ldap(
+    worker: Worker, rule: HbaRule, request: Request, account: Account | None, password: str
+) -> None:
+    options = _options(rule, account)
+    why = worker.authorities.apply(ldap_verify, (options, request.user, password))
+    _conclude("LDAP", request, why)
+
+
+def _check_jwt(
+    worker: Worker, rule: HbaRule, request: Request, account: Account | None, password: str
+) -> None:
+    """Check a token by the rule's key, or by the user's own. Switches: no."""
+    keys = rule.jwt_keys or (account.jwt_keys if account else None)
+    why = "there is no key to check it with"
+    if keys is not None:
+        try:
+            name = user_of_token(password, keys, TokenDemands.of(rule.options))
+            fits = _may_be(worker, rule, request, name)
+            why = "" if fits else "its user is another"
+        except TokenRefused as exc:
+            why = str(exc)
+    _conclude("JWT", request, why)
+
+
+def _options(rule: HbaRule, account: Account | None) -> Mapping[str, str]:
+    """Return the options of the method: the rule's if it names that, otherwise the user's own."""
+    return rule.options if rule.method in _CHECKS or account is None else account.options
+
+
+def _conclude(method: str, request: Request, why: str) -> None:
+    if why:
+        log.info('user "%s" from %s: %s', request.user, request.peer.host, why)
+        raise authentication_failed(method, request.user)
+
+
+_CHECKS: Mapping[HbaMethod, _Check] = {
+    HbaMethod.PAM: _check_pam,
+    HbaMethod.LDAP: _check_ldap,
+    HbaMethod.JWT: _check_jwt,
+}
 _EXCHANGES: Mapping[HbaMethod, AuthMethod] = {
     HbaMethod.TRUST: AuthMethod.TRUST,
     HbaMethod.PEER: AuthMethod.TRUST,
@@ -109,6 +192,7 @@ _EXCHANGES: Mapping[HbaMethod, AuthMethod] = {
     HbaMethod.MD5: AuthMethod.MD5,
     HbaMethod.SCRAM_SHA_256: AuthMethod.SCRAM_SHA_256,
     HbaMethod.PASSWORD: AuthMethod.PASSWORD,
+    **dict.fromkeys(_CHECKS, AuthMethod.PASSWORD),
 }
 _SECRET_METHODS = frozenset((HbaMethod.MD5, HbaMethod.SCRAM_SHA_256, HbaMethod.PASSWORD))
 

@@ -85,7 +85,7 @@ class PoolEntry:
         self.version = PROTOCOL_3_2
         self._credential = _configured_credential(user)
         # Nothing is configured to log in with, but clients prove what PostgreSQL asks for too.
-        self._is_passing_on = self._credential is None and not self.is_trusting
+        self._is_passing_on = self._credential is None and _is_scram(user)
         self._parameters: Mapping[str, str] | None = None
         self._states = StateCache()
         self._secret: Secret | None = None
@@ -104,14 +104,9 @@ class PoolEntry:
         return self.user.server_username or self.user.username
 
     @property
-    def is_trusting(self) -> bool:
-        """Whether clients are asked for nothing."""
-        return self.user.password is None
-
-    @property
     def is_locked(self) -> bool:
         """Whether no server can be opened until a client has shown its SCRAM keys somewhere."""
-        return self.credential is None and not self.is_trusting
+        return self._is_passing_on and self.credential is None
 
     @property
     def credential(self) -> Credential | None:
@@ -136,7 +131,7 @@ class PoolEntry:
     def secret(self, mock_key: bytes, derive: Derive) -> Secret | None:
         """Return what verifies clients, None if nothing does. Switches: if `derive` does."""
         password = self.user.password
-        if self._secret is None and password is not None:
+        if self._secret is None and isinstance(password, str):
             self._secret = prepare_secret(password, self.user.username, mock_key, derive)
         return self._secret
 
@@ -262,9 +257,13 @@ def _configured_credential(user: User) -> Credential | None:
     """Return what the configuration alone can log in with."""
     if user.server_password is not None:
         return _credential_of(user.server_password)
-    if user.password is None or user.password.startswith(_SCRAM_PREFIX):
+    if not isinstance(user.password, str) or _is_scram(user):
         return None
     return _credential_of(user.password)
+
+
+def _is_scram(user: User) -> bool:
+    return isinstance(user.password, str) and user.password.startswith(_SCRAM_PREFIX)
 
 
 def _credential_of(password: str) -> Credential:

@@ -22,6 +22,9 @@ from greenpool.worker.pools import PoolDirectory
 if TYPE_CHECKING:  # the parts can be tested with an engine that is none
     from greenpool.engine import Engine, Segment
 
+AUTHORITY_THREADS = 16
+"""Passwords that outside authorities may be asked about at a time; more logins wait, idle."""
+
 
 class ClientTable:
     """The descriptors of clients that the engine serves, by client number.
@@ -75,12 +78,15 @@ class Worker:
     clients: ClientTable = field(default_factory=ClientTable)
     keys: KeyCache = field(init=False)
     auth: AuthContext = field(init=False)
+    authorities: ThreadPool = field(init=False)
+    """Threads that ask PAM and LDAP, who may take their time: none else shall wait for it."""
     is_draining: bool = False
 
     def __post_init__(self) -> None:
         self.pools = PoolDirectory(NoteBoard(self.segment, self.index, self.boot_secret))
         self.keys = KeyCache(self.threads)
         self.auth = AuthContext(self.boot_secret, self.keys)
+        self.authorities = ThreadPool(AUTHORITY_THREADS)
 
     @staticmethod
     def now_s() -> float:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from greenpool.config.hba.ident import parse_ident
+from greenpool.config.hba.options import missing_package, read_options
 from greenpool.config.hba.parse import parse_hba
-from greenpool.config.hba.rule import HbaRules, IdentRules
+from greenpool.config.hba.patterns import Wrong
+from greenpool.config.hba.rule import ConnectionType, HbaMethod, HbaRules, IdentRules
 from greenpool.config.hba.tokens import INLINE, Complaint, Line, LineReader
 from greenpool.config.key import Invalid, Key, Kind
 from greenpool.config.kinds import text_of
+from greenpool.config.named_kinds import MASK
 from greenpool.config.tree import Mark, Node
 
 T = TypeVar("T")
@@ -77,5 +80,31 @@ def _show(rules: tuple[object, ...]) -> str:
     return f"{len(rules)} rule{'' if len(rules) == 1 else 's'}"
 
 
+def _read_ldap(node: Node, key: Key) -> Mapping[str, str]:
+    """Read what would stand behind `ldap` in a rule."""
+    reader = LineReader()
+    lines = reader.read_text(text_of(node, "options of the method ldap"), _directory_of(node))
+    tokens = [token for line in lines for field in line for token in field]
+    try:
+        options = read_options(tokens, ConnectionType.LOCAL, HbaMethod.LDAP, Mark(INLINE, 1, 1))
+    except Wrong as wrong:
+        reader.complaints.append((wrong.mark, wrong.what))
+    if reader.complaints:
+        raise InvalidRules(reader.complaints)
+    if missing := missing_package(HbaMethod.LDAP):
+        raise Invalid(missing)
+    return options
+
+
+def _read_pam(node: Node, key: Key) -> str:
+    if missing := missing_package(HbaMethod.PAM):
+        raise Invalid(missing)
+    if not (service := text_of(node, "the name of a PAM service")):
+        raise Invalid("is empty")
+    return service
+
+
 HBA = Kind("text or mapping", _read_hba, _show)
 IDENT = Kind("text or mapping", _read_ident, _show, unset=())
+LDAP = Kind("options of the method ldap", _read_ldap, lambda _: MASK, is_secret=True)
+PAM = Kind("name of a PAM service", _read_pam)

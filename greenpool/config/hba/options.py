@@ -6,6 +6,7 @@ Source: "Client Authentication > LDAP Authentication", "> PAM", "> Certificate A
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -56,7 +57,6 @@ OPTIONS: Mapping[str, _Option] = {
     "clientcert": _Option(None, _one_of("verify-ca", "verify-full")),
     "clientname": _Option(None, _one_of("CN", "DN")),
     "pamservice": _of(HbaMethod.PAM),
-    "pam_use_hostname": _of(HbaMethod.PAM, _one_of("0", "1")),
     "ldapurl": _of(HbaMethod.LDAP),
     "ldaptls": _of(HbaMethod.LDAP, _one_of("0", "1")),
     "ldapscheme": _of(HbaMethod.LDAP, _one_of("ldap", "ldaps")),
@@ -74,7 +74,18 @@ OPTIONS: Mapping[str, _Option] = {
     "jwt_issuer": _of(HbaMethod.JWT),
     "jwt_user_claim": _of(HbaMethod.JWT),
 }
+_PACKAGES = {HbaMethod.LDAP: ("ldap", "python-ldap"), HbaMethod.PAM: ("pam", "python-pam")}
+"""Modules that some methods need, and the packages they are in: extras of greenpool's own."""
+
 SECRET_OPTIONS = frozenset(("ldapbindpasswd",))
+
+
+def missing_package(method: HbaMethod) -> str:
+    """Say what must be installed before a method can be used; empty: nothing."""
+    module, package = _PACKAGES.get(method, ("", ""))
+    if not module or importlib.util.find_spec(module) is not None:
+        return ""
+    return f'"{method}" needs the package {package}: pip install "greenpool[{method}]"'
 
 
 def read_options(

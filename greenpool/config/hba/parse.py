@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from greenpool.config.frozen_map import FrozenMap
-from greenpool.config.hba.options import read_options
+from greenpool.config.hba.options import missing_package, read_options
 from greenpool.config.hba.patterns import (
     Wrong,
     needs_mask,
@@ -144,6 +144,8 @@ class _Reader:
             what = f'invalid authentication method "{word}"' + did_you_mean(word, _METHODS)
             raise Wrong(token.mark, what)
         method = HbaMethod(word)
+        if missing := missing_package(method):
+            raise Wrong(token.mark, missing)
         if method is HbaMethod.PEER and not is_local:
             raise Wrong(token.mark, "peer authentication is only supported on local sockets")
         if method is HbaMethod.CERT and connection is not ConnectionType.HOSTSSL:

@@ -128,7 +128,7 @@ USER = [
         "password: [swordfish]",
         "password: expected a string, found a mapping or list (put it in quotes)",
     ),
-    ("password: jwt-pkey-fpath:/x", "password: not supported yet (login with a JSON web token)"),
+    ("password: jwt-pkey-fpath:/x", 'password: cannot read "/x": No such file or directory'),
     (
         "password: SCRAM-SHA-256$x",
         'password: begins like a SCRAM secret, but is not "SCRAM-SHA-256$n:salt$key:key"',
@@ -139,7 +139,12 @@ USER = [
     ),
     ("password_file: nowhere", 'password_file: cannot read "nowhere": No such file or directory'),
     ("password_file: [a]", "password_file: expected a file name, found a list"),
-    ("auth_pam_service: x", "auth_pam_service: not supported yet"),
+    ("auth_pam_service: ''", "auth_pam_service: is empty"),
+    (
+        "auth_ldap: ldapserver=x",
+        'auth_ldap: line 1, column 1: authentication method "ldap" requires argument "ldapbasedn", '
+        '"ldapprefix", or "ldapsuffix" to be set',
+    ),
     ("query_timeout: 1s", 'query_timeout: not supported yet (today only "0")'),
     ("server_port: 1", "server_port: unknown key (it belongs to a pool)"),
 ]
@@ -320,3 +325,10 @@ def test_error_is_a_usage_error_with_one_line_a_problem():
     assert str(error) == "a\nb"
     assert error.problems == ("a", "b")
     assert error.exit_code is ExitCode.USAGE
+
+
+def test_one_thing_alone_says_how_a_user_is_known(files):
+    text = "pools:\n  app:\n    users:\n    - username: ann\n      password: x\n"
+    text += "      auth_pam_service: y\n"
+    problem = 'pools.app.users[0].auth_pam_service: cannot stand beside "password"'
+    assert files.problems(text, name="g.yaml") == [f"g.yaml:6:7: {problem}"]
