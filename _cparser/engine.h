@@ -309,6 +309,18 @@ GP_API enum gp_result gp_client_key(struct gp_engine *engine, uint32_t client, u
 /* Names for SHOW CLIENTS; any may be NULL. */
 GP_API void gp_client_names(struct gp_engine *engine, uint32_t client, const char *user,
                             const char *database, const char *application);
+/* Count this client from now on, under its names: it has proved who it is. */
+GP_API void gp_client_admit(struct gp_segment *seg, uint32_t client);
+/* How many clients that were admitted, this one included, have its user, its database, both. */
+struct gp_client_counts {
+    uint32_t user, database, both;
+};
+GP_API void gp_client_counts(struct gp_segment *seg, uint32_t client,
+                             struct gp_client_counts *counts);
+/* May this address (bytes of any length) try to log in? At most `rate` times a second, over all
+ * workers; 0: always. Each call that says yes counts. */
+GP_API GP_NODISCARD bool gp_login_allowed(struct gp_segment *seg, const uint8_t *address,
+                                          uint32_t length, uint32_t rate);
 /* Give a logged-in client to the relay until GP_EVENT_GOODBYE. state_sql/state_hash: what makes a
  * server fit this client's startup parameters, run (unseen) when a server's last state differs;
  * hash 0 and an empty text: the pool's own defaults. early: bytes already read from it. The

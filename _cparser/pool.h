@@ -30,6 +30,8 @@
  *   | pool 1: ...        |
  *   +--------------------+ keys_off, a page
  *   | gp_keys_note x P   |  what logs in at PostgreSQL (notes.h): in no core dump
+ *   +--------------------+ rates_off, a page
+ *   | gp_rate_line x 2048|  how often each address tries to log in (admission.h)
  *   +--------------------+ total_size
  *
  * A slot's state word (64 bits, changed by compare-and-swap only):
@@ -203,6 +205,7 @@ struct gp_client_row {
     _Atomic uint64_t queries;
     _Atomic uint32_t pins; /* enum gp_pin of continuity.h: why it keeps its server */
     uint32_t key_length;
+    _Atomic uint64_t user_tag, database_tag; /* of a client that was let in: admission.h */
     uint8_t key[GP_CLIENT_KEY_BYTES];
     char user[GP_NAME_BYTES];
     char database[GP_NAME_BYTES];
@@ -241,7 +244,7 @@ struct gp_segment {
     uint64_t lanes_off, slots_off, cold_off, holdings_off; /* from a pool's start */
     uint64_t holding_stride;
     uint64_t welcome_off; /* from a pool's start */
-    uint64_t keys_off;
+    uint64_t keys_off, rates_off;
     uint8_t hash_key[GP_HASH_KEY_BYTES];      /* of statements' identities; random */
     _Alignas(64) _Atomic uint32_t pools_high; /* pools ever defined */
     _Atomic uint32_t max_creates;             /* max_concurrent_creates */

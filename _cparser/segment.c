@@ -1,6 +1,7 @@
 /* The segment itself: where everything is, how it is made, how its pools are defined, how its
  * workers are woken. The picture is in pool.h. Everything here but the places and the pokes is the
  * master's. */
+#include "admission.h"
 #include "notes.h"
 #include "pool_internal.h"
 
@@ -84,6 +85,11 @@ struct gp_slot_cold *gp_slot_cold_at(struct gp_segment *seg, uint32_t pool, uint
     return (struct gp_slot_cold *)at(seg, pool_offset(seg, pool) + seg->cold_off) + slot;
 }
 
+struct gp_rate_line *gp_rate_line_at(struct gp_segment *seg, uint32_t line)
+{
+    return (struct gp_rate_line *)at(seg, seg->rates_off) + line;
+}
+
 uint32_t gp_pools_high(struct gp_segment *seg)
 {
     /* acquire: pairs with the release in pool_append; the pools below are defined */
@@ -130,7 +136,8 @@ static struct gp_segment segment_plan(uint32_t workers, uint32_t pools_max, uint
     plan.welcome_off = plan.holdings_off + plan.holding_stride * GP_SLOTS_MAX;
     plan.pool_stride = plan.welcome_off + sizeof(struct gp_welcome_note);
     plan.keys_off = pages(plan.pools_off + plan.pool_stride * pools_max);
-    plan.total_size = plan.keys_off + pages(sizeof(struct gp_keys_note) * (uint64_t)pools_max);
+    plan.rates_off = plan.keys_off + pages(sizeof(struct gp_keys_note) * (uint64_t)pools_max);
+    plan.total_size = plan.rates_off + pages(sizeof(struct gp_rate_line) * GP_RATE_LINES);
     return plan;
 }
 
@@ -163,7 +170,7 @@ struct gp_segment *gp_segment_create(uint32_t workers, uint32_t pools_max, uint3
     if (seg == MAP_FAILED)
         return NULL;
     /* Secrets are in no core dump. Refused only by kernels without the advice. */
-    (void)madvise((uint8_t *)seg + plan.keys_off, plan.total_size - plan.keys_off, MADV_DONTDUMP);
+    (void)madvise((uint8_t *)seg + plan.keys_off, plan.rates_off - plan.keys_off, MADV_DONTDUMP);
     memcpy(seg, &plan, sizeof(plan));
     if (getrandom(seg->hash_key, sizeof(seg->hash_key), 0) != (ssize_t)sizeof(seg->hash_key)) {
         (void)munmap(seg, plan.total_size);

@@ -91,9 +91,9 @@ KEYS: tuple[Key, ...] = (
     Key("max_connections", "G", INT, 8192, "Clients that may be connected at a time, over all "
         "workers. Raising it above its value at the start takes a restart.", bounds=(1, 1_000_000)),
     Key("max_user_client_connections", "G", INT, 0, "Clients that may be connected at a time as "
-        "one user; 0 means no limit.", bounds=_COUNT, today=_ZERO),
+        "one user, over all databases; 0 means no limit.", bounds=_COUNT),
     Key("max_db_client_connections", "G", INT, 0, "Clients that may be connected at a time to "
-        "one database; 0 means no limit.", bounds=_COUNT, today=_ZERO),
+        "one database, over all users; 0 means no limit.", bounds=_COUNT),
     Key("max_concurrent_creates", "G", INT, 4, "Server connections that may be being opened at a "
         "time, over all pools.", bounds=_CREATES),
     Key("max_memory_usage", "G", SIZE, "256MB", "Memory that buffers in flight may take in all; "
@@ -102,8 +102,8 @@ KEYS: tuple[Key, ...] = (
         "while they arrive; 0 means all.", bounds=_BUFFER, today=_ZERO),
     Key("max_startup_packet", "G", SIZE, "10KB", "Size of the largest startup packet that a "
         "client may send.", bounds=(512, 1 << 20)),
-    Key("login_rate_limit", "G", INT, 0, "Logins a second that one address may try; 0 means no "
-        "limit.", bounds=_COUNT, today=_ZERO),
+    Key("login_rate_limit", "G", INT, 0, "Logins a second that one address may try (of IPv6, one "
+        "/64 network), over all workers; 0 means no limit.", bounds=_COUNT),
     # --- timeouts -------------------------------------------------------------------------------
     Key("connect_timeout", "GP", DURATION, "3s", "Time within which a server connection must be "
         "open and logged in.", bounds=_POSITIVE_DURATION),
@@ -265,7 +265,7 @@ KEYS: tuple[Key, ...] = (
     Key("min_pool_size", "U", INT, 0, "Server connections that are kept open.",
         bounds=(0, _POOL_SIZE[1])),
     Key("max_client_connections", "U", INT, 0, "Clients that may be connected at a time as this "
-        "user; 0 means no limit.", bounds=_COUNT, today=_ZERO),
+        "user of this pool; 0 means no limit.", bounds=_COUNT),
     Key("server_username", "U", NAME, None, "User to log in as at the server; not set: the "
         "client's."),
     Key("server_password", "U", SERVER_SECRET, None, "Password for the server; not set: what "

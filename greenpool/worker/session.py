@@ -42,7 +42,7 @@ from greenpool.protocol.startup import (
     StartupMessage,
     StartupReader,
 )
-from greenpool.worker import access, cancel, check_query, welcome
+from greenpool.worker import access, cancel, check_query, limits, welcome
 from greenpool.worker.access import Account
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.sockets import peer_name, peer_of, take_leave
@@ -146,6 +146,7 @@ class Session:
                 Severity.FATAL, SqlState.CANNOT_CONNECT_NOW, "the database system is shutting down"
             )
         request = Request(peer_of(self._sock), startup.user, startup.database, startup.replication)
+        limits.check_rate(self._worker, request.peer)
         rule = access.admit(self._worker, request)
         if startup.replication is not Replication.NONE:
             raise ClientError(
@@ -182,6 +183,7 @@ class Session:
         self._authenticate_for(entry, request, rule)
         if entry is None:
             raise database_does_not_exist(startup.database)
+        limits.check_counts(self._worker, self._client, entry)
         state = self._state_for(entry, startup.settings())
         if self._worker.pools.at(entry.index) is None:  # a reload has been quicker
             raise ClientError(Severity.FATAL, SqlState.ADMIN_SHUTDOWN, "the pool has been removed")

@@ -19,6 +19,7 @@ from greenpool.protocol.message import BackendType, Message
 from greenpool.records import (
     NOTE_BYTES,
     CancelTarget,
+    ClientCounts,
     ClientRow,
     ClientState,
     Event,
@@ -129,6 +130,9 @@ class FakeSegment:
         self.slots: dict[tuple[int, int], Any] = {}
         self.clients: dict[int, ClientRow] = {}
         self.notes: dict[tuple[int, NoteKind], tuple[int, bytes]] = {}
+        self.admitted: list[int] = []
+        self.counts = ClientCounts(1, 1, 1)
+        self.tries: list[tuple[bytes, int]] = []
 
     def pool_rows(self) -> list[Any]:
         return list(self.pools.values())
@@ -141,6 +145,16 @@ class FakeSegment:
 
     def client_row(self, client: int) -> ClientRow | None:
         return self.clients.get(client)
+
+    def admit(self, client: int) -> None:
+        self.admitted.append(client)
+
+    def client_counts(self, client: int) -> ClientCounts:
+        return self.counts
+
+    def login_allowed(self, address: bytes, rate: int) -> bool:
+        self.tries.append((address, rate))
+        return not rate or len(self.tries) <= rate
 
     def note_version(self, pool: int, kind: NoteKind) -> int:
         return self.read_note(pool, kind)[0]
