@@ -1,27 +1,30 @@
 """JSON web tokens: the client sends one as its password, and a public key vouches for it.
 
 Signature, `exp` (which must be there), `nbf`, and where they are asked for `aud` and `iss` are
-checked; then a claim says who the client is. An elliptic signature takes 0.1 ms of a core, so this
-runs where it is called.
-Law: neither a token nor a part of one is in an error text.
+checked; then a claim says who the client is.
+PyJWT and what it brings along take 12 MB and 0.1 s, which only those pay who use tokens: they are
+imported at the first one. So, and for the arithmetic, call this on a thread.
+Law: neither a token nor a part of one is in the reason of a verdict.
 Source: RFC 7519; keys are explained in `greenpool.config.jwt_keys`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import jwt
+from typing import Any
 
 from greenpool.config import JwtKey, JwtKeys, parse_jwt_keys
-from greenpool.errors import GreenpoolError
 
 DEFAULT_USER_CLAIM = "preferred_username"
 
 
-class TokenRefused(GreenpoolError):
-    """A token that proves nothing; the text says why, for the log."""
+@dataclass(frozen=True, slots=True)
+class TokenVerdict:
+    """Whom a token is made out to, or the reason (for the log) why it proves nothing."""
+
+    user: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +45,37 @@ class TokenDemands:
         )
 
 
-def user_of_token(token: str, keys: JwtKeys, demands: TokenDemands) -> str:
-    """Return the user that a valid token is made out to. Raises: TokenRefused."""
-    for key in _candidates(token, parse_jwt_keys(keys.text)):
+def jwt_verify(token: str, keys: JwtKeys, demands: TokenDemands) -> TokenVerdict:
+    """Check a token."""
+    import jwt
+
+    try:
+        header = jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError):
+        return TokenVerdict(reason="it is no JSON web token")
+    for key in parse_jwt_keys(keys.text):
+        if not _may_have_signed(key, header):
+            continue
         try:
             claims = _claims(token, key, demands)
         except jwt.InvalidSignatureError:
             continue
         except jwt.PyJWTError as exc:
-            raise TokenRefused(_reason(exc)) from exc
-        user = claims.get(demands.user_claim)
-        if not isinstance(user, str) or not user:
-            raise TokenRefused(f'it has no claim "{demands.user_claim}" with a name')
-        return user
-    raise TokenRefused("no key fits its signature")
+            return TokenVerdict(reason=_REASONS.get(type(exc).__name__, "it is malformed"))
+        return _verdict(claims.get(demands.user_claim), demands)
+    return TokenVerdict(reason="no key fits its signature")
 
 
-def _candidates(token: str, keys: tuple[JwtKey, ...]) -> Iterator[JwtKey]:
-    """Give the keys that a token can have been signed by, as far as its header tells."""
-    try:
-        header = jwt.get_unverified_header(token)
-    except (jwt.PyJWTError, ValueError) as exc:
-        raise TokenRefused("it is no JSON web token") from exc
+def _may_have_signed(key: JwtKey, header: Mapping[str, Any]) -> bool:
+    """Say whether a key goes with what the header of a token says of it."""
     key_id = header.get("kid")
-    for key in keys:
-        fits = key_id is None or key.key_id in (None, key_id)
-        if fits and key.algorithm == header.get("alg"):
-            yield key
+    fits = key_id is None or key.key_id in (None, key_id)
+    return fits and key.algorithm == header.get("alg")
 
 
-def _claims(token: str, key: JwtKey, demands: TokenDemands) -> dict[str, object]:
+def _claims(token: str, key: JwtKey, demands: TokenDemands) -> dict[str, Any]:
+    import jwt
+
     return jwt.decode(
         token,
         key.key,
@@ -82,13 +86,17 @@ def _claims(token: str, key: JwtKey, demands: TokenDemands) -> dict[str, object]
     )
 
 
-def _reason(exc: jwt.PyJWTError) -> str:
-    """Name what is wrong; PyJWT's own texts may repeat what the token says."""
-    reasons = {
-        jwt.ExpiredSignatureError: "it has expired",
-        jwt.ImmatureSignatureError: "it is not valid yet",
-        jwt.InvalidAudienceError: "it is made out for another audience",
-        jwt.InvalidIssuerError: "it comes from another issuer",
-        jwt.MissingRequiredClaimError: "it lacks a claim that is asked for",
-    }
-    return reasons.get(type(exc), "it is malformed")
+def _verdict(user: object, demands: TokenDemands) -> TokenVerdict:
+    if isinstance(user, str) and user:
+        return TokenVerdict(user)
+    return TokenVerdict(reason=f'it has no claim "{demands.user_claim}" with a name')
+
+
+# PyJWT's own texts may repeat what the token says.
+_REASONS: Mapping[str, str] = {
+    "ExpiredSignatureError": "it has expired",
+    "ImmatureSignatureError": "it is not valid yet",
+    "InvalidAudienceError": "it is made out for another audience",
+    "InvalidIssuerError": "it comes from another issuer",
+    "MissingRequiredClaimError": "it lacks a claim that is asked for",
+}

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from greenpool.config.hba.kinds import InvalidRules
 from greenpool.config.kinds import did_you_mean
 from greenpool.config.model import AuthQuery, Config, General, Parameters, Pool, User
 from greenpool.config.named_kinds import NAME_BYTES
@@ -54,8 +55,9 @@ def _check_access(general: General, settings: Settings, problems: Problems) -> N
     for rule in general.pg_hba:
         name = rule.options.get("map")
         if name is not None and name not in maps:
-            what = f'line {rule.mark.line}: there is no map "{name}" in pg_ident'
-            problems.add(setting.mark, setting.path, what + did_you_mean(name, maps))
+            what = f'there is no map "{name}" in pg_ident' + did_you_mean(name, maps)
+            for mark, problem in InvalidRules([(rule.mark, what)]).each(setting.mark):
+                problems.add(mark, setting.path, problem)
 
 
 def check_pool_name(name: str, mark: Mark, path: str, problems: Problems) -> None:

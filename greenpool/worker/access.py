@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from greenpool.auth.client_auth import AuthMethod, ClientAuthenticator
 from greenpool.auth.hba.match import Request, Surroundings, find_rule, no_entry, rejected
 from greenpool.auth.hba.usermap import may_be
-from greenpool.auth.jwt import TokenDemands, TokenRefused, user_of_token
+from greenpool.auth.jwt import TokenDemands, TokenVerdict, jwt_verify
 from greenpool.auth.ldap import ldap_verify
 from greenpool.auth.pam import DEFAULT_SERVICE, pam_verify
 from greenpool.auth.secret import Secret, prepare_secret
@@ -63,7 +63,7 @@ def admit(worker: Worker, request: Request, surroundings: Surroundings | None = 
     Raises: ClientError if there is none, if it rejects, or if it wants a certificate.
     """
     rules = worker.config.general.access_rules
-    rule = find_rule(rules, request, surroundings or SystemSurroundings())
+    rule = find_rule(rules, request, surroundings or SystemSurroundings(worker.authorities))
     if rule is None:
         raise no_entry(request)
     if rule.method is HbaMethod.REJECT:
@@ -156,17 +156,15 @@ def _check_ldap(
 def _check_jwt(
     worker: Worker, rule: HbaRule, request: Request, account: Account | None, password: str
 ) -> None:
-    """Check a token by the rule's key, or by the user's own. Switches: no."""
+    """Check a token by the rule's key, or by the user's own."""
     keys = rule.jwt_keys or (account.jwt_keys if account else None)
-    why = "there is no key to check it with"
-    if keys is not None:
-        try:
-            name = user_of_token(password, keys, TokenDemands.of(rule.options))
-            fits = _may_be(worker, rule, request, name)
-            why = "" if fits else "its user is another"
-        except TokenRefused as exc:
-            why = str(exc)
-    _conclude("JWT", request, why)
+    if keys is None:
+        raise _failed("JWT", request, "there is no key to check it with")
+    demands = TokenDemands.of(rule.options)
+    verdict: TokenVerdict = worker.threads.apply(jwt_verify, (password, keys, demands))
+    _conclude("JWT", request, verdict.reason)
+    if not _may_be(worker, rule, request, verdict.user):
+        raise authentication_failed("JWT", request.user)
 
 
 def _options(rule: HbaRule, account: Account | None) -> Mapping[str, str]:
@@ -175,9 +173,15 @@ def _options(rule: HbaRule, account: Account | None) -> Mapping[str, str]:
 
 
 def _conclude(method: str, request: Request, why: str) -> None:
+    """Raise if there is a reason why the client is not who it says."""
     if why:
-        log.info('user "%s" from %s: %s', request.user, request.peer.host, why)
-        raise authentication_failed(method, request.user)
+        raise _failed(method, request, why)
+
+
+def _failed(method: str, request: Request, why: str) -> ClientError:
+    """Log why; the client is told no more than that it failed."""
+    log.info('user "%s" from %s: %s', request.user, request.peer.host, why)
+    return authentication_failed(method, request.user)
 
 
 _CHECKS: Mapping[HbaMethod, _Check] = {
@@ -200,7 +204,7 @@ _SECRET_METHODS = frozenset((HbaMethod.MD5, HbaMethod.SCRAM_SHA_256, HbaMethod.P
 def _check_peer(worker: Worker, rule: HbaRule, request: Request) -> None:
     """Check that the operating system knows the client under a name that may be this user."""
     uid = request.peer.uid
-    name = None if uid is None else user_of(uid, worker.threads)
+    name = None if uid is None else user_of(uid, worker.authorities)
     if name is None:
         log.info("there is no operating system user with the id %s", uid)
     elif _may_be(worker, rule, request, name):

@@ -1,7 +1,8 @@
 """What rules of pg_hba.conf ask of the operating system and of the name service.
 
-Law: nothing here blocks the hub: names are looked up by gevent's resolver and users on a thread,
-whose time client_login_timeout bounds; addresses come out of the kernel at once.
+Law: nothing here blocks the hub. Names are looked up on the threads of outside authorities, so
+that a name service which is slow holds up nobody else, and client_login_timeout bounds the wait;
+addresses come out of the kernel at once.
 Partner: `auth.hba.match.Surroundings`. Source: netlink(7), rtnetlink(7).
 """
 
@@ -13,7 +14,6 @@ import socket as plain
 import struct
 from collections.abc import Iterator
 
-from gevent import socket
 from gevent.threadpool import ThreadPool
 
 from greenpool.auth.hba.match import Interface
@@ -34,6 +34,11 @@ _BITS = {plain.AF_INET: 32, plain.AF_INET6: 128}
 class SystemSurroundings:
     """The real ones; a test has its own."""
 
+    __slots__ = ("_threads",)
+
+    def __init__(self, threads: ThreadPool) -> None:
+        self._threads = threads
+
     def interfaces(self) -> list[Interface]:
         """Return this machine's addresses with their networks. Switches: no."""
         with plain.socket(plain.AF_NETLINK, plain.SOCK_RAW, plain.NETLINK_ROUTE) as netlink:
@@ -44,30 +49,45 @@ class SystemSurroundings:
 
     def host_name(self, address: IpAddress) -> str | None:
         """Ask for the name of an address; None: it has none. Switches: yes."""
-        try:
-            name: str = socket.getnameinfo((str(address), 0), plain.NI_NAMEREQD)[0]
-        except OSError as exc:
-            log.debug("%s has no name: %s", address, exc)
-            return None
-        return name.lower()
+        name: str | None = self._threads.apply(_host_name, (str(address),))
+        return name
 
     def addresses(self, name: str) -> set[IpAddress]:
         """Ask for the addresses of a name. Switches: yes."""
-        try:
-            found = socket.getaddrinfo(name, None, type=plain.SOCK_STREAM)
-        except OSError as exc:
-            log.debug("%s has no address: %s", name, exc)
-            return set()
-        return {parse_address(each[4][0]) for each in found}
+        return {parse_address(each) for each in self._threads.apply(_addresses_of, (name,))}
 
 
 def user_of(uid: int, threads: ThreadPool) -> str | None:
     """Return the name of an operating system user; None: it has none. Switches: yes."""
+    name: str | None = threads.apply(_user_name, (uid,))
+    return name
+
+
+# These run on threads. What they raised would be logged as an error of the worker's.
+
+
+def _host_name(address: str) -> str | None:
     try:
-        entry: pwd.struct_passwd = threads.apply(pwd.getpwuid, (uid,))
+        return plain.getnameinfo((address, 0), plain.NI_NAMEREQD)[0].lower()
+    except OSError as exc:
+        log.debug("%s has no name: %s", address, exc)
+        return None
+
+
+def _addresses_of(name: str) -> list[str]:
+    try:
+        found = plain.getaddrinfo(name, None, type=plain.SOCK_STREAM)
+    except (OSError, UnicodeError) as exc:
+        log.debug("%s has no address: %s", name, exc)
+        return []
+    return [str(each[4][0]) for each in found]
+
+
+def _user_name(uid: int) -> str | None:
+    try:
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
         return None
-    return entry.pw_name
 
 
 def _addresses(netlink: plain.socket) -> Iterator[Interface]:

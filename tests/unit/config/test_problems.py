@@ -98,7 +98,7 @@ GENERAL = [
     ),
     (
         "pg_hba: local all all peer map=x",
-        'pg_hba: line 1: there is no map "x" in pg_ident',
+        'pg_hba: line 1, column 1: there is no map "x" in pg_ident',
     ),
     ("pg_ident: a b", "pg_ident: line 1, column 3: end-of-line before database user"),
     ("server_tls: maybe", 'server_tls: expected true or false, found "maybe"'),

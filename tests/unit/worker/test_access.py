@@ -151,11 +151,13 @@ def test_trust_does_not_mean_an_admin_with_a_password(tmp_path):
 
 
 def test_the_system_knows_its_own_addresses_and_names():
-    surroundings = SystemSurroundings()
+    threads = gevent.get_hub().threadpool
+    surroundings = SystemSurroundings(threads)
     networks = {str(address): network for address, network in surroundings.interfaces()}
     assert networks["127.0.0.1"].mask == 0xFF000000
     assert parse_address("127.0.0.1") in surroundings.addresses("localhost")
     assert surroundings.addresses("no-such-host.invalid") == set()
-    threads = gevent.get_hub().threadpool
+    assert surroundings.addresses("x" * 64 + ".invalid") == set()
+    assert surroundings.host_name(parse_address("192.0.2.77")) is None
     assert user_of(0, threads) == "root"
     assert user_of(2**31 - 5, threads) is None
