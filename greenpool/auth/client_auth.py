@@ -176,8 +176,16 @@ class ClientAuthenticator:
         secret = self._secret or mock_secret(self._user, self._context.mock_key)
         fits = cleartext_verify(secret, self._user, password, self._context.derive)
         if fits and self._secret is not None:
-            return self._succeed(PlainPassword(password))
+            return self._succeed(self._proved(self._secret, password))
         raise password_authentication_failed(self._user)
+
+    def _proved(self, secret: Secret, password: str) -> Credential:
+        """Return what a right password gives us: no more of it than the secret takes."""
+        if isinstance(secret, PlainSecret):
+            return PlainPassword(secret.password)
+        if isinstance(secret, Md5Hash):
+            return secret
+        return self._context.derive(password, secret.salt, secret.iterations)
 
     def _on_sasl_initial(self, body: bytes) -> bytes:
         reader = Body(body)

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from greenpool.auth.client_auth import AuthMethod, ClientAuthenticator
-from greenpool.auth.hba.match import Request, Surroundings, find_rule, no_entry, rejected
+from greenpool.auth.hba.match import Request, find_rule, no_entry, rejected
 from greenpool.auth.hba.usermap import may_be
 from greenpool.auth.jwt import TokenDemands, TokenVerdict, jwt_verify
 from greenpool.auth.ldap import ldap_verify
@@ -57,13 +57,13 @@ class Account:
     is_never_trusted: bool = False
 
 
-def admit(worker: Worker, request: Request, surroundings: Surroundings | None = None) -> HbaRule:
+def admit(worker: Worker, request: Request) -> HbaRule:
     """Return the rule that speaks of a client. Switches: if a rule names a host.
 
     Raises: ClientError if there is none, if it rejects, or if it wants a certificate.
     """
     rules = worker.config.general.access_rules
-    rule = find_rule(rules, request, surroundings or SystemSurroundings(worker.authorities))
+    rule = find_rule(rules, request, SystemSurroundings(worker.authorities))
     if rule is None:
         raise no_entry(request)
     if rule.method is HbaMethod.REJECT:

@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from tests.integration.conftest import MakePooler
-from tests.integration.harness.pooler import Pooler
+from tests.integration.harness.pooler import Pooler, user
+from tests.integration.harness.postgres import PostgreSQL
 
 CLOSED = 'no pg_hba.conf entry for host "127.0.0.1", user "app", database "app", no encryption'
 
@@ -47,6 +48,19 @@ def test_admin_meets_the_rules_too(make_pooler: MakePooler):
         )
     assert "pg_hba.conf rejects connection" in refusal(pooler, "admin", "pgbouncer")
     assert refusal(pooler, "app", "greenpool") == 'role "app" does not exist'
+
+
+def test_cleartext_password_is_passed_on_as_the_keys_it_makes(
+    pg: PostgreSQL, make_pooler: MakePooler
+):
+    [[secret]] = pg.sql("select rolpassword from pg_authid where rolname = 'app'")
+    assert secret.startswith("SCRAM-SHA-256$")
+    pools = {"app": {"users": [user("app", password=secret)]}}
+    pooler = make_pooler(2, pools=pools, pg_hba="host all all all password")
+    for _ in range(2):
+        with pooler.connect() as connection:
+            assert connection.execute("select current_user").fetchone() == ("app",)
+    assert refusal(pooler, "nobody") == 'password authentication failed for user "nobody"'
 
 
 def test_networks_of_hba(make_pooler: MakePooler):

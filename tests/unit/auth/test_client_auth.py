@@ -164,12 +164,19 @@ def test_md5_succeeds_however_split_and_leaves_the_tail():
         assert auth.take_rest() == tail
 
 
-@pytest.mark.parametrize("secret", [PLAIN, MD5, SCRAM])
-def test_cleartext_succeeds_with_the_password_as_credential(secret):
+@pytest.mark.parametrize(
+    ("secret", "credential"),
+    [
+        (PLAIN, PlainPassword("pencil")),
+        (MD5, MD5),
+        (SCRAM, derive_keys("pencil", SCRAM.salt, SCRAM.iterations)),
+    ],
+)
+def test_cleartext_proves_what_the_secret_is_made_of(secret, credential):
     auth = authenticator(AuthMethod.PASSWORD, secret)
     auth.start()
     assert auth.feed(frontend.password_message("pencil")) == OK
-    assert auth.credential == PlainPassword("pencil")
+    assert auth.credential == credential
 
 
 @pytest.mark.parametrize("secret", [PLAIN, MD5, SCRAM, None])
