@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from greenpool.config.hba.kinds import InvalidRules
+from greenpool.config.hba.rule import ConnectionType, HbaRules
 from greenpool.config.kinds import did_you_mean
 from greenpool.config.model import AuthQuery, Config, General, Parameters, Pool, User
 from greenpool.config.named_kinds import NAME_BYTES
@@ -115,7 +116,10 @@ def _warnings(config: Config, ignored: Sequence[str]) -> Iterator[str]:
             f'general.admin_password is "{DEFAULT_ADMIN_PASSWORD}": nobody can log in to the '
             "admin console over the network until it is changed"
         )
-    if not _is_reachable(general) or general.pg_hba is not None:
+    if general.pg_hba is not None:
+        yield from _warnings_of_rules(general, general.pg_hba)
+        return
+    if not _is_reachable(general):
         return
     for pool in config.pools.values():
         names = [user.username for user in pool.users.values() if user.is_trusting]
@@ -124,6 +128,16 @@ def _warnings(config: Config, ignored: Sequence[str]) -> Iterator[str]:
                 f"pools.{pool.name}: anyone who can connect can log in as these users, who have "
                 f"no password: {', '.join(names)}"
             )
+
+
+def _warnings_of_rules(general: General, rules: HbaRules) -> Iterator[str]:
+    """Name the rules that no client can meet."""
+    if general.tls_certificate is not None:
+        return
+    for rule in rules:
+        if rule.type is ConnectionType.HOSTSSL:
+            place = f"{rule.mark.file or 'general.pg_hba'}:{rule.mark.line}"
+            yield f"{place}: a hostssl rule matches nobody while tls_certificate is not set"
 
 
 def _is_reachable(general: General) -> bool:

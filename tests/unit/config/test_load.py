@@ -1,12 +1,13 @@
 """What a good file becomes: types, units, overrides, secrets, warnings."""
 
 import os
+import pickle
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
 
-from greenpool.config import IoBackend, LogFormat, PoolMode, load
+from greenpool.config import IoBackend, LogFormat, PoolMode, changes, load
 from tests.unit.config.conftest import POOLS_YAML
 
 SCRAM = (
@@ -260,3 +261,23 @@ def test_warning_of_users_without_password(files):
         "ann, cy",
     )
     assert files.load(f"general: {{host: 127.0.0.1}}\n{text}").warnings == ()
+
+
+def test_rules_that_nobody_can_meet_are_warned_of(files):
+    files.write("pg_hba.conf", "host all all all md5\nhostssl all all all trust")
+    config = files.load("general: {pg_hba: {path: pg_hba.conf}}\n" + POOLS_YAML)
+    [warning] = config.warnings
+    assert warning == (
+        f"{files.directory}/pg_hba.conf:2: a hostssl rule matches nobody while tls_certificate is "
+        "not set"
+    )
+
+
+def test_same_rules_are_no_change(files):
+    files.write("pg_hba.conf", "host all,/^a all samenet ldap ldapserver=x ldapbasedn=y\n")
+    text = "general: {pg_hba: {path: pg_hba.conf}, pg_ident: 'a /b c'}\n" + POOLS_YAML
+    before = files.load(text)
+    assert not changes(before, files.load(text))
+    assert pickle.loads(pickle.dumps(before)) == before
+    files.write("pg_hba.conf", "host all,/^b all samenet ldap ldapserver=x ldapbasedn=y\n")
+    assert changes(before, files.load(text)).live == ("general.pg_hba",)
