@@ -125,8 +125,8 @@ def _method(rule: HbaRule, account: Account | None) -> HbaMethod:
     Where a password is asked for, whoever keeps the user's password is asked about it.
     """
     if account is None:
-        is_open = rule.method is HbaMethod.BY_SECRET
-        return HbaMethod.SCRAM_SHA_256 if is_open else rule.method
+        is_by_secret = rule.method is HbaMethod.BY_SECRET
+        return HbaMethod.SCRAM_SHA_256 if is_by_secret else rule.method
     if rule.method is HbaMethod.BY_SECRET:
         return account.own
     if rule.method is HbaMethod.TRUST and account.is_never_trusted:

@@ -145,6 +145,7 @@ class Session:
             raise ClientError(
                 Severity.FATAL, SqlState.CANNOT_CONNECT_NOW, "the database system is shutting down"
             )
+        self._unsent = startup.negotiation()
         request = Request(peer_of(self._sock), startup.user, startup.database, startup.replication)
         limits.check_rate(self._worker, request.peer)
         rule = access.admit(self._worker, request)
@@ -155,7 +156,6 @@ class Session:
                 "replication connections are not supported yet",
                 "Connect to PostgreSQL directly.",
             )
-        self._unsent = startup.negotiation()
         is_admin = startup.database in ADMIN_DATABASES
         self._enter(startup, is_admin)
         log_in = self._log_in_admin if is_admin else self._log_in_client
@@ -239,7 +239,7 @@ class Session:
         general = self._worker.config.general
         password, is_local = general.admin_password, self._sock.family == socket.AF_UNIX
         if request.user != general.admin_username:
-            self._authenticate(rule, request, None)
+            self._authenticate(rule, request, None)  # raises: nobody else is known here
         if not is_local and password in ("", DEFAULT_ADMIN_PASSWORD):
             raise ClientError(
                 Severity.FATAL,
