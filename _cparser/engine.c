@@ -21,6 +21,10 @@
  * of processes. Letting the others run once makes them come together again. */
 #define GP_SCANT 2u
 #define GP_CROWD 8u
+/* ... unless the others take the processor for longer than they need to answer: then not again for a
+ * while. */
+#define GP_YIELD_LONG_NS  500000u
+#define GP_YIELD_PAUSE_NS 50000000u
 
 /* ---- life ---- */
 
@@ -285,6 +289,17 @@ static uint32_t hand_over_events(struct gp_engine *e, struct gp_event *events, u
     return count;
 }
 
+static void let_others_run(struct gp_engine *e)
+{
+    if (e->now < e->yield_at)
+        return;
+    uint64_t began = gp_now_ns();
+    (void)sched_yield(); /* else every reply of a crowd wakes this process by itself */
+    uint64_t ended = gp_now_ns();
+    if (ended - began > GP_YIELD_LONG_NS)
+        e->yield_at = ended + GP_YIELD_PAUSE_NS;
+}
+
 uint32_t gp_engine_step(struct gp_engine *e, struct gp_event *events, uint32_t capacity)
 {
     struct gp_engine_counts *counts = &e->transport->counts;
@@ -309,7 +324,7 @@ uint32_t gp_engine_step(struct gp_engine *e, struct gp_event *events, uint32_t c
         if (sleep)
             until = e->now + GP_TICK_NS; /* hot: the tick ends it, or this in its place */
         if (sleep && ready <= GP_SCANT && e->linked >= GP_CROWD)
-            (void)sched_yield(); /* else every reply of a crowd wakes this process by itself */
+            let_others_run(e);
     }
     if (!gp_transport_cool(e->transport))
         gp_worker_poke(e->seg, e->worker); /* the bound was reached: the next step goes on */

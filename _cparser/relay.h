@@ -193,7 +193,7 @@ struct gp_engine {
     uint32_t worker;
     int32_t loop_fd; /* -1: never sleep hot */
     uint64_t now;    /* read once a batch */
-    uint64_t census_at, sweep_at;
+    uint64_t census_at, sweep_at, yield_at;
     uint64_t batches_since;           /* when `batches` began to count */
     uint32_t batches, batches_before; /* that relayed something: in this tick's time, in the last */
     uint64_t births_seen;
