@@ -234,7 +234,7 @@ static void submit_recv(struct gp_uring *u, struct gp_port *port)
     struct io_uring_sqe *sqe = entry(u, IORING_OP_RECV, port->fd, port, GP_PORT_RECV);
 
     sqe->flags = IOSQE_BUFFER_SELECT;
-    if (port->conn->kind == GP_CONN_CLIENT)
+    if (port->conn->kind == GP_CONN_CLIENT && !port->streams)
         sqe->ioprio = IORING_RECV_MULTISHOT;
     else if (!port->more)
         sqe->ioprio = IORING_RECVSEND_POLL_FIRST; /* the request is only on its way */

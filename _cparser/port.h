@@ -14,7 +14,8 @@
  * again within a batch costs nothing.
  *
  *   a receive   in READ. Of a client many (multishot), of a server one: at rest, when another worker
- *               may use the socket, none is armed (gp_conn_settle sees to that).
+ *               may use the socket, none is armed (gp_conn_settle sees to that). One that fills its
+ *               buffer begins a stream, which is read by plain calls, and of a client one by one.
  *   a poll      for room for `out`; for news of a wake-up, an inbox, a tick; of a server that has been
  *               at rest for a while; of the death of a client from which nothing is received. One
  *               too many does no harm: it ends by itself.
@@ -60,6 +61,7 @@ struct gp_port {
     bool stop;     /* the receive is to end */
     bool settling; /* ... and who waits for that is to be told */
     bool more;     /* the last receive left something unread */
+    bool streams;  /* the last receive filled its buffer */
     bool watched;  /* at rest long enough */
 };
 
@@ -81,6 +83,7 @@ struct gp_uring {
     struct io_uring_cqe *taken; /* out of the ring; first..count are to be delivered */
     uint32_t first, count, cap;
     uint8_t arena[GP_ARENA_BYTES];
+    uint8_t scratch[GP_SCRATCH_BYTES];
 };
 
 /* The connection's port, a new one if it has none. NULL: errno. */

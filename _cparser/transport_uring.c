@@ -19,6 +19,8 @@
 #define GP_TRUST_NS 3000000ull
 /* More than this is sent at once, from where it lies. */
 #define GP_POST_MAX 8192u
+/* Plain reads of one connection before others get their turn: 1 MiB. */
+#define GP_READS_PER_TURN 16u
 
 static struct gp_uring *of(struct gp_transport *t)
 {
@@ -242,6 +244,33 @@ static bool has_hung_up(int32_t fd)
     return poll(&of_fd, 1, 0) == 1 && of_fd.revents & (POLLHUP | POLLERR);
 }
 
+static void ended(struct gp_uring *u, struct gp_port *port, enum gp_result how)
+{
+    port->conn->hung |= how == GP_EIO || has_hung_up(port->fd);
+    finish(u, port, how);
+}
+
+/* A stream: read on until the socket is empty, reading is stopped, or the turn is over. */
+static void fill(struct gp_uring *u, struct gp_port *port)
+{
+    struct gp_conn *conn = port->conn;
+
+    for (uint32_t turn = 0; turn < GP_READS_PER_TURN && port->conn; turn++) {
+        size_t len;
+
+        if (conn->mode != GP_CONN_READ)
+            return;
+        enum gp_result result = gp_conn_read(&u->base, conn, u->scratch, sizeof(u->scratch), &len);
+        port->more = result == GP_OK && len == sizeof(u->scratch);
+        if (result == GP_OK)
+            gp_on_received(u->base.user, conn, u->scratch, len);
+        else if (result != GP_AGAIN)
+            ended(u, port, result);
+        if (!port->more)
+            return;
+    }
+}
+
 static void received(struct gp_uring *u, struct gp_port *port, const struct io_uring_cqe *cqe)
 {
     struct gp_conn *conn = port->conn;
@@ -261,17 +290,21 @@ static void received(struct gp_uring *u, struct gp_port *port, const struct io_u
         else
             hold(u, port, data, (size_t)cqe->res);
     } else if (conn && cqe->res == 0) {
-        conn->hung |= has_hung_up(port->fd);
-        finish(u, port, GP_EOF);
+        ended(u, port, GP_EOF);
     } else if (conn && cqe->res != -ECANCELED && cqe->res != -ENOBUFS && cqe->res != -EINTR &&
                cqe->res != -EAGAIN) {
-        conn->hung = 1;
-        finish(u, port, GP_EIO);
+        ended(u, port, GP_EIO);
     } else if (conn && settling && port->recv == GP_PORT_NONE) {
         gp_on_drained(u->base.user, conn);
     }
     if (cqe->flags & IORING_CQE_F_BUFFER)
         gp_ring_recycle(&u->ring, buffer);
+    if (cqe->res > 0)
+        port->streams = (uint32_t)cqe->res == GP_RING_BUFFER_BYTES;
+    if (port->streams && port->recv == GP_PORT_NONE && !port->held)
+        fill(u, port);
+    else if (port->streams)
+        port->stop = port->recv == GP_PORT_ARMED;
     gp_port_mark(u, port);
 }
 
