@@ -52,11 +52,11 @@ struct gp_port {
     struct gp_port *next_resting;
     struct gp_buffer *held; /* received, not delivered */
     int32_t fd;
-    uint32_t posted_at, posted; /* bytes in the arena, of this epoch */
-    uint32_t epoch;
-    uint32_t rested_at; /* sweep count */
-    uint16_t polled;    /* events of the poll */
-    uint8_t recv, poll; /* enum gp_port_operation */
+    uint32_t posted_at, posted; /* bytes in the arena ... */
+    uint64_t epoch;             /* ... of this epoch; older ones are gone */
+    uint32_t rested_at;         /* sweep count */
+    uint16_t polled;            /* events of the poll */
+    uint8_t recv, poll;         /* enum gp_port_operation */
     bool marked, freed, resting;
     bool stop;     /* the receive is to end */
     bool settling; /* ... and who waits for that is to be told */
@@ -74,8 +74,9 @@ struct gp_uring {
     int32_t door;    /* transport_uring.c's */
     int32_t wake_fd; /* ... and what is in it besides the bell; -1: nothing */
     bool loop_armed, loop_fired;
-    bool stepping; /* between a wait and the next cool: the kernel is entered later */
-    uint32_t epoch, arena_used, sweeps;
+    bool stepping;  /* between a wait and the next cool: the kernel is entered later */
+    uint64_t epoch; /* grows with each submit */
+    uint32_t arena_used, sweeps;
     struct gp_port *marked_first, *marked_last;
     struct gp_port *resting;
     struct gp_port *free, *freed; /* freed: not to be used again within the batch */

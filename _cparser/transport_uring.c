@@ -29,8 +29,11 @@ static struct gp_uring *of(struct gp_transport *t)
 
 static void submit_unless_stepping(struct gp_uring *u)
 {
-    if (!u->stepping)
-        gp_ports_submit(u, false, 0);
+    if (u->stepping)
+        return;
+    gp_ports_submit(u, false, 0);
+    if (u->first < u->count) /* the kernel would take no more before these were out */
+        gp_ring_ring(&u->ring);
 }
 
 /* ---- a connection's operations ---- */
@@ -181,7 +184,7 @@ static void hold(struct gp_uring *u, struct gp_port *port, const uint8_t *data, 
         gp_buffer_free(&port->held);
     }
     conn->ready = 1;
-    port->stop = port->recv == GP_PORT_ARMED;
+    port->stop |= port->recv == GP_PORT_ARMED;
     if (conn->mode == GP_CONN_READ)
         gp_conn_again(&u->base, conn);
 }
@@ -304,7 +307,7 @@ static void received(struct gp_uring *u, struct gp_port *port, const struct io_u
     if (port->streams && port->recv == GP_PORT_NONE && !port->held)
         fill(u, port);
     else if (port->streams)
-        port->stop = port->recv == GP_PORT_ARMED;
+        port->stop |= port->recv == GP_PORT_ARMED;
     gp_port_mark(u, port);
 }
 
