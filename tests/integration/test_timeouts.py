@@ -61,10 +61,9 @@ def test_idle_transaction_timeout_spares_who_works(make_pooler: MakePooler) -> N
 
 def test_client_idle_timeout_closes_idle_clients(make_pooler: MakePooler) -> None:
     pooler = _make(make_pooler, client_idle_timeout=TIMEOUT)
-    with _login(pooler) as idle, _login(pooler) as working:
-        with _time_passes():
-            working.send(messages.query(f"select pg_sleep({3 * TIMEOUT_S})"))
-            (error,) = idle.read_to_end()
+    with _time_passes(), _login(pooler) as idle, _login(pooler) as working:
+        working.send(messages.query(f"select pg_sleep({3 * TIMEOUT_S})"))
+        (error,) = idle.read_to_end()
         assert _complaint(error) == ("FATAL", "57P05")
         assert working.read_until(b"Z")[-1].body == b"I"
     wait_for_balance(pooler, 0)
