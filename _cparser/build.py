@@ -55,6 +55,7 @@ def ffibuilder() -> FFI:
         sources=project_paths("*.c"),
         depends=[*project_paths("*.h"), *project_paths("build.py")],
         include_dirs=[HERE.name],
+        libraries=["ssl", "crypto"],
         extra_compile_args=compile_args,
         extra_link_args=link_args,
     )
