@@ -27,6 +27,7 @@ static void row_wipe(struct gp_client_row *row)
     memset(row->database, 0, sizeof(row->database));
     memset(row->address, 0, sizeof(row->address));
     memset(row->application, 0, sizeof(row->application));
+    memset(row->tls, 0, sizeof(row->tls));
 }
 
 void row_vacate(struct gp_segment *seg, uint32_t row)

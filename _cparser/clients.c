@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "relay.h"
+#include "tls.h"
 
 static struct gp_client *client_find(struct gp_engine *e, uint32_t client)
 {
@@ -58,10 +59,15 @@ void gp_client_names(struct gp_engine *e, uint32_t client, const char *user, con
     copy_name(row->application, application);
 }
 
+void gp_client_encrypted(struct gp_engine *e, uint32_t client, struct gp_tls *tls)
+{
+    gp_tls_name(tls, gp_client_at(e->seg, client)->tls, GP_TLS_NAME_BYTES);
+}
+
 enum gp_result gp_client_serve(struct gp_engine *e, uint32_t client, uint32_t pool, int32_t fd,
-                               uint64_t state_hash, const uint8_t *state_sql, uint32_t state_length,
-                               const uint8_t *look_sql, uint32_t look_length, const uint8_t *early,
-                               uint32_t early_length)
+                               struct gp_tls *tls, uint64_t state_hash, const uint8_t *state_sql,
+                               uint32_t state_length, const uint8_t *look_sql, uint32_t look_length,
+                               const uint8_t *early, uint32_t early_length)
 {
     struct gp_client_row *row = gp_client_at(e->seg, client);
     struct gp_client *c = calloc(1, sizeof(*c));
@@ -69,6 +75,7 @@ enum gp_result gp_client_serve(struct gp_engine *e, uint32_t client, uint32_t po
     if (!c || !gp_queue_at(e, pool) ||
         !(c->base = gp_state_intern(e, state_hash, (struct gp_span){state_sql, state_length},
                                     (struct gp_span){look_sql, look_length}))) {
+        gp_tls_free(tls);
         free(c);
         return GP_EFULL;
     }
@@ -76,6 +83,7 @@ enum gp_result gp_client_serve(struct gp_engine *e, uint32_t client, uint32_t po
     e->now = gp_now_ns();
     c->conn.fd = fd;
     c->conn.kind = GP_CONN_CLIENT;
+    c->conn.tls = tls;
     c->id = client;
     c->pool = pool;
     c->state = GP_CLIENT_IDLE;
@@ -116,6 +124,7 @@ void gp_client_forget(struct gp_engine *e, uint32_t client)
 
     if (c) {
         gp_conn_detach(e->transport, &c->conn);
+        gp_tls_free(c->conn.tls);
         gp_buffer_free(&c->in);
         gp_state_release(e, c->base);
         gp_state_release(e, c->params);

@@ -128,12 +128,54 @@ void gp_on_awake(struct gp_engine *e)
     e->now = gp_now_ns();
 }
 
-void gp_on_received(struct gp_engine *e, struct gp_conn *conn, const uint8_t *data, size_t len)
+static void deliver(struct gp_engine *e, struct gp_conn *conn, const uint8_t *data, size_t len)
 {
     if (conn->kind == GP_CONN_CLIENT)
         gp_frontend_received(e, (struct gp_client *)conn, data, len);
     else
         gp_backend_received(e, (struct gp_server *)conn, data, len);
+}
+
+static bool takes_no_more(const struct gp_conn *conn)
+{
+    const struct gp_client *c = (const struct gp_client *)conn;
+
+    return conn->mode == GP_CONN_OFF ||
+           (conn->kind == GP_CONN_CLIENT &&
+            (c->state == GP_CLIENT_CLOSING || c->state == GP_CLIENT_GONE));
+}
+
+/* Ciphertext. What ends the stream stands behind the bytes that came with it. */
+static void decrypt(struct gp_engine *e, struct gp_conn *conn, const uint8_t *data, size_t len)
+{
+    uint8_t plain[GP_SECURE_BYTES];
+    enum gp_result result = GP_OK;
+
+    for (size_t done = 0, take; done < len && result == GP_OK; done += take) {
+        size_t got;
+        take = len - done < GP_SCRATCH_BYTES ? len - done : GP_SCRATCH_BYTES;
+        result = gp_secure_open(e->transport, conn, data + done, take, plain, sizeof(plain), &got);
+        if (got)
+            deliver(e, conn, plain, got);
+        if (takes_no_more(conn))
+            return;
+    }
+    if (result == GP_OK)
+        return;
+    if (conn->mode == GP_CONN_WATCH) { /* a server that came to rest: found dead like any other */
+        gp_on_stirred(e, conn);
+        return;
+    }
+    gp_conn_pause(conn);
+    gp_on_closed(e, conn, result == GP_EOF ? GP_EOF : GP_EIO);
+}
+
+void gp_on_received(struct gp_engine *e, struct gp_conn *conn, const uint8_t *data, size_t len)
+{
+    if (conn->tls)
+        decrypt(e, conn, data, len);
+    else
+        deliver(e, conn, data, len);
 }
 
 void gp_on_closed(struct gp_engine *e, struct gp_conn *conn, enum gp_result how)

@@ -178,6 +178,7 @@ struct gp_slot_row {
     uint32_t key_length;
     uint8_t key[256];
     char address[60];
+    char tls[64]; /* version/cipher; empty: plain */
 };
 
 struct gp_client_info {
@@ -192,6 +193,7 @@ struct gp_client_info {
     char database[64];
     char address[56];
     char application[64];
+    char tls[64]; /* version/cipher; empty: plain */
 };
 
 struct gp_worker_row {
@@ -312,6 +314,8 @@ GP_API enum gp_result gp_client_key(struct gp_engine *engine, uint32_t client, u
 /* Names for SHOW CLIENTS; any may be NULL. */
 GP_API void gp_client_names(struct gp_engine *engine, uint32_t client, const char *user,
                             const char *database, const char *application);
+/* What it speaks after the handshake, for SHOW CLIENTS. */
+GP_API void gp_client_encrypted(struct gp_engine *engine, uint32_t client, struct gp_tls *tls);
 /* Count this client from now on, under its names: it has proved who it is. */
 GP_API void gp_client_admit(struct gp_segment *seg, uint32_t client);
 /* How many clients that were admitted, this one included, have its user, its database, both. */
@@ -327,12 +331,14 @@ GP_API GP_NODISCARD bool gp_login_allowed(struct gp_segment *seg, const uint8_t 
 /* Give a logged-in client to the relay until GP_EVENT_GOODBYE. state_sql/state_hash: what makes a
  * server fit this client's startup parameters, run (unseen) when a server's last state differs;
  * hash 0 and an empty text: the pool's own defaults. early: bytes already read from it. The
- * descriptor stays Python's to close, after the goodbye. */
+ * descriptor stays Python's to close, after the goodbye. tls: its session after the handshake, read
+ * empty and with nothing left to take; the engine's to free from here, whatever comes of it. NULL:
+ * plain. */
 GP_API enum gp_result gp_client_serve(struct gp_engine *engine, uint32_t client, uint32_t pool,
-                                      int32_t fd, uint64_t state_hash, const uint8_t *state_sql,
-                                      uint32_t state_length, const uint8_t *look_sql,
-                                      uint32_t look_length, const uint8_t *early,
-                                      uint32_t early_length);
+                                      int32_t fd, struct gp_tls *tls, uint64_t state_hash,
+                                      const uint8_t *state_sql, uint32_t state_length,
+                                      const uint8_t *look_sql, uint32_t look_length,
+                                      const uint8_t *early, uint32_t early_length);
 /* Close it with this FATAL error (at once when linked: its server is cleaned up). */
 GP_API enum gp_result gp_client_kill(struct gp_engine *engine, uint32_t client, uint32_t reason,
                                      const char *sqlstate, const char *message);
@@ -345,11 +351,12 @@ GP_API void gp_client_forget(struct gp_engine *engine, uint32_t client);
  * GP_EVENT_OPEN). */
 GP_API void gp_pool_grow(struct gp_engine *engine, uint32_t pool);
 /* Logged in and ReadyForQuery seen: the engine owns the descriptor from here (nonblocking), shares
- * it and gives it to the oldest waiter. */
+ * it and gives it to the oldest waiter. tls: as for gp_client_serve; a server with TLS is not
+ * shared. */
 GP_API enum gp_result gp_server_opened(struct gp_engine *engine, uint32_t pool, uint32_t slot,
-                                       int32_t fd, uint32_t backend_pid, const uint8_t *key,
-                                       uint32_t key_length, uint64_t lifetime_ns,
-                                       const char *address);
+                                       int32_t fd, struct gp_tls *tls, uint32_t backend_pid,
+                                       const uint8_t *key, uint32_t key_length,
+                                       uint64_t lifetime_ns, const char *address);
 /* The login failed: frees the place at once. This worker asks for no other before retry_ns are
  * over, and until one succeeds all workers together have one in flight at a time. 0: it came to
  * nothing for another reason; nothing is concluded. */
@@ -367,8 +374,10 @@ GP_API enum gp_result gp_pool_answer(struct gp_engine *engine, uint32_t pool, co
 /* Why a login failed: clients of this worker whose wait times out after that are told. Cut to 255
  * bytes. */
 GP_API void gp_pool_explain(struct gp_engine *engine, uint32_t pool, const char *why);
-/* After GP_EVENT_RETIRE: the descriptor, now Python's (-1: this worker never had it). */
-GP_API int32_t gp_server_surrender(struct gp_engine *engine, uint32_t pool, uint32_t slot);
+/* After GP_EVENT_RETIRE: the descriptor, now Python's (-1: this worker never had it), and so is its
+ * TLS session, if it has one. */
+GP_API int32_t gp_server_surrender(struct gp_engine *engine, uint32_t pool, uint32_t slot,
+                                   struct gp_tls **tls);
 /* PostgreSQL has hung up (or was given up on): frees the place. */
 GP_API void gp_server_freed(struct gp_engine *engine, uint32_t pool, uint32_t slot);
 /* Retire every idle server of the pool that this worker can take (reload, stop). Gives their
@@ -419,6 +428,11 @@ struct gp_tls_own {
 };
 /* The certificate that this side shows; false: it has none. */
 GP_API bool gp_tls_context_own(struct gp_tls_context *context, struct gp_tls_own *own);
+
+/* Take the turn of one more handshake, per_second (not 0) of them over all workers. Gives the ns to
+ * wait for it; more than patience_ns: no turn was taken. */
+GP_API uint64_t gp_handshake_turn(struct gp_segment *seg, uint32_t per_second,
+                                  uint64_t patience_ns);
 
 /* ---- TLS: sessions, while Python has the socket ---- */
 

@@ -104,6 +104,7 @@
 #define GP_NAME_BYTES       64u   /* NAMEDATALEN: 63 bytes and a zero */
 #define GP_KEY_BYTES        256u  /* the longest cancel key of protocol 3.2 */
 #define GP_CLIENT_KEY_BYTES 32u
+#define GP_TLS_NAME_BYTES   64u /* version/cipher */
 #define GP_NO_SLOT          UINT32_MAX
 #define GP_NO_CLIENT        0u /* client rows are named by index + 1, so that 0 means none */
 #define GP_CLIENTS_LIMIT    ((1u << 24) - 2u)
@@ -148,6 +149,7 @@ struct gp_slot_cold {
     _Alignas(64) uint32_t key_length;
     uint8_t key[GP_KEY_BYTES];
     char address[60];
+    char tls[GP_TLS_NAME_BYTES];
 };
 
 /* What worker w has in one pool; written by w, except for idle (set by w, cleared by the taker),
@@ -211,6 +213,7 @@ struct gp_client_row {
     char database[GP_NAME_BYTES];
     char address[56];
     char application[GP_NAME_BYTES];
+    char tls[GP_TLS_NAME_BYTES];
 };
 
 /* A worker's place. The descriptors are made by the master before any fork, so that their numbers
@@ -250,6 +253,7 @@ struct gp_segment {
     _Atomic uint32_t max_creates;             /* max_concurrent_creates */
     _Atomic uint32_t clients_limit;           /* max_connections; rows below it are for everyone */
     _Atomic uint64_t starved; /* bit w: w found no place for a login; woken when one is freed */
+    _Atomic uint64_t handshake_ns; /* when the next TLS handshake may begin; by whoever takes it */
     _Alignas(
         64) _Atomic uint64_t creates[GP_CREATES_MAX]; /* 0, or worker+1 << 48|pool << 16|slot */
 };

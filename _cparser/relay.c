@@ -444,6 +444,7 @@ void gp_client_finish(struct gp_engine *e, struct gp_client *c, enum gp_reason r
         set_client_state(e, c, GP_CLIENT_CLOSING);
     if (s)
         gp_server_orphan(e, s, midway);
+    gp_conn_end(e->transport, &c->conn);
     gp_todo(e, &c->conn); /* says goodbye once all is sent */
 }
 

@@ -175,6 +175,7 @@ static void slot_copy(struct gp_slot *s, struct gp_slot_cold *cold, struct gp_sl
     row->key_length = cold->key_length <= GP_KEY_BYTES ? cold->key_length : 0;
     memcpy(row->key, cold->key, row->key_length);
     name_copy(row->address, cold->address, sizeof(row->address));
+    name_copy(row->tls, cold->tls, sizeof(row->tls));
 }
 
 enum gp_result gp_slot_row(struct gp_segment *seg, uint32_t pool, uint32_t slot,
@@ -239,6 +240,7 @@ enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client, struct gp
     name_copy(row->database, from->database, sizeof(row->database));
     name_copy(row->address, from->address, sizeof(row->address));
     name_copy(row->application, from->application, sizeof(row->application));
+    name_copy(row->tls, from->tls, sizeof(row->tls));
     atomic_thread_fence(memory_order_acquire); /* the copy is made before the second look */
     if (owner == 0 || row->state == GP_CLIENT_FREE || load32(owner_at(seg, client - 1)) != owner)
         return GP_ENOENT;

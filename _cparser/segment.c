@@ -221,6 +221,23 @@ void gp_segment_limits(struct gp_segment *seg, uint32_t clients_limit, uint32_t 
     atomic_store_explicit(&seg->max_creates, max_creates, memory_order_relaxed);
 }
 
+/* A turn is a moment, and whoever moves the next one on has the last: a worker that dies meanwhile
+ * leaves a gap and nothing else. */
+uint64_t gp_handshake_turn(struct gp_segment *seg, uint32_t per_second, uint64_t patience_ns)
+{
+    uint64_t now = gp_now_ns(), at;
+    uint64_t next = atomic_load_explicit(&seg->handshake_ns, memory_order_relaxed);
+
+    do {
+        at = next > now ? next : now;
+        if (at - now > patience_ns)
+            return at - now;
+    } while (!atomic_compare_exchange_weak_explicit(&seg->handshake_ns, &next,
+                                                    at + 1000000000ull / per_second,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return at - now;
+}
+
 /* ---- pools ---- */
 
 static void workers_poke_all(struct gp_segment *seg)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "prepare.h"
+#include "tls.h"
 
 enum inbox_kind { INBOX_SERVER = 1, INBOX_CLIENT, INBOX_CANCEL };
 
@@ -62,6 +63,7 @@ static void drop(struct gp_engine *e, struct gp_server *s)
     gp_conn_detach(e->transport, &s->conn);
     if (s->conn.fd != -1)
         close(s->conn.fd);
+    gp_tls_free(s->conn.tls);
     gp_buffer_free(&s->in);
     gp_buffer_free(&s->error);
     gp_buffer_free(&s->answer);
@@ -127,13 +129,16 @@ static bool alive(struct gp_engine *e, uint32_t worker)
 }
 
 /* Send a server's descriptor to every worker that lacks it. A full inbox is tried again by the
- * census. */
+ * census. A TLS session lives in one process: its server stays there, and since no other worker
+ * ever holds the descriptor, nobody hands it there, steals or inherits it (pool.h: holders). */
 static void share(struct gp_engine *e, struct gp_server *s)
 {
     struct inbox_message message = {INBOX_SERVER, s->pool, s->slot, s->generation};
     uint64_t holders =
         atomic_load_explicit(&gp_slot_at(e->seg, s->pool, s->slot)->holders, memory_order_acquire);
 
+    if (s->conn.tls)
+        return;
     for (uint32_t w = 0; w < e->seg->workers; w++)
         if (w != e->worker && !(holders >> w & 1) && alive(e, w))
             (void)post(e, w, &message, s->conn.fd);
@@ -265,8 +270,8 @@ static void login_over(struct gp_engine *e, uint32_t pool)
 }
 
 enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slot, int32_t fd,
-                                uint32_t backend_pid, const uint8_t *key, uint32_t key_length,
-                                uint64_t lifetime_ns, const char *address)
+                                struct gp_tls *tls, uint32_t backend_pid, const uint8_t *key,
+                                uint32_t key_length, uint64_t lifetime_ns, const char *address)
 {
     struct gp_server *stale = gp_server_find(e, pool, slot);
     struct gp_slot_cold *cold = gp_slot_cold_at(e->seg, pool, slot);
@@ -276,9 +281,12 @@ enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slo
         drop(e, stale); /* an earlier life, closed elsewhere */
     struct gp_server *s = hold(e, pool, slot, word_of(e, pool, slot).generation, fd);
     if (!s) {
+        gp_tls_free(tls);
         gp_server_failed(e, pool, slot, 0);
         return GP_EFULL;
     }
+    s->conn.tls = tls;
+    gp_tls_name(tls, cold->tls, GP_TLS_NAME_BYTES);
     memset(cold->address, 0, sizeof(cold->address));
     strncpy(cold->address, address, sizeof(cold->address) - 1);
     gp_slot_opened(e->seg, pool, slot, e->worker, backend_pid, key, key_length, e->now,
@@ -303,14 +311,17 @@ void gp_server_failed(struct gp_engine *e, uint32_t pool, uint32_t slot, uint64_
     gp_slot_free(e->seg, pool, slot, e->worker);
 }
 
-int32_t gp_server_surrender(struct gp_engine *e, uint32_t pool, uint32_t slot)
+int32_t gp_server_surrender(struct gp_engine *e, uint32_t pool, uint32_t slot, struct gp_tls **tls)
 {
     struct gp_server *s = gp_server_find(e, pool, slot);
     int32_t fd = -1;
 
+    *tls = NULL;
     if (s && s->state == GP_SERVER_OUT) {
         fd = s->conn.fd;
+        *tls = s->conn.tls;
         s->conn.fd = -1;
+        s->conn.tls = NULL;
     }
     return fd;
 }

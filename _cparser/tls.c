@@ -283,6 +283,14 @@ bool gp_tls_midway(const struct gp_tls *tls)
 
 /* ---- what was agreed upon ---- */
 
+void gp_tls_name(struct gp_tls *tls, char *name, size_t cap)
+{
+    memset(name, 0, cap); /* it lies in the shared segment: nothing of an earlier name stays */
+    if (tls)
+        (void)snprintf(name, cap, "%s/%s", SSL_get_version(tls->ssl),
+                       SSL_get_cipher_name(tls->ssl));
+}
+
 /* One line, UTF-8, control characters escaped, as PostgreSQL's pg_stat_ssl shows names. False: it
  * has no room. */
 static bool write_name(const X509_NAME *name, char *text, size_t cap)

@@ -37,6 +37,8 @@ enum gp_result gp_tls_open(struct gp_tls *tls, const uint8_t *data, size_t len, 
  * same bytes, of which *taken are done. */
 enum gp_result gp_tls_seal(struct gp_tls *tls, const uint8_t *data, size_t len,
                            struct gp_tls_sink *sink, size_t *taken);
+/* What is spoken, as SHOW shows it: version/cipher; cleared when tls is NULL. */
+void gp_tls_name(struct gp_tls *tls, char *name, size_t cap);
 /* Whether a part of a record is here, so that more must come. */
 bool gp_tls_midway(const struct gp_tls *tls);
 

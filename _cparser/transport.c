@@ -75,7 +75,7 @@ bool gp_conn_drain(struct gp_transport *t, struct gp_conn *conn)
     return true;
 }
 
-enum gp_result gp_conn_read(struct gp_transport *t, struct gp_conn *conn, uint8_t *buf, size_t cap,
+enum gp_result gp_wire_read(struct gp_transport *t, struct gp_conn *conn, uint8_t *buf, size_t cap,
                             size_t *len)
 {
     for (;;) {

@@ -3,7 +3,9 @@
  * Law: only the transport makes system calls on a connection's descriptor while it is attached. It
  * never decides anything: it calls the functions at the end of this file, which engine.c defines. A
  * back end is one file (transport_epoll.c, transport_uring.c) with one table of functions, struct
- * gp_transport_ops; transport.c has what both share.
+ * gp_transport_ops; transport.c has what both share. It carries ciphertext where a connection has
+ * TLS, and does not know: the relay calls gp_conn_send and its like, TLS is done between them and
+ * gp_wire_send (secure.c).
  *
  * A connection's mode:
  *
@@ -54,6 +56,7 @@ struct gp_conn {
     struct gp_conn *next;  /* transport's list of connections to deliver again */
     struct gp_buffer *out; /* unsent bytes */
     struct gp_port *port;
+    struct gp_tls *tls; /* NULL: plain; the owner's to free */
 };
 
 /* Pieces that leave in one send: bytes where they lie, and small ones copied into spare. Whoever
@@ -199,19 +202,19 @@ static inline void gp_conn_detach(struct gp_transport *t, struct gp_conn *conn)
 
 /* Send in order after what is unsent. On failure the connection is broken: within this call nothing
  * is called back, later gp_on_drained is. */
-static inline void gp_conn_sendv(struct gp_transport *t, struct gp_conn *conn,
+static inline void gp_wire_sendv(struct gp_transport *t, struct gp_conn *conn,
                                  const struct iovec *pieces, uint32_t count)
 {
     if (!conn->broken)
         t->ops->send(t, conn, pieces, count);
 }
 
-static inline void gp_conn_send(struct gp_transport *t, struct gp_conn *conn, const uint8_t *data,
+static inline void gp_wire_send(struct gp_transport *t, struct gp_conn *conn, const uint8_t *data,
                                 size_t len)
 {
     struct iovec piece = {.iov_base = (void *)data, .iov_len = len};
 
-    gp_conn_sendv(t, conn, &piece, 1);
+    gp_wire_sendv(t, conn, &piece, 1);
 }
 
 /* Whether the socket has taken all that was sent. Otherwise gp_on_drained tells when it has. */
@@ -229,9 +232,8 @@ static inline bool gp_conn_settle(struct gp_transport *t, struct gp_conn *conn)
 
 /* ---- transport.c, for any back end ---- */
 
-/* Read once into buf without waiting: GP_OK and *len, GP_AGAIN, GP_EOF or GP_EIO. For a server that
- * is about to be used. */
-enum gp_result gp_conn_read(struct gp_transport *t, struct gp_conn *conn, uint8_t *buf, size_t cap,
+/* Read once into buf without waiting: GP_OK and *len, GP_AGAIN, GP_EOF or GP_EIO. */
+enum gp_result gp_wire_read(struct gp_transport *t, struct gp_conn *conn, uint8_t *buf, size_t cap,
                             size_t *len);
 
 /* Only for back ends: give the socket what it takes now and keep the rest in `out`. */
@@ -246,6 +248,55 @@ void gp_conn_close_down(struct gp_transport *t, struct gp_conn *conn, enum gp_re
 void gp_conn_again(struct gp_transport *t, struct gp_conn *conn);
 void gp_conn_not_again(struct gp_transport *t, struct gp_conn *conn);
 struct gp_conn *gp_conn_next_again(struct gp_transport *t);
+
+/* ---- secure.c: connections with TLS, on any back end ---- */
+void gp_secure_sendv(struct gp_transport *t, struct gp_conn *conn, const struct iovec *pieces,
+                     uint32_t count);
+enum gp_result gp_secure_read(struct gp_transport *t, struct gp_conn *conn, uint8_t *buf,
+                              size_t cap, size_t *len);
+/* Plaintext of what a back end has received: at most this much for one buffer of it. */
+#define GP_SECURE_BYTES (GP_SCRATCH_BYTES + 18432u)
+/* As gp_tls_open; answers of TLS itself are sent. */
+enum gp_result gp_secure_open(struct gp_transport *t, struct gp_conn *conn, const uint8_t *data,
+                              size_t len, uint8_t *plain, size_t cap, size_t *got);
+/* Say that no more follows, behind what is unsent. */
+void gp_secure_end(struct gp_transport *t, struct gp_conn *conn);
+
+/* ---- what the relay calls ---- */
+
+/* As gp_wire_send. */
+static inline void gp_conn_send(struct gp_transport *t, struct gp_conn *conn, const uint8_t *data,
+                                size_t len)
+{
+    if (conn->tls)
+        gp_secure_sendv(t, conn, &(struct iovec){.iov_base = (void *)data, .iov_len = len}, 1);
+    else
+        gp_wire_send(t, conn, data, len);
+}
+
+static inline void gp_conn_sendv(struct gp_transport *t, struct gp_conn *conn,
+                                 const struct iovec *pieces, uint32_t count)
+{
+    if (conn->tls)
+        gp_secure_sendv(t, conn, pieces, count);
+    else
+        gp_wire_sendv(t, conn, pieces, count);
+}
+
+/* For a server that is about to be used: GP_OK and *len, GP_AGAIN, GP_EOF, GP_EPROTO or GP_EIO. */
+static inline enum gp_result gp_conn_read(struct gp_transport *t, struct gp_conn *conn,
+                                          uint8_t *buf, size_t cap, size_t *len)
+{
+    return conn->tls ? gp_secure_read(t, conn, buf, cap, len)
+                     : gp_wire_read(t, conn, buf, cap, len);
+}
+
+/* The last thing that is said on it. */
+static inline void gp_conn_end(struct gp_transport *t, struct gp_conn *conn)
+{
+    if (conn->tls)
+        gp_secure_end(t, conn);
+}
 
 /* ---- gather.c, for any back end ---- */
 void gp_gather_begin(struct gp_gather *g, struct gp_transport *t, struct gp_conn *conn);

@@ -198,7 +198,7 @@ static void fill(struct gp_transport *t, struct gp_conn *conn)
             gp_conn_again(t, conn);
             return;
         }
-        enum gp_result result = gp_conn_read(t, conn, p->scratch, sizeof(p->scratch), &len);
+        enum gp_result result = gp_wire_read(t, conn, p->scratch, sizeof(p->scratch), &len);
         if (result == GP_AGAIN) {
             conn->ready = 0;
             return;

@@ -263,7 +263,7 @@ static void fill(struct gp_uring *u, struct gp_port *port)
 
         if (conn->mode != GP_CONN_READ)
             return;
-        enum gp_result result = gp_conn_read(&u->base, conn, u->scratch, sizeof(u->scratch), &len);
+        enum gp_result result = gp_wire_read(&u->base, conn, u->scratch, sizeof(u->scratch), &len);
         port->more = result == GP_OK && len == sizeof(u->scratch);
         if (result == GP_OK)
             gp_on_received(u->base.user, conn, u->scratch, len);

@@ -57,7 +57,9 @@ def run(arguments: list[str]) -> int:
 
 def _check(file: Path) -> ExitCode:
     """Say whether a configuration could be started with."""
-    loaded = configuration.load(file, os.environ)
+    from greenpool.master.main import load_checked  # certificates are looked at by the C engine
+
+    loaded = load_checked(file)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"{file}: the configuration is good")

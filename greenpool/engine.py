@@ -1,4 +1,4 @@
-"""The binding: the one module that imports the compiled engine (`greenpool._engine`).
+"""The compiled engine as Python sees it; `tls.py` has what it knows of TLS.
 
 Thin on purpose: a method here checks lengths, keeps buffers alive over the call, and turns C
 structs into the values of `records.py` and failures into `EngineError`. Contracts stand at the
@@ -13,9 +13,9 @@ import os
 from collections.abc import Iterator
 from typing import Any, Self
 
+from greenpool.binding import ffi, lib
 from greenpool.errors import EngineError
 from greenpool.records import (
-    GP_ABI_VERSION,
     NAME_BYTES,
     NOTE_BYTES,
     Audit,
@@ -38,19 +38,7 @@ from greenpool.records import (
     StepCounts,
     WorkerRow,
 )
-
-try:
-    from greenpool._engine import ffi, lib
-except ImportError as exc:
-    raise ImportError(
-        f"greenpool's C engine cannot be loaded ({exc}): build it with `pip install .`"
-    ) from exc
-
-if lib.gp_abi_version() != GP_ABI_VERSION:
-    raise ImportError(
-        f"greenpool's C engine has version {lib.gp_abi_version()}, this program needs "
-        f"{GP_ABI_VERSION}: build it again with `pip install .`"
-    )
+from greenpool.tls import TlsSession
 
 __all__ = [
     "Audit",
@@ -80,13 +68,15 @@ __all__ = [
 EVENTS_PER_STEP = 256
 """Capacity of one step's answer; a full one means: step again before sleeping."""
 
+_NS_PER_S = 1_000_000_000
 _EVENT_KINDS = {int(kind): kind for kind in EventKind}
 _SETTINGS = tuple(PoolSettings.__slots__)
 _POOL_PLAIN = tuple(
     f for f in PoolRow.__slots__ if f not in ("index", "database", "user", "settings", "pins_of")
 )
-_SLOT_PLAIN = tuple(f for f in SlotRow.__slots__ if f not in ("index", "state", "key", "address"))
-_CLIENT_TEXT = ("user", "database", "address", "application")
+_SLOT_TEXT = ("address", "tls")
+_SLOT_PLAIN = tuple(f for f in SlotRow.__slots__ if f not in ("index", "state", "key", *_SLOT_TEXT))
+_CLIENT_TEXT = ("user", "database", "address", "application", "tls")
 _CLIENT_PLAIN = tuple(f for f in ClientRow.__slots__ if f not in ("client", "state", *_CLIENT_TEXT))
 _WORKER_PLAIN = tuple(f for f in WorkerRow.__slots__ if f != "index")
 
@@ -171,6 +161,15 @@ class Segment:
         """Undo all that a dead worker left. After waitpid, before its successor is forked."""
         lib.gp_segment_reclaim(self._seg, worker)
 
+    def handshake_turn(self, per_second: int, patience_s: float) -> float | None:
+        """Take the turn of one more TLS handshake; return in how many seconds it comes.
+
+        None: that would be longer than `patience_s`, and no turn was taken.
+        """
+        patience_ns = int(patience_s * _NS_PER_S)
+        wait_ns = int(lib.gp_handshake_turn(self._seg, per_second, patience_ns))
+        return wait_ns / _NS_PER_S if wait_ns <= patience_ns else None
+
     def audit(self) -> Audit:
         """Compare all places of the segment with each other."""
         audit = ffi.new("struct gp_audit *")
@@ -200,8 +199,8 @@ class Segment:
             return None
         plain = {f: getattr(row, f) for f in _SLOT_PLAIN}
         key = bytes(ffi.buffer(row.key, row.key_length))
-        address = _text(row.address)
-        return SlotRow(index=slot, state=SlotState(row.state), key=key, address=address, **plain)
+        texts: dict[str, Any] = {f: _text(getattr(row, f)) for f in _SLOT_TEXT}
+        return SlotRow(index=slot, state=SlotState(row.state), key=key, **plain, **texts)
 
     def slot_rows(self, pool: int) -> list[SlotRow]:
         """Return the server connections of a pool, free places left out."""
@@ -349,11 +348,16 @@ class Engine:
         user_, database_, application_ = map(_optional, (user, database, application))
         lib.gp_client_names(self._engine, client, user_, database_, application_)
 
+    def encrypted(self, client: int, tls: TlsSession) -> None:
+        """Say what a client speaks after its handshake, for SHOW CLIENTS."""
+        lib.gp_client_encrypted(self._engine, client, tls.pointer)
+
     def serve(
         self,
         client: int,
         pool: int,
         fd: int,
+        tls: TlsSession | None,
         state_hash: int,
         state_sql: bytes,
         look_sql: bytes,
@@ -362,11 +366,12 @@ class Engine:
         """Give a logged-in client to the relay until its GOODBYE. Raises: EngineError.
 
         `look_sql` asks PostgreSQL what the session has become; empty: it is never asked.
-        The descriptor stays the caller's to close, after the goodbye and not before.
+        The descriptor stays the caller's to close, after the goodbye and not before; `tls` is the
+        engine's from here, whatever comes of it.
         """
         result = lib.gp_client_serve(
             self._engine,
-            *(client, pool, fd, state_hash),
+            *(client, pool, fd, _given(tls), state_hash),
             *(state_sql, len(state_sql)),
             *(look_sql, len(look_sql)),
             *(early, len(early)),
@@ -393,6 +398,7 @@ class Engine:
         pool: int,
         slot: int,
         fd: int,
+        tls: TlsSession | None,
         backend_pid: int,
         key: bytes,
         lifetime_ns: int,
@@ -400,11 +406,12 @@ class Engine:
     ) -> None:
         """Give a logged-in server to the engine, which owns the descriptor from here.
 
-        `lifetime_ns` 0 means none. Raises: EngineError; the descriptor is then still the caller's.
+        `lifetime_ns` 0 means none. Raises: EngineError; the descriptor is then still the caller's,
+        but never `tls`. A server with TLS is this worker's alone.
         """
         result = lib.gp_server_opened(
             self._engine,
-            *(pool, slot, fd, backend_pid),
+            *(pool, slot, fd, _given(tls), backend_pid),
             *(key, len(key)),
             *(lifetime_ns, _bytes(address)),
         )
@@ -434,9 +441,11 @@ class Engine:
         """Say why a login failed, for clients of this worker whose wait times out after that."""
         lib.gp_pool_explain(self._engine, pool, _bytes(why))
 
-    def surrender(self, pool: int, slot: int) -> int:
-        """Take the descriptor of a server to retire; -1: this worker never had it."""
-        return int(lib.gp_server_surrender(self._engine, pool, slot))
+    def surrender(self, pool: int, slot: int) -> tuple[int, TlsSession | None]:
+        """Take the descriptor of a server to retire, and its TLS; -1: this worker never had it."""
+        tls = ffi.new("struct gp_tls **")
+        fd = int(lib.gp_server_surrender(self._engine, pool, slot, tls))
+        return fd, TlsSession(tls[0]) if tls[0] != ffi.NULL else None
 
     def freed(self, pool: int, slot: int) -> None:
         """Free the place of a server that PostgreSQL has hung up on, or that was given up."""
@@ -469,6 +478,10 @@ class Engine:
     def server_canceled(self, pool: int, slot: int) -> None:
         """Tell that the cancel which a CANCEL event asked for has been delivered."""
         lib.gp_server_canceled(self._engine, pool, slot)
+
+
+def _given(tls: TlsSession | None) -> Any:
+    return ffi.NULL if tls is None else tls.give_away()
 
 
 def _pool_row(index: int, row: Any) -> PoolRow:

@@ -223,6 +223,8 @@ class SlotRow:
     xacts: int
     key: bytes
     address: str
+    tls: str
+    """Version and cipher; empty: plain."""
 
     def __repr__(self) -> str:
         return f"SlotRow(index={self.index}, state={self.state.name}, pid={self.backend_pid})"
@@ -259,6 +261,7 @@ class ClientRow:
     database: str
     address: str
     application: str
+    tls: str
 
 
 @dataclass(frozen=True, slots=True)

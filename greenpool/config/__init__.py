@@ -5,7 +5,15 @@ Others use what is named here and nothing else of this package.
 
 from greenpool.config.changes import Changes, changes, keep_restart_keys
 from greenpool.config.checks import DEFAULT_ADMIN_PASSWORD
-from greenpool.config.choices import IoBackend, LogFormat, LogLevel, PoolMode, SessionState
+from greenpool.config.choices import (
+    IoBackend,
+    LogFormat,
+    LogLevel,
+    PoolMode,
+    ServerTlsMode,
+    SessionState,
+    TlsMode,
+)
 from greenpool.config.frozen_map import FrozenMap
 from greenpool.config.hba.options import SECRET_OPTIONS
 from greenpool.config.hba.rule import (
@@ -26,6 +34,7 @@ from greenpool.config.hba.rule import (
 from greenpool.config.jwt_keys import JwtKey, JwtKeys, parse_jwt_keys
 from greenpool.config.loading import load, peek_pid_file
 from greenpool.config.model import Config, General, Parameters, Pool, User, Web
+from greenpool.config.pem import PemFile
 from greenpool.config.reference import reference, sample
 from greenpool.config.show import show_rows
 
@@ -55,9 +64,12 @@ __all__ = [
     "NamePattern",
     "Network",
     "Parameters",
+    "PemFile",
     "Pool",
     "PoolMode",
+    "ServerTlsMode",
     "SessionState",
+    "TlsMode",
     "User",
     "Web",
     "changes",

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from greenpool.config.choices import ServerTlsMode, TlsMode
 from greenpool.config.hba.kinds import InvalidRules
 from greenpool.config.hba.rule import ConnectionType, HbaRules
 from greenpool.config.kinds import did_you_mean
@@ -21,6 +22,12 @@ from greenpool.config.tree import Mark, Problems
 ADMIN_DATABASES = frozenset(("greenpool", "pgbouncer", "pgdoorman"))
 DEFAULT_ADMIN_PASSWORD = "admin"
 _SOCKET_PATH_BYTES = 107  # struct sockaddr_un's sun_path, without its final zero
+_CLIENT_VERIFYING = frozenset((TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL))
+_SERVER_VERIFYING = frozenset((ServerTlsMode.VERIFY_CA, ServerTlsMode.VERIFY_FULL))
+_PAIRS = (
+    ("tls_certificate", "tls_private_key"),
+    ("tls_private_key", "tls_certificate"),
+)
 # PostgreSQL refuses startup packets above 10000 bytes; names and our own parameters need some.
 _PARAMETERS_BYTES = 9000
 
@@ -41,6 +48,8 @@ def check_general(general: General, settings: Settings, start: Mark, problems: P
             what = f'"{socket}" is longer than the {_SOCKET_PATH_BYTES} bytes of a socket name'
             problems.add(mark, path, what)
     _check_parameters(general.startup_parameters, settings, problems)
+    _check_client_tls(general, settings, problems)
+    _check_server_tls(general, settings, problems)
     _check_access(general, settings, problems)
 
 
@@ -80,6 +89,7 @@ def check_pool(pool: Pool, settings: Settings, mark: Mark, path: str, problems: 
     if not pool.users and pool.auth_query is None and not problems.blames(f"{path}.users"):
         problems.add(mark, path, "has no users")
     _check_parameters(pool.startup_parameters, settings, problems)
+    _check_server_tls(pool, settings, problems)
 
 
 def check_user(user: User, settings: Settings, path: str, problems: Problems) -> None:
@@ -110,6 +120,7 @@ def with_warnings(config: Config, ignored: Sequence[str]) -> Config:
 def _warnings(config: Config, ignored: Sequence[str]) -> Iterator[str]:
     if ignored:
         yield f"ignored, because they have no meaning here: {', '.join(ignored)}"
+    yield from _exposed_keys(config)
     general = config.general
     if general.admin_password == DEFAULT_ADMIN_PASSWORD and _is_reachable(general):
         yield (
@@ -138,6 +149,47 @@ def _warnings_of_rules(general: General, rules: HbaRules) -> Iterator[str]:
         if rule.type is ConnectionType.HOSTSSL:
             place = f"{rule.mark.file or 'general.pg_hba'}:{rule.mark.line}"
             yield f"{place}: a hostssl rule matches nobody while tls_certificate is not set"
+
+
+def _check_client_tls(general: General, settings: Settings, problems: Problems) -> None:
+    """Check that each of the TLS settings has what it needs beside it."""
+    mode, is_verifying = general.tls_mode, general.tls_mode in _CLIENT_VERIFYING
+    if mode not in (TlsMode.DISABLE, TlsMode.ALLOW):
+        _need("tls_mode", "tls_certificate", general, settings, problems)
+    if is_verifying:
+        _need("tls_mode", "tls_ca_cert", general, settings, problems)
+    for name, other in _PAIRS:
+        _need(name, other, general, settings, problems)
+
+
+def _check_server_tls(where: General | Pool, settings: Settings, problems: Problems) -> None:
+    if where.server_tls_mode in _SERVER_VERIFYING:
+        _need("server_tls_mode", "server_tls_ca_cert", where, settings, problems)
+    for name, other in _PAIRS:
+        _need(f"server_{name}", f"server_{other}", where, settings, problems)
+
+
+def _need(
+    name: str, other: str, where: General | Pool, settings: Settings, problems: Problems
+) -> None:
+    """Blame a setting of this section that cannot stand without another, here or inherited."""
+    setting = settings.get(name)
+    if setting is None or setting.value is None or getattr(where, other) is not None:
+        return
+    stem = setting.path.rpartition(".")[0]
+    if not problems.blames(f"{stem}.{other}"):
+        said = f'"{setting.value}"' if name.endswith("mode") else "it"
+        problems.add(setting.mark, setting.path, f"{said} needs {other} beside it")
+
+
+def _exposed_keys(config: Config) -> Iterator[str]:
+    general = config.general
+    keys = [("general.tls_private_key", general.tls_private_key)]
+    keys += [("general.server_tls_private_key", general.server_tls_private_key)]
+    for pool in config.pools.values():
+        if pool.server_tls_private_key != general.server_tls_private_key:
+            keys += [(f"pools.{pool.name}.server_tls_private_key", pool.server_tls_private_key)]
+    return (f'{path}: everyone can read "{key}"' for path, key in keys if key and key.is_exposed)
 
 
 def _is_reachable(general: General) -> bool:

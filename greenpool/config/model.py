@@ -27,6 +27,7 @@ from greenpool.config.choices import (
 from greenpool.config.hba.parse import no_rules
 from greenpool.config.hba.rule import HbaRules, IdentRules
 from greenpool.config.jwt_keys import JwtKeys
+from greenpool.config.pem import PemFile
 
 Parameters: TypeAlias = "tuple[tuple[str, str], ...]"
 
@@ -62,9 +63,9 @@ class Inherited:
     startup_parameters: Parameters
     pooler_check_query: str
     server_tls_mode: ServerTlsMode
-    server_tls_ca_cert: Path | None
-    server_tls_certificate: Path | None
-    server_tls_private_key: Path | None
+    server_tls_ca_cert: PemFile | None
+    server_tls_certificate: PemFile | None
+    server_tls_private_key: PemFile | None
     patroni_api_urls: tuple[str, ...]
     patroni_api_timeout_ms: int
     fallback_cooldown_ms: int
@@ -110,9 +111,9 @@ class General(Inherited):
     tcp_socket_buffer_size_bytes: int
     unix_socket_buffer_size_bytes: int
     tls_mode: TlsMode
-    tls_certificate: Path | None
-    tls_private_key: Path | None
-    tls_ca_cert: Path | None
+    tls_certificate: PemFile | None
+    tls_private_key: PemFile | None
+    tls_ca_cert: PemFile | None
     tls_min_version: TlsVersion
     tls_ciphers: str | None
     tls13_ciphers: str | None

@@ -38,6 +38,7 @@ from greenpool.config.named_kinds import (
     SERVER_HOST,
     SERVER_SECRET,
 )
+from greenpool.config.pem import PEM
 
 S = Reload.RESTART
 _DAY_MS = 86_400_000
@@ -186,29 +187,31 @@ KEYS: tuple[Key, ...] = (
     Key("pooler_check_query", "GP", STRING, ";", "A simple query that greenpool answers itself "
         "outside of transactions, with what PostgreSQL once answered; empty: none."),
     # --- TLS towards clients --------------------------------------------------------------------
-    Key("tls_mode", "G", CHOICE, "allow", "TLS towards clients; without a certificate allow "
-        "means disable.", choices=c.TlsMode, today=("disable", "allow")),
-    Key("tls_certificate", "G", PATH, None, "Certificate shown to clients.", today=_NONE),
-    Key("tls_private_key", "G", PATH, None, "Private key of tls_certificate.", today=_NONE),
-    Key("tls_ca_cert", "G", PATH, None, "Authorities that client certificates are checked "
-        "against.", today=_NONE),
-    Key("tls_min_version", "G", CHOICE, "1.2", "The oldest TLS version that is spoken.",
-        choices=c.TlsVersion, today=("1.2",)),
-    Key("tls_ciphers", "G", STRING, None, "Ciphers for TLS 1.2, as OpenSSL lists them.",
-        today=_NONE),
-    Key("tls13_ciphers", "G", STRING, None, "Cipher suites for TLS 1.3, as OpenSSL lists them.",
-        today=_NONE),
-    Key("tls_rate_limit_per_second", "G", INT, 0, "TLS handshakes a second; 0 means no limit.",
-        bounds=_COUNT, today=_ZERO),
+    Key("tls_mode", "G", CHOICE, "allow", "TLS towards clients: none (disable), for who wants it "
+        "(allow), for all (require), for all and with a client certificate (verify-ca), issued to "
+        "the user's name (verify-full). Without a certificate allow means disable. UNIX sockets "
+        "never have TLS.", choices=c.TlsMode),
+    Key("tls_certificate", "G", PEM, None, "Certificate shown to clients, its chain behind it."),
+    Key("tls_private_key", "G", PEM, None, "Private key of tls_certificate, without passphrase."),
+    Key("tls_ca_cert", "G", PEM, None, "Authorities that client certificates are checked "
+        "against; revocation lists may stand among them."),
+    Key("tls_min_version", "G", CHOICE, "1.2", "The oldest TLS version that clients may speak.",
+        choices=c.TlsVersion),
+    Key("tls_ciphers", "G", STRING, None, "Ciphers for TLS 1.2, as OpenSSL lists them; not set: "
+        "Mozilla's intermediate list."),
+    Key("tls13_ciphers", "G", STRING, None, "Cipher suites for TLS 1.3, as OpenSSL lists them; not "
+        "set: OpenSSL's own."),
+    Key("tls_rate_limit_per_second", "G", INT, 0, "TLS handshakes of clients a second, over all "
+        "workers; others wait their turn. 0 means no limit.", bounds=_COUNT),
     # --- TLS towards servers --------------------------------------------------------------------
     Key("server_tls_mode", "GP", CHOICE, "allow", "TLS towards servers, as libpq's sslmode.",
         choices=c.ServerTlsMode, today=("disable",)),
-    Key("server_tls_ca_cert", "GP", PATH, None, "Authorities that server certificates are "
-        "checked against.", today=_NONE),
-    Key("server_tls_certificate", "GP", PATH, None, "Certificate shown to servers.",
+    Key("server_tls_ca_cert", "GP", PEM, None, "Authorities that server certificates are "
+        "checked against; revocation lists may stand among them.", today=_NONE),
+    Key("server_tls_certificate", "GP", PEM, None, "Certificate shown to servers.",
         today=_NONE),
-    Key("server_tls_private_key", "GP", PATH, None, "Private key of server_tls_certificate.",
-        today=_NONE),
+    Key("server_tls_private_key", "GP", PEM, None, "Private key of server_tls_certificate, "
+        "without passphrase.", today=_NONE),
     # --- access ---------------------------------------------------------------------------------
     Key("pg_hba", "G", HBA, None, "Rules in the form of pg_hba.conf: text in place, {path: ...} "
         "or {content: ...}; not set: whoever has a password is asked for it."),

@@ -15,6 +15,7 @@ import os
 import platform
 import secrets
 import socket
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -36,6 +37,7 @@ from greenpool.master.paths import control_path, find_config
 from greenpool.master.pidfile import PidFile
 from greenpool.master.supervisor import Supervisor
 from greenpool.master.workers import Life
+from greenpool.worker import tls_contexts
 from greenpool.worker.context import WorkerContext
 from greenpool.worker.main import run as run_worker
 
@@ -53,7 +55,7 @@ def start(config_file: Path | None, daemon: bool, pid_file: Path | None) -> Exit
     path = find_config(config_file)
 
     def load() -> Config:
-        loaded = configuration.load(path, os.environ)
+        loaded = load_checked(path)
         if pid_file is None:
             return loaded
         return replace(loaded, general=replace(loaded.general, pid_file=pid_file.absolute()))
@@ -66,6 +68,15 @@ def start(config_file: Path | None, daemon: bool, pid_file: Path | None) -> Exit
             [f"{path}: --daemon needs general.pid_file, or --pid-file: nobody could stop it"]
         )
     return run_in_background(lambda ready: serve(config, load, ready))
+
+
+def load_checked(path: Path) -> Config:
+    """Load a configuration that greenpool can run with, its TLS files included.
+
+    Raises: ConfigError with every problem.
+    """
+    loaded = configuration.load(path, os.environ)
+    return replace(loaded, warnings=loaded.warnings + tls_contexts.check(loaded, time.time()))
 
 
 def _serve_in_foreground(config: Config, load: Callable[[], Config]) -> ExitCode:

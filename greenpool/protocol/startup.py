@@ -1,7 +1,7 @@
 """The first packets of a client: what it is, which protocol it speaks, what it asks for.
 
-    bytes --> EncryptionRequest (answered `N`, then more bytes) --> StartupMessage
-                                                               \\-> CancelRequest
+    bytes --> EncryptionRequest (answered `N` or `S`) --> StartupMessage
+         \\-> DirectTls ------------ handshake -----^    \\-> CancelRequest
 
 Law: everything that may stand before authentication is accepted or refused here, with the texts
 and SQLSTATEs of PostgreSQL's `backend_startup.c`; every packet is bounded before it is kept.
@@ -39,7 +39,7 @@ MAX_NAME_BYTES = 63
 """PostgreSQL's NAMEDATALEN less one: longer user and database names are cut, not refused."""
 
 _U32 = struct.Struct("!I")
-_TLS_HANDSHAKE = 0x16
+_TLS_HANDSHAKE = b"\x16"
 _TLS_ALERT_HANDSHAKE_FAILURE = bytes((0x15, 3, 1, 0, 2, 2, 40))
 _PROTOCOL_OPTION_PREFIX = "_pq_."
 _NOT_GUCS = frozenset({"user", "database", "options", "replication"})
@@ -62,11 +62,22 @@ class Replication(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EncryptionRequest:
-    """SSLRequest or GSSENCRequest: answer one byte, then feed what follows to the same reader."""
+    """SSLRequest or GSSENCRequest: answer one byte, then feed what follows to the same reader.
+
+    After CONSENT to an SSLRequest that is what comes through TLS; tell the reader (`encrypt`).
+    """
 
     kind: Encryption
 
     REFUSAL = b"N"
+    CONSENT = b"S"
+
+
+@dataclass(frozen=True, slots=True)
+class DirectTls:
+    """The client begins with a TLS handshake, `data` being its first bytes, as since libpq 17."""
+
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +129,7 @@ class StartupMessage:
         return parse_options(self.options) | dict(self.parameters)
 
 
-StartupEvent = EncryptionRequest | CancelRequest | StartupMessage
+StartupEvent = DirectTls | EncryptionRequest | CancelRequest | StartupMessage
 
 
 class DirectTlsRefused(ClientError):
@@ -164,12 +175,13 @@ class StartupReader:
     connection is lost.
     """
 
-    __slots__ = ("_asked", "_buffer", "_done", "_max_packet_bytes")
+    __slots__ = ("_asked", "_buffer", "_done", "_is_first", "_max_packet_bytes")
 
     def __init__(self, max_packet_bytes: int = MAX_STARTUP_PACKET_BYTES) -> None:
         self._max_packet_bytes = max_packet_bytes
         self._buffer = bytearray()
         self._asked: set[Encryption] = set()
+        self._is_first = True
         self._done = False
 
     @property
@@ -182,15 +194,23 @@ class StartupReader:
         if self._done:
             raise ValueError("the startup phase is over")
         self._buffer += data
+        if self._is_first and self._buffer[:1] == _TLS_HANDSHAKE:
+            self._is_first = False
+            return DirectTls(self.take_rest())
         packet = self._take_packet()
         if packet is None:
             return None
+        self._is_first = False
         event = self._event(_U32.unpack_from(packet)[0], packet[4:])
         if isinstance(event, EncryptionRequest):
             self._check_nothing_follows(event)
         else:
             self._done = True
         return event
+
+    def encrypt(self) -> None:
+        """Note that what follows comes through TLS: no encryption may be asked for within it."""
+        self._asked.update(Encryption)
 
     def take_rest(self) -> bytes:
         """Empty the reader: bytes behind the packet that ended the startup phase."""
@@ -201,8 +221,6 @@ class StartupReader:
     def _take_packet(self) -> bytes | None:
         """Take a whole packet, without its length word."""
         buffer = self._buffer
-        if buffer and buffer[0] == _TLS_HANDSHAKE:
-            raise DirectTlsRefused
         if len(buffer) < 4:
             return None
         (length,) = _U32.unpack_from(buffer)

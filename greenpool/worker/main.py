@@ -116,6 +116,7 @@ class _Process:
             boot_secret=context.boot_secret,
         )
         worker.pools.apply(context.config, context.pools)
+        worker.tls.apply(context.config)
         check_query.set_up(worker)
         return worker
 
@@ -175,6 +176,7 @@ class _Process:
         general = message.config.general
         logs.setup(general.log_level, general.log_format, general.syslog_prog_name, self._index)
         self._listeners.set_options(general)
+        worker.tls.apply(message.config)
         for gone in worker.pools.apply(message.config, message.pools):
             self._dismiss(gone)
         check_query.set_up(worker)

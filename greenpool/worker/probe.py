@@ -73,7 +73,7 @@ def _become_client(worker: Worker, entry: PoolEntry, sock: socket.socket) -> Non
     fd = sock.detach()
     worker.clients.add(client, fd, is_own=True)
     try:
-        worker.engine.serve(client, entry.index, fd, 0, RESET.encode(), b"", b"")
+        worker.engine.serve(client, entry.index, fd, None, 0, RESET.encode(), b"", b"")
     except BaseException:
         worker.clients.remove(client)
         worker.engine.forget(client)

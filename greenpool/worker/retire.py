@@ -18,6 +18,7 @@ from greenpool.protocol import frontend
 from greenpool.records import Event, Reason
 from greenpool.worker import cancel
 from greenpool.worker.state import Worker
+from greenpool.worker.tls_socket import AnySocket, TlsSocket
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,10 @@ def on_event(worker: Worker, event: Event) -> None:
     """
     reason = Reason(event.detail)
     log.debug("server %d of pool %d: closing: %s", event.slot, event.pool, reason.name)
-    fd = worker.engine.surrender(event.pool, event.slot)
-    sock = socket.socket(fileno=fd) if fd >= 0 else None
+    fd, tls = worker.engine.surrender(event.pool, event.slot)
+    sock: AnySocket = socket.socket(fileno=fd) if fd >= 0 else None
+    if tls is not None and reason in _AT_REST:
+        sock = TlsSocket(sock, tls)
     try:
         if reason in _BUSY:
             cancel.deliver(worker, event.pool, event.slot)
@@ -51,7 +54,7 @@ def on_event(worker: Worker, event: Event) -> None:
         worker.engine.freed(event.pool, event.slot)
 
 
-def hang_up(sock: socket.socket, last_words: bytes) -> None:
+def hang_up(sock: AnySocket, last_words: bytes) -> None:
     """Say the last words, end the stream, wait for PostgreSQL to hang up; HANG_UP_S at most."""
     try:
         with gevent.Timeout(HANG_UP_S, False):

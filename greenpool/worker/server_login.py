@@ -24,6 +24,7 @@ from greenpool.records import Event, Reason
 from greenpool.worker import dial
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.state import Worker
+from greenpool.worker.tls_socket import unwrap
 
 log = logging.getLogger(__name__)
 
@@ -146,11 +147,11 @@ def _give(
     jitter = random.uniform(1 - LIFETIME_JITTER, 1 + LIFETIME_JITTER)
     lifetime_ns = int(entry.user.server_lifetime_ms * jitter) * _NS_PER_MS
     address = dial.address_of(entry.pool)
-    fd = sock.detach()
+    fd, tls, _ = unwrap(sock)
     try:
         worker.engine.server_opened(
-            *(event.pool, event.slot, fd, greeting.backend_pid, greeting.cancel_key),
-            *(lifetime_ns, address),
+            *(event.pool, event.slot, fd, tls),
+            *(greeting.backend_pid, greeting.cancel_key, lifetime_ns, address),
         )
     except EngineError as exc:  # it has freed the place itself
         socket.socket(fileno=fd).close()

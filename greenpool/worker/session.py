@@ -1,7 +1,7 @@
 """The life of one client until the engine has it, in one greenlet.
 
     accepted -> startup packets -> row claimed -> authenticated -> welcomed -> engine.serve
-                  |                    |              |                |
+                  |   TLS              |              |                |
                   +-> CancelRequest    +-> 53300      +-> 28P01        +-> the admin console stays
 
 The greenlet ends with `engine.serve`: an idle client shall cost no Python stack. Its goodbye comes
@@ -37,17 +37,22 @@ from greenpool.protocol.errors import (
 )
 from greenpool.protocol.startup import (
     CancelRequest,
+    DirectTls,
+    DirectTlsRefused,
+    Encryption,
     EncryptionRequest,
     Replication,
     StartupMessage,
     StartupReader,
 )
-from greenpool.worker import access, cancel, check_query, limits, welcome
+from greenpool.tls import TlsFailure
+from greenpool.worker import access, cancel, check_query, client_tls, limits, welcome
 from greenpool.worker.access import Account
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.sockets import peer_name, peer_of, take_leave
 from greenpool.worker.startup_state import SessionState
 from greenpool.worker.state import Worker
+from greenpool.worker.tls_socket import AnySocket, TlsSocket, unwrap
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +87,7 @@ class Session:
 
     def __init__(self, worker: Worker, sock: socket.socket) -> None:
         self._worker = worker
-        self._sock = sock
+        self._sock: AnySocket = sock
         self._address = peer_name(sock)
         self._who = f"client {self._address}"
         self._client = 0  # its row, while it is this session's to give back
@@ -100,6 +105,9 @@ class Session:
             self._refuse(exc)
         except ReportedError as exc:
             self._refuse(_as_client_error(exc))
+        except TlsFailure as exc:
+            log.info("%s: TLS failed: %s", self._who, exc)
+            take_leave(self._sock)  # there may be an alert on its way
         except (Disconnected, OSError) as exc:
             log.debug("%s: gone during login: %s", self._who, exc)
         except Exception:
@@ -123,17 +131,36 @@ class Session:
         go_on()
 
     def _read_startup(self) -> StartupMessage | CancelRequest:
-        """Read until it is clear what this is; encryption is not offered yet."""
+        """Read until it is clear what this is, and encrypt the rest where that is wanted."""
         reader = StartupReader(self._worker.config.general.max_startup_packet_bytes)
         data = b""
         while True:
             event = reader.feed(data)
-            if isinstance(event, EncryptionRequest):
-                self._sock.sendall(event.REFUSAL)
+            if isinstance(event, DirectTls):
+                if not client_tls.is_offered(self._worker, self._sock):
+                    raise DirectTlsRefused
+                self._encrypt(reader, event.data)
+            elif isinstance(event, EncryptionRequest):
+                self._answer(reader, event)
             elif event is not None:
                 self._early = reader.take_rest()
                 return event
             data = self._receive()
+
+    def _answer(self, reader: StartupReader, request: EncryptionRequest) -> None:
+        wanted = request.kind is Encryption.SSL
+        if wanted and client_tls.is_offered(self._worker, self._sock):
+            self._encrypt(reader, b"")
+        else:
+            self._sock.sendall(request.REFUSAL)
+
+    def _encrypt(self, reader: StartupReader, early: bytes) -> None:
+        """Shake hands; `early`: the handshake has begun with these bytes, unasked."""
+        client_tls.wait_for_turn(self._worker)
+        if not early:
+            self._sock.sendall(EncryptionRequest.CONSENT)
+        self._sock = client_tls.shake_hands(self._worker, self._sock, early)
+        reader.encrypt()
 
     def _log_in(self, startup: StartupMessage) -> Callable[[], None]:
         """Authenticate and welcome; return what then takes the client over, without deadline."""
@@ -156,6 +183,8 @@ class Session:
                 "replication connections are not supported yet",
                 "Connect to PostgreSQL directly.",
             )
+        client_tls.check(self._worker, self._sock, startup)
+        self._unsent = startup.negotiation()
         is_admin = startup.database in ADMIN_DATABASES
         self._enter(startup, is_admin)
         log_in = self._log_in_admin if is_admin else self._log_in_client
@@ -173,6 +202,8 @@ class Session:
             )
         application = startup.parameters.get("application_name", "")
         engine.names(self._client, startup.user, startup.database, application)
+        if isinstance(self._sock, TlsSocket):
+            engine.encrypted(self._client, self._sock.session)
 
     # ---- a client of a pool ----------------------------------------------------------------
 
@@ -212,12 +243,15 @@ class Session:
 
     def _hand_over(self, entry: PoolEntry, state: SessionState) -> None:
         """Give the client to the engine. From here on its descriptor is the table's to close."""
-        worker, client, early = self._worker, self._client, self._early
-        fd = self._sock.detach()
+        worker, client = self._worker, self._client
+        fd, tls, rest = unwrap(self._sock)
+        early = self._early + rest
         worker.clients.add(client, fd)
         self._client = 0
         try:
-            worker.engine.serve(client, entry.index, fd, state.hash, state.sql, state.look, early)
+            worker.engine.serve(
+                *(client, entry.index, fd, tls), *(state.hash, state.sql, state.look), early
+            )
         except BaseException:
             worker.clients.remove(client)
             worker.engine.forget(client)
@@ -285,7 +319,12 @@ class Session:
         self._send(statuses + key_data + backend.ready_for_query())
         if self._worker.config.general.log_client_connections:
             application = startup.parameters.get("application_name") or "-"
-            log.info("%s: logged in as %d, application %s", self._who, self._client, application)
+            facts = client_tls.facts_of(self._sock)
+            log.info(
+                "%s: logged in as %d, application %s%s",
+                *(self._who, self._client, application),
+                f", {facts.version} {facts.cipher}" if facts else "",
+            )
 
     def _send(self, data: bytes) -> None:
         data, self._unsent = self._unsent + data, b""

@@ -18,6 +18,7 @@ from greenpool.config import Config
 from greenpool.worker.keys import KeyCache
 from greenpool.worker.notes import NoteBoard
 from greenpool.worker.pools import PoolDirectory
+from greenpool.worker.tls_contexts import TlsContexts
 
 if TYPE_CHECKING:  # the parts can be tested with an engine that is none
     from greenpool.engine import Engine, Segment
@@ -80,6 +81,7 @@ class Worker:
     auth: AuthContext = field(init=False)
     authorities: ThreadPool = field(init=False)
     """Threads that ask PAM and LDAP, who may take their time: none else shall wait for it."""
+    tls: TlsContexts = field(init=False)
     is_draining: bool = False
 
     def __post_init__(self) -> None:
@@ -87,6 +89,7 @@ class Worker:
         self.keys = KeyCache(self.threads)
         self.auth = AuthContext(self.boot_secret, self.keys)
         self.authorities = ThreadPool(AUTHORITY_THREADS)
+        self.tls = TlsContexts(self.boot_secret)
 
     @staticmethod
     def now_s() -> float:

@@ -2,6 +2,7 @@
 
     pg             a running PostgreSQL; the test runs once for every major version
     database       an empty database of its own on it
+    house          a certificate authority, for TLS
     make_pooler    start as many poolers as the test needs
     pooler         one with the default pools; the test runs with 1 and with 2 workers
 
@@ -11,7 +12,10 @@ After each test every pooler must end by itself with exit code 0, and no process
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +23,7 @@ import pytest
 from tests.integration.harness import processes
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import MAJORS, PostgreSQL
+from tests.integration.harness.tls import House
 
 MakePooler = Callable[..., Pooler]
 
@@ -71,6 +76,14 @@ def database(pg: PostgreSQL) -> Iterator[str]:
     if not pg.is_running:
         pg.start()
     pg.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    """Return a certificate authority that a greenpool's clients trust."""
+    directory = Path(tempfile.mkdtemp(prefix="greenpool-tls-"))
+    yield House(directory)
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def events_of(engine: Engine, kind: EventKind) -> list[Event]:
 
 def serve(engine: Engine, pool: int, theirs: socket.socket) -> int:
     client = engine.enter(False, "10.0.0.1:5")
-    engine.serve(client, pool, theirs.fileno(), 0, b"RESET ALL", b"", b"")
+    engine.serve(client, pool, theirs.fileno(), None, 0, b"RESET ALL", b"", b"")
     return client
 
 
@@ -281,13 +281,13 @@ def test_early_bytes_are_read_first(
     _, theirs = pair
     pool = segment.define_pool("shop", "ada", SETTINGS)
     client = engine.enter(False, "unix")
-    engine.serve(client, pool, theirs.fileno(), 0, b"RESET ALL", b"", TERMINATE)
+    engine.serve(client, pool, theirs.fileno(), None, 0, b"RESET ALL", b"", TERMINATE)
     assert events_of(engine, EventKind.GOODBYE)[0].detail == Reason.CLIENT_TERMINATE
 
 
 def test_serving_nobody_is_an_error(engine: Engine) -> None:
     with pytest.raises(EngineError):
-        engine.serve(3, 0, 0, 0, b"RESET ALL", b"", b"")
+        engine.serve(3, 0, 0, None, 0, b"RESET ALL", b"", b"")
 
 
 def test_drain_without_clients_is_over_at_once(engine: Engine) -> None:
@@ -311,7 +311,7 @@ def test_query_opens_a_server_and_is_answered(
     server, fd = socket.socketpair()
     server.settimeout(5)
     fd.setblocking(False)
-    engine.server_opened(event.pool, event.slot, fd.detach(), 4711, b"k" * 32, 0, "db:5432")
+    engine.server_opened(event.pool, event.slot, fd.detach(), None, 4711, b"k" * 32, 0, "db:5432")
     row = segment.slot_row(pool, event.slot)
     assert row is not None
     assert (row.state, row.backend_pid, row.address) == (SlotState.ACTIVE, 4711, "db:5432")
@@ -328,7 +328,9 @@ def test_query_opens_a_server_and_is_answered(
     assert engine.retire_idle(pool, Reason.STALE) == 1
     event = events_of(engine, EventKind.RETIRE)[0]
     assert event.detail == Reason.STALE
-    os.close(engine.surrender(event.pool, event.slot))
+    surrendered, tls = engine.surrender(event.pool, event.slot)
+    assert tls is None
+    os.close(surrendered)
     engine.freed(event.pool, event.slot)
     assert segment.slot_rows(pool) == []
     server.close()

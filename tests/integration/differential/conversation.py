@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from dataclasses import dataclass
 
 from tests.integration.differential.script import Action, Script, Step
@@ -26,13 +27,14 @@ class Address:
     port: int
     database: str
     user: str = "app"
+    tls: ssl.SSLContext | None = None
 
 
 class Speaker:
     """Own one client and what it has read. Everything after the end of its connection is void."""
 
     def __init__(self, address: Address) -> None:
-        self.wire = Wire.connect(address.host, address.port)
+        self.wire = Wire.connect(address.host, address.port, address.tls)
         self.wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.wire.login(address.user, address.database)
         self.heard: list[Message] = []
@@ -60,7 +62,7 @@ class Speaker:
         try:
             if step.action is Action.SHUT:
                 self.is_shut = True
-                self.wire.sock.shutdown(socket.SHUT_WR)
+                self.wire.half_close()
             elif step.action is Action.SAY_SLOWLY:
                 for at in range(len(step.data)):
                     self.wire.send(step.data[at : at + 1])

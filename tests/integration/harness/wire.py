@@ -9,6 +9,7 @@ with Wire.connect(pooler.host, pooler.port) as wire:
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import time
 from dataclasses import dataclass
@@ -74,8 +75,15 @@ class Wire:
         self._unread = bytearray()
 
     @classmethod
-    def connect(cls, host: str, port: int) -> Self:
-        return cls(socket.create_connection((host, port), timeout=DEADLINE_S))
+    def connect(cls, host: str, port: int, tls: ssl.SSLContext | None = None) -> Self:
+        """Connect; `tls`: ask for encryption first, and fail without it."""
+        sock = socket.create_connection((host, port), timeout=DEADLINE_S)
+        if tls is not None:
+            sock.sendall(messages.ssl_request())
+            answer = sock.recv(1)
+            assert answer == b"S", f"SSLRequest was answered {answer!r}"
+            sock = tls.wrap_socket(sock, server_hostname=host)
+        return cls(sock)
 
     @classmethod
     def connect_unix(cls, path: Path) -> Self:
@@ -131,6 +139,10 @@ class Wire:
 
     def send(self, *parts: bytes) -> None:
         self.sock.sendall(b"".join(parts))
+
+    def half_close(self) -> None:
+        """Send FIN and go on reading; within TLS without a word about it."""
+        socket.socket.shutdown(self.sock, socket.SHUT_WR)
 
     def read(self, deadline_s: float = DEADLINE_S) -> Message:
         """Read one message. Raises: ClosedByPeer, TimeoutError."""

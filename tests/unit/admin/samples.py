@@ -90,7 +90,7 @@ def pool(index: int = 0, database: str = "app", user: str = "alice", **fields: A
 
 def slot(index: int, state: SlotState, **fields: Any) -> SlotRow:
     """Make a server connection's row."""
-    texts = {"key": b"secret-cancel-key", "address": "10.0.0.1:5433"}
+    texts = {"key": b"secret-cancel-key", "address": "10.0.0.1:5433", "tls": ""}
     numbers = (name for name in SlotRow.__slots__ if name not in ("index", "state", *texts))
     values: dict[str, Any] = {**dict.fromkeys(numbers, 0), **texts}
     return SlotRow(index=index, state=state, **values | fields)
@@ -99,6 +99,7 @@ def slot(index: int, state: SlotState, **fields: Any) -> SlotRow:
 def client(number: int, state: ClientState, **fields: Any) -> ClientRow:
     """Make a client's row."""
     texts = {"user": "alice", "database": "app", "address": "127.0.0.1:40000", "application": ""}
+    texts["tls"] = ""
     numbers = (name for name in ClientRow.__slots__ if name not in ("client", "state", *texts))
     values: dict[str, Any] = {**dict.fromkeys(numbers, 0), **texts}
     return ClientRow(client=number, state=state, **values | fields)

@@ -101,15 +101,18 @@ GENERAL = [
         'pg_hba: line 1, column 1: there is no map "x" in pg_ident',
     ),
     ("pg_ident: a b", "pg_ident: line 1, column 3: end-of-line before database user"),
+    ("tls_ca_cert: /no/such", 'tls_ca_cert: cannot read "/no/such": No such file or directory'),
+    ("tls_certificate: ''", "tls_certificate: is empty"),
+    ("tls_mode: require", 'tls_mode: "require" needs tls_certificate beside it'),
+    ("tls_min_version: ssl3", 'tls_min_version: expected one of 1.2, 1.3, found "ssl3"'),
     ("server_tls: maybe", 'server_tls: expected true or false, found "maybe"'),
 ]
 
 # A line of general whose feature is not there yet.
 NOT_YET = [
-    ("server_tls: true", 'server_tls: not supported yet (today only "disable")'),
-    ("tls_certificate: /x", "tls_certificate: not supported yet"),
     ("query_timeout: 1s", 'query_timeout: not supported yet (today only "0")'),
     ("max_memory_usage: 256MB", 'max_memory_usage: not supported yet (today only "0")'),
+    ("server_tls: true", 'server_tls: not supported yet (today only "disable")'),
 ]
 
 # A line of a user; the key stands in line 5, column 7.
@@ -332,3 +335,23 @@ def test_one_thing_alone_says_how_a_user_is_known(files):
     text += "      auth_pam_service: y\n"
     problem = 'pools.app.users[0].auth_pam_service: cannot stand beside "password"'
     assert files.problems(text, name="g.yaml") == [f"g.yaml:6:7: {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("given", "problems"),
+    [
+        (["tls_certificate"], ["2:3: general.tls_certificate: it needs tls_private_key"]),
+        (["tls_private_key"], ["2:3: general.tls_private_key: it needs tls_certificate"]),
+        (
+            ["tls_certificate", "tls_private_key", "tls_mode: verify-full"],
+            ['4:3: general.tls_mode: "verify-full" needs tls_ca_cert'],
+        ),
+    ],
+)
+def test_tls_files_come_together(files, given, problems):
+    files.write("x.pem", "text")
+    lines = [f"  {each}" if ":" in each else f"  {each}: x.pem" for each in given]
+    text = "\n".join(["general:", *lines, POOLS_YAML])
+    assert files.problems(text, name="g.yaml") == [
+        f"g.yaml:{problem} beside it" for problem in problems
+    ]

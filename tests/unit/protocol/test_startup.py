@@ -9,6 +9,7 @@ from greenpool.protocol import frontend
 from greenpool.protocol.errors import ClientError, ErrorFields, error_response
 from greenpool.protocol.startup import (
     CancelRequest,
+    DirectTls,
     DirectTlsRefused,
     Encryption,
     EncryptionRequest,
@@ -111,7 +112,7 @@ def test_reader_is_done_after_its_last_packet():
 def test_reader_bounds_the_length_before_keeping_the_packet(length):
     with pytest.raises(ClientError, match="invalid length of startup packet") as caught:
         StartupReader(64).feed(struct.pack("!I", length))
-    assert caught.value.sqlstate == "08P01" or length >> 24 == 0x16
+    assert caught.value.sqlstate == "08P01"
 
 
 def test_reader_accepts_packets_exactly_at_the_limit():
@@ -149,10 +150,26 @@ def test_refusal_of_protocol_2_is_told_in_protocol_2():
     assert ErrorFields.parse(error_response(caught.value)[5:]).sqlstate == "0A000"
 
 
-def test_reader_refuses_direct_tls_at_its_first_byte_with_an_alert():
-    with pytest.raises(DirectTlsRefused, match="direct TLS") as caught:
-        StartupReader().feed(b"\x16")
-    assert error_response(caught.value) == b"\x15\x03\x01\0\2\2\x28"
+def test_reader_knows_direct_tls_by_its_first_byte_alone():
+    assert StartupReader().feed(b"\x16\x03\x01") == DirectTls(b"\x16\x03\x01")
+    reader = StartupReader()
+    reader.feed(frontend.ssl_request())
+    reader.feed(b"")
+    with pytest.raises(ClientError, match="invalid length of startup packet"):
+        reader.feed(b"\x16\x03\x01\x02")
+
+
+def test_refusal_of_direct_tls_is_an_alert():
+    assert error_response(DirectTlsRefused()) == b"\x15\x03\x01\0\2\2\x28"
+
+
+@pytest.mark.parametrize("request_packet", [frontend.ssl_request(), frontend.gssenc_request()])
+def test_no_encryption_is_asked_for_within_tls(request_packet):
+    reader = StartupReader()
+    reader.feed(frontend.ssl_request())
+    reader.encrypt()
+    with pytest.raises(ClientError, match="unsupported frontend protocol 1234"):
+        reader.feed(request_packet)
 
 
 @pytest.mark.parametrize(

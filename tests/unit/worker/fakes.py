@@ -215,6 +215,7 @@ def client_row(client: int, **fields: Any) -> ClientRow:
         "database": "shop",
         "address": "10.0.0.1:5",
         "application": "till",
+        "tls": "",
     }
     return ClientRow(**{**values, **fields})
 

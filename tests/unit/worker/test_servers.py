@@ -99,7 +99,7 @@ def test_server_is_logged_in_and_given_to_the_engine(worker: FakedWorker, server
     server.script = script
     entry = entry_of(worker, "till")
     server_login.on_event(worker, open_event(entry))
-    ((pool, slot, fd, pid, key, lifetime_ns, address),) = worker.engine.named("server_opened")
+    ((pool, slot, fd, _tls, pid, key, lifetime_ns, address),) = worker.engine.named("server_opened")
     os.close(fd)
     assert (pool, slot, pid, key) == (entry.index, 2, 4711, b"key!")
     assert address == f"127.0.0.1:{server.port}"
@@ -130,7 +130,7 @@ def test_newest_protocol_is_asked_for(worker: FakedWorker, server: Server):
 
     server.script = script
     server_login.on_event(worker, open_event(entry_of(worker)))
-    ((_, _, fd, _, key, *_),) = worker.engine.named("server_opened")
+    ((_, _, fd, _, _, key, *_),) = worker.engine.named("server_opened")
     os.close(fd)
     assert server.heard[0][4:8] == b"\0\3\0\2"
     assert key == b"k" * 32
@@ -277,7 +277,7 @@ def test_retired_server_is_waited_for_and_hears_terminate_only_at_rest(
 ):
     """Terminate's five bytes once completed a query whose client had died within it."""
     ours, theirs = socket.socketpair()
-    worker.engine.surrender = lambda pool, slot: theirs.detach()
+    worker.engine.surrender = lambda pool, slot: (theirs.detach(), None)
     retire_event = event(EventKind.RETIRE, pool=0, slot=3, detail=reason)
     greenlet = gevent.spawn(retire.on_event, worker, retire_event)
     if reason in AT_REST:
@@ -294,7 +294,7 @@ def test_server_that_does_not_hang_up_is_given_up(
 ):
     monkeypatch.setattr(retire, "HANG_UP_S", 0.02)
     ours, theirs = socket.socketpair()
-    worker.engine.surrender = lambda pool, slot: theirs.detach()
+    worker.engine.surrender = lambda pool, slot: (theirs.detach(), None)
     retire.on_event(worker, event(EventKind.RETIRE, pool=0, slot=3, detail=Reason.STALE))
     assert worker.engine.named("freed") == [(0, 3)]
     ours.close()
@@ -305,7 +305,7 @@ def test_server_that_may_be_busy_is_cancelled_first(
     worker: FakedWorker, server: Server, reason: Reason
 ):
     server.script = lambda sock: server.heard.append(sock.recv(100))
-    worker.engine.surrender = lambda pool, slot: -1
+    worker.engine.surrender = lambda pool, slot: (-1, None)
     worker.segment.slots[0, 3] = Row(backend_pid=7, key=b"abcd")
     retire.on_event(worker, event(EventKind.RETIRE, pool=0, slot=3, detail=reason))
     assert server.heard == [frontend.cancel_request(7, b"abcd")]

@@ -126,7 +126,8 @@ def test_trusted_client_is_welcomed_and_served(worker: FakedWorker):
         assert messages[0].body == b"\0\0\0\0"
         assert parameters == {**DEFAULTS, "application_name": "till"}
         assert messages[-2].body == b"\0\0\0\1" + b"\1" * 4
-        pool, fd, state_hash, sql, look, early = worker.engine.served[1]
+        pool, fd, tls, state_hash, sql, look, early = worker.engine.served[1]
+        assert tls is None
         assert look
         assert (pool, fd, early) == (entry.index, worker.clients.remove(1), b"")
         os.close(fd)
@@ -466,7 +467,7 @@ def test_application_name_of_the_configuration_is_not_the_clients(worker: FakedW
         client.send(startup(database="till", application_name="mine"))
         client.read(BackendType.READY_FOR_QUERY)
         client.wait()
-        assert worker.engine.served[1][2:4] == (0, RESET.encode())
+        assert worker.engine.served[1][3:5] == (0, RESET.encode())
         assert worker.engine.named("names")[0][3] == "mine"
 
 

@@ -1,0 +1,82 @@
+"""Encryption of clients: who gets it, the handshake, and who may not do without.
+
+Law: where TLS is demanded nobody logs in without it; a CancelRequest may come in plain text, as
+PostgreSQL takes it, because libpq before 17 sends it no other way. UNIX sockets have no TLS.
+Source: PostgreSQL `backend_startup.c`, `be-secure-openssl.c`; "SSL Session Encryption".
+"""
+
+from __future__ import annotations
+
+import gevent
+from gevent import socket
+
+from greenpool.protocol.errors import ClientError, Severity, SqlState
+from greenpool.protocol.startup import StartupMessage
+from greenpool.tls import TlsFacts, TlsFailure
+from greenpool.worker import tls_contexts
+from greenpool.worker.state import Worker
+from greenpool.worker.tls_socket import TlsSocket
+
+
+def is_offered(worker: Worker, sock: socket.socket) -> bool:
+    """Whether this client can have TLS."""
+    return worker.tls.clients is not None and sock.family != socket.AF_UNIX
+
+
+def shake_hands(worker: Worker, sock: socket.socket, early: bytes) -> TlsSocket:
+    """Encrypt a connection. `early`: first bytes of a direct handshake, empty after SSLRequest.
+
+    Switches: yes; the caller has a deadline. Raises: TlsFailure, OSError.
+    """
+    context = worker.tls.clients
+    assert context is not None
+    secure = TlsSocket(sock, context.session())
+    facts = secure.handshake(early, worker.threads if worker.tls.is_slow else None)
+    if early and not facts.has_alpn:
+        raise TlsFailure("a direct handshake without ALPN")
+    return secure
+
+
+def wait_for_turn(worker: Worker) -> None:
+    """Keep to tls_rate_limit_per_second. Switches: yes. Raises: TlsFailure when it takes too long.
+
+    A turn that would come after client_login_timeout is not taken from those who are in time.
+    """
+    general = worker.config.general
+    if not general.tls_rate_limit_per_second:
+        return
+    patience_s = general.client_login_timeout_ms / 1000
+    wait_s = worker.segment.handshake_turn(general.tls_rate_limit_per_second, patience_s)
+    if wait_s is None:
+        raise TlsFailure("too many handshakes are waiting for their turn")
+    if wait_s:
+        gevent.sleep(wait_s)
+
+
+def check(worker: Worker, sock: socket.socket | TlsSocket, startup: StartupMessage) -> None:
+    """See that a client has the encryption and the certificate that are demanded.
+
+    Raises: ClientError.
+    """
+    general = worker.config.general
+    if sock.family == socket.AF_UNIX or not tls_contexts.is_demanded_of_clients(general):
+        return
+    facts = sock.facts if isinstance(sock, TlsSocket) else None
+    if facts is None:
+        raise _refusal("SSL required", "Connect with sslmode=require or higher.")
+    if not tls_contexts.is_certificate_demanded(general):
+        return
+    if facts.peer is None:
+        raise _refusal("connection requires a valid client certificate")
+    if tls_contexts.is_name_demanded(general) and facts.peer.common_name != startup.user:
+        raise _refusal(f'certificate authentication failed for user "{startup.user}"')
+
+
+def facts_of(sock: socket.socket | TlsSocket) -> TlsFacts | None:
+    """Return what a client's TLS has led to, for rules that ask for it; None: it has none."""
+    return sock.facts if isinstance(sock, TlsSocket) else None
+
+
+def _refusal(message: str, hint: str | None = None) -> ClientError:
+    sqlstate = SqlState.INVALID_AUTHORIZATION_SPECIFICATION
+    return ClientError(Severity.FATAL, sqlstate, message, hint)

@@ -1,0 +1,61 @@
+"""What tests of TLS share: an authority, a greenpool's certificate, a libpq of version 15."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+from greenpool.demo.installation import find_installations
+from tests.integration.harness.certificates import Authority, Issued
+from tests.integration.harness.pooler import Pooler
+from tests.integration.harness.programs import Done, run_psql
+
+_PSQL_15 = next(each for each in find_installations() if each.major == 15).program("psql")
+
+
+class House:
+    """Own an authority, and the certificate of a greenpool on 127.0.0.1."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.authority = Authority(directory)
+        self.stranger = Authority(directory, "stranger")
+        self.server = self.issue_server()
+
+    def issue_server(self, **how: Any) -> Issued:
+        return self.authority.issue(
+            "greenpool", names=["localhost"], addresses=["127.0.0.1"], **how
+        )
+
+    def settings(self, own: Issued | None = None, **more: Any) -> dict[str, Any]:
+        own = own or self.server
+        files = {"tls_certificate": str(own.certificate), "tls_private_key": str(own.key)}
+        return {**files, **more}
+
+    def asking(self, **more: Any) -> dict[str, Any]:
+        """Settings that ask clients for a certificate of the authority."""
+        return self.settings(tls_ca_cert=str(self.authority.certificate), **more)
+
+    def context(self, alpn: str | None = None, client: Issued | None = None) -> ssl.SSLContext:
+        """Make what Python's own TLS needs to trust this greenpool."""
+        context = ssl.create_default_context(cafile=str(self.authority.certificate))
+        if alpn is not None:
+            context.set_alpn_protocols([alpn])
+        if client is not None:
+            context.load_cert_chain(client.certificate, client.key)
+        return context
+
+
+def psql_15(pooler: Pooler, **options: str) -> Done:
+    return run_psql(_PSQL_15, pooler.dsn(**options), "select 'served'")
+
+
+def files_of(issued: Issued) -> dict[str, str]:
+    return {"sslcert": str(issued.certificate), "sslkey": str(issued.key)}
+
+
+def is_well(pooler: Pooler) -> bool:
+    """Say whether a client can still come in, and be served."""
+    with pooler.connect(sslmode="disable") as connection:
+        return connection.execute("select 1").fetchone() == (1,)
