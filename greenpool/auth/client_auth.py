@@ -19,7 +19,13 @@ from enum import Enum
 
 from greenpool.auth.cleartext import cleartext_verify
 from greenpool.auth.md5 import SALT_BYTES, md5_verify
-from greenpool.auth.scram import MECHANISM, ScramServer, ScramState, make_nonce
+from greenpool.auth.scram import (
+    MECHANISM,
+    MECHANISM_PLUS,
+    ScramServer,
+    ScramState,
+    make_nonce,
+)
 from greenpool.auth.secret import (
     Credential,
     Derive,
@@ -92,6 +98,7 @@ class ClientAuthenticator:
     `credential` is what may log in at PostgreSQL for this client: the plain password, the md5
     hash or the recovered SCRAM keys; None after trust without a secret, and after a `check`.
     With a `check`, the secret is not looked at: it is asked about a cleartext password.
+    `binding`: what SCRAM can bind the login to (`scram.py`), empty without TLS.
     """
 
     def __init__(
@@ -101,6 +108,7 @@ class ClientAuthenticator:
         secret: Secret | None,
         context: AuthContext,
         check: Check | None = None,
+        binding: bytes = b"",
     ) -> None:
         self.state = AuthState.NEW
         self.credential: Credential | None = None
@@ -109,6 +117,7 @@ class ClientAuthenticator:
         self._secret = secret
         self._context = context
         self._check = check
+        self._binding = binding
         self._md5_salt = b""
         self._scram: ScramServer | None = None
         self._reader = FrameReader(FrontendType, MAX_LOGIN_BODY_BYTES)
@@ -125,7 +134,7 @@ class ClientAuthenticator:
             self._md5_salt = self._context.random_bytes(SALT_BYTES)
             return backend.authentication_md5_password(self._md5_salt)
         self.state = AuthState.SASL_SENT
-        return backend.authentication_sasl((MECHANISM,))
+        return backend.authentication_sasl(self._mechanisms)
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes from the client, return bytes to send; empty while a message is incomplete.
@@ -189,12 +198,13 @@ class ClientAuthenticator:
 
     def _on_sasl_initial(self, body: bytes) -> bytes:
         reader = Body(body)
-        if reader.cstring() != MECHANISM:
+        mechanism = reader.cstring()
+        if mechanism not in self._mechanisms:
             raise protocol_violation("client selected an invalid SASL authentication mechanism")
         length = reader.i32()
         data = None if length == -1 else reader.take(length)
         reader.end()
-        scram = self._scram = self._make_scram()
+        scram = self._scram = self._make_scram(mechanism == MECHANISM_PLUS)
         self.state = AuthState.SASL_CONTINUED
         return backend.authentication_sasl_continue(b"" if data is None else scram.feed(data))
 
@@ -210,12 +220,18 @@ class ClientAuthenticator:
         credential = PlainPassword(plain.password) if plain else scram.keys
         return backend.authentication_sasl_final(answer) + self._succeed(credential)
 
-    def _make_scram(self) -> ScramServer:
+    @property
+    def _mechanisms(self) -> tuple[str, ...]:
+        return (MECHANISM_PLUS, MECHANISM) if self._binding else (MECHANISM,)
+
+    def _make_scram(self, is_bound: bool) -> ScramServer:
         secret = self._secret.scram if isinstance(self._secret, PlainSecret) else self._secret
         doomed = not isinstance(secret, ScramSecret)
         mock = mock_secret(self._user, self._context.mock_key)
         chosen = secret if isinstance(secret, ScramSecret) else mock
-        return ScramServer(chosen, self._make_nonce, doomed=doomed)
+        return ScramServer(
+            *(chosen, self._make_nonce), doomed=doomed, binding=self._binding, is_bound=is_bound
+        )
 
     def _make_nonce(self) -> str:
         return make_nonce(self._context.random_bytes)

@@ -38,7 +38,7 @@ class Peer:
     """The other end. `address` is None for a UNIX socket, `uid` for anything else.
 
     `can_check_certificates`: tls_ca_cert is set, so that a client that has shown no certificate
-    could have.
+    could have. `binding`: what SCRAM can bind a login to (`scram.py`), empty without TLS.
     """
 
     transport: Transport
@@ -46,6 +46,7 @@ class Peer:
     uid: int | None = None
     certificate: Certificate | None = None
     can_check_certificates: bool = False
+    binding: bytes = b""
 
     @property
     def host(self) -> str:

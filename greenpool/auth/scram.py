@@ -1,4 +1,4 @@
-"""SCRAM-SHA-256, both sides, as machines fed with SASL messages.
+"""SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, both sides, as machines fed with SASL messages.
 
     ScramClient                                        ScramServer
       client-first   n,,n=,r=<nonce>              -->
@@ -6,10 +6,15 @@
       client-final   c=biws,r=<nonce+nonce>,p=    -->
                      v=<signature>                <--   server-final
 
+Within TLS the PLUS variant binds the exchange to the server's certificate (tls-server-end-point):
+client-first begins `p=tls-server-end-point,,` and c= holds that and the certificate's hash, so who
+is in between with another certificate fails. `y` says "I could, you did not offer it": a lie in
+between is found out.
+
 Law: every secret value is compared in constant time; a doomed exchange (unknown user) takes the
 same steps as a real one. A misbehaving client meets PostgreSQL's errors (`ClientError`), a
 misbehaving server `ServerProtocolError`.
-Partner: `secret.py`, which has the keys. Source: RFC 5802, RFC 7677; "SASL Authentication".
+Partner: `secret.py`, which has the keys. Source: RFC 5802, 5929, 7677; "SASL Authentication".
 """
 
 from __future__ import annotations
@@ -37,6 +42,7 @@ from greenpool.protocol.errors import ClientError, Severity, SqlState, protocol_
 from greenpool.protocol.message import decode_text, encode_text
 
 MECHANISM = "SCRAM-SHA-256"
+MECHANISM_PLUS = "SCRAM-SHA-256-PLUS"
 
 MAX_ITERATIONS = 1_000_000
 """Bound on what a server may ask us to compute: half a second of one core. PostgreSQL: 4096."""
@@ -44,7 +50,9 @@ MAX_ITERATIONS = 1_000_000
 NonceSource = Callable[[], str]
 
 _RAW_NONCE_BYTES = 18
-_GS2_HEADERS = {"n": "biws", "y": "eSws"}
+_BINDING_TYPE = "tls-server-end-point"
+_BOUND_HEADER = f"p={_BINDING_TYPE},,"
+_UNBOUND_FLAGS = frozenset("ny")
 _SERVER_FIRST = re.compile(r"r=([!-+\--~]+),s=([A-Za-z0-9+/=]+),i=([1-9]\d{0,9})(?:,.*)?")
 _PRINTABLE = re.compile(r"[!-+\--~]*")
 
@@ -69,16 +77,26 @@ class ScramServer:
     After FIRST an answer is always sent; after FINAL the answer is empty and the state FAILED if
     the proof is wrong, or if the exchange was doomed from the start. On success `keys` are the
     client's own, which log in wherever the same secret is stored.
+    `binding`: the hash of our certificate; empty where there is none to bind to. `is_bound`: the
+    client has chosen the PLUS variant.
     """
 
     def __init__(
-        self, secret: ScramSecret, nonce_source: NonceSource = make_nonce, *, doomed: bool = False
+        self,
+        secret: ScramSecret,
+        nonce_source: NonceSource = make_nonce,
+        *,
+        doomed: bool = False,
+        binding: bytes = b"",
+        is_bound: bool = False,
     ) -> None:
         self.state = ScramState.FIRST
         self.keys: ScramKeys | None = None
         self._secret = secret
         self._nonce_source = nonce_source
         self._doomed = doomed
+        self._binding = binding
+        self._is_bound = is_bound
         self._flag = ""
         self._client_first_bare = ""
         self._server_first = ""
@@ -99,7 +117,15 @@ class ScramServer:
 
     def _answer_first(self, text: str) -> str:
         reader = _Attributes(text)
-        self._flag = reader.read_gs2_header()
+        self._flag = reader.read_gs2_header(self._is_bound)
+        if self._flag == "y" and self._binding:
+            raise ClientError(
+                Severity.FATAL,
+                SqlState.INVALID_AUTHORIZATION_SPECIFICATION,
+                "SCRAM channel binding negotiation error",
+                detail="The client supports SCRAM channel binding but thinks the server does not.  "
+                "However, this server does support channel binding.",
+            )
         self._client_first_bare = reader.left
         if reader.left.startswith("m"):
             raise ClientError(
@@ -132,10 +158,7 @@ class ScramServer:
 
     def _read_final(self, text: str) -> tuple[str, bytes]:
         reader = _Attributes(text)
-        if reader.value_of("c") != _GS2_HEADERS[self._flag]:
-            raise protocol_violation(
-                "unexpected SCRAM channel-binding attribute in client-final-message"
-            )
+        self._check_binding(reader.value_of("c"))
         nonce = reader.value_of("r")
         while not reader.left.startswith("p"):
             reader.any_value()
@@ -149,12 +172,29 @@ class ScramServer:
             raise protocol_violation("invalid SCRAM response", detail="Nonce does not match.")
         return text[: len(text) - len(begin) - 1], proof
 
+    def _check_binding(self, told: str) -> None:
+        if not self._is_bound:
+            if told != _b64(f"{self._flag},,".encode()):
+                raise protocol_violation(
+                    "unexpected SCRAM channel-binding attribute in client-final-message"
+                )
+            return
+        ours = _b64(_BOUND_HEADER.encode() + self._binding)
+        if not hmac.compare_digest(encode_text(told), ours.encode()):
+            raise ClientError(
+                Severity.FATAL,
+                SqlState.INVALID_AUTHORIZATION_SPECIFICATION,
+                "SCRAM channel binding check failed",
+            )
+
 
 class ScramClient:
     """Log in with a plain password or with SCRAM keys.
 
     `first()`, then `final(server_first)`, then `verify(server_final)`, which checks that the
     server knows the secret too. Raises: ServerProtocolError.
+    `binding`: the hash of the server's certificate, empty where there is none. `is_bound`: the
+    server offers the PLUS variant, and it has been chosen.
     """
 
     def __init__(
@@ -163,8 +203,13 @@ class ScramClient:
         nonce_source: NonceSource = make_nonce,
         derive: Derive = derive_keys,
         username: str = "",
+        *,
+        binding: bytes = b"",
+        is_bound: bool = False,
     ) -> None:
         self.state = ScramState.FIRST
+        self._header = _BOUND_HEADER if is_bound else ("y,," if binding else "n,,")
+        self._binding = binding if is_bound else b""
         self._credential = credential
         self._derive = derive
         self._nonce = nonce_source()
@@ -173,7 +218,7 @@ class ScramClient:
 
     def first(self) -> bytes:
         """Build client-first. PostgreSQL ignores the user name in it; libpq sends none."""
-        return f"n,,{self._client_first_bare}".encode()
+        return f"{self._header}{self._client_first_bare}".encode()
 
     def final(self, server_first: bytes) -> bytes:
         """Answer server-first. Switches: if `derive` does (plain passwords only)."""
@@ -188,7 +233,7 @@ class ScramClient:
         if not salt or iterations > MAX_ITERATIONS:
             raise ServerProtocolError("malformed SCRAM message: invalid salt or iteration count")
         keys = self._keys(salt, iterations)
-        without_proof = f"c=biws,r={nonce}"
+        without_proof = f"c={_b64(self._header.encode() + self._binding)},r={nonce}"
         auth_message = _auth_message(self._client_first_bare, text, without_proof)
         proof = _xor(keys.client_key, hmac.digest(keys.stored_key, auth_message, "sha256"))
         self._server_signature = hmac.digest(keys.server_key, auth_message, "sha256")
@@ -227,29 +272,47 @@ class _Attributes:
     def __init__(self, text: str) -> None:
         self.left = text
 
-    def read_gs2_header(self) -> str:
-        """Read up to client-first-bare, return the channel binding flag: `n` or `y`."""
+    def read_gs2_header(self, is_bound: bool) -> str:
+        """Read up to client-first-bare, return the channel binding flag: `n`, `y` or `p`."""
         flag = self.left[:1]
         if flag == "p":
+            self._read_binding_type(is_bound)
+        elif flag not in _UNBOUND_FLAGS:
+            _malformed(f'Unexpected channel-binding flag "{_show(flag)}".')
+        elif is_bound:
+            _malformed(
+                "The client selected SCRAM-SHA-256-PLUS, "
+                "but the SCRAM message does not include channel binding data."
+            )
+        elif self.left[1:2] != ",":
+            _malformed(f'Comma expected, but found character "{_show(self.left[1:2])}".')
+        else:
+            self.left = self.left[2:]
+        self._read_no_identity()
+        return flag
+
+    def _read_binding_type(self, is_bound: bool) -> None:
+        if not is_bound:
             _malformed(
                 "The client selected SCRAM-SHA-256 without channel binding, "
                 "but the SCRAM message includes channel binding data."
             )
-        if flag not in _GS2_HEADERS:
-            _malformed(f'Unexpected channel-binding flag "{_show(flag)}".')
-        if self.left[1:2] != ",":
-            _malformed(f'Comma expected, but found character "{_show(self.left[1:2])}".')
-        if self.left[2:3] == "a":
+        kind = self._value()
+        if kind != _BINDING_TYPE:
+            shown = "".join(char if "!" <= char <= "~" else "?" for char in kind[:30])
+            raise protocol_violation(f'unsupported SCRAM channel-binding type "{shown}"')
+
+    def _read_no_identity(self) -> None:
+        if self.left[:1] == "a":
             raise ClientError(
                 Severity.FATAL,
                 SqlState.FEATURE_NOT_SUPPORTED,
                 "client uses authorization identity, but it is not supported",
             )
-        if self.left[2:3] != ",":
-            shown = _show(self.left[2:3])
+        if self.left[:1] != ",":
+            shown = _show(self.left[:1])
             _malformed(f'Unexpected attribute "{shown}" in client-first-message.')
-        self.left = self.left[3:]
-        return flag
+        self.left = self.left[1:]
 
     def value_of(self, name: str) -> str:
         """Read the attribute that must come next."""

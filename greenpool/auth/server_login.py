@@ -19,7 +19,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from greenpool.auth.md5 import SALT_BYTES, md5_hash, md5_response
-from greenpool.auth.scram import MECHANISM, NonceSource, ScramClient, make_nonce
+from greenpool.auth.scram import (
+    MECHANISM,
+    MECHANISM_PLUS,
+    NonceSource,
+    ScramClient,
+    make_nonce,
+)
 from greenpool.auth.secret import (
     Credential,
     Derive,
@@ -73,6 +79,8 @@ class ServerGreeting:
 class ServerLogin:
     """Log in as `user` at `database`; `parameters` go into the StartupMessage as they are.
 
+    `binding`: what SCRAM can bind the login to (`scram.py`), empty without TLS.
+
     After each `feed` look at `state`: READY (`greeting` is set) and FAILED (`error` is set:
     PostgreSQL's own words, or ours if the credential cannot do what PostgreSQL asks) end it.
     Switches: in `feed`, if `derive` does.
@@ -88,6 +96,8 @@ class ServerLogin:
         derive: Derive = derive_keys,
         nonce_source: NonceSource = make_nonce,
         version: int = frontend.PROTOCOL_3_0,
+        is_encrypted: bool = False,
+        binding: bytes = b"",
     ) -> None:
         self.state = LoginState.NEW
         self.greeting: ServerGreeting | None = None
@@ -99,6 +109,8 @@ class ServerLogin:
         self._derive = derive
         self._nonce_source = nonce_source
         self._version = version
+        self._is_encrypted = is_encrypted
+        self._binding = binding
         self._negotiated = False
         self._scram: ScramClient | None = None
         self._parameters: dict[str, str] = {}
@@ -177,14 +189,22 @@ class ServerLogin:
         offered = []
         while mechanism := body.cstring():
             offered.append(mechanism)
-        if MECHANISM not in offered:
+        if MECHANISM_PLUS in offered and not self._is_encrypted:
+            raise self._unlawful("AUTHENTICATION SASL", f"{MECHANISM_PLUS} without TLS")
+        is_bound = MECHANISM_PLUS in offered and self._binding != b""
+        if MECHANISM not in offered and not is_bound:
             return self._refuse(f"SASL authentication with one of {', '.join(offered)}")
         credential = self._credential
         if credential is None or isinstance(credential, Md5Hash):
             return self._refuse(f"{MECHANISM} authentication")
-        self._scram = ScramClient(credential, self._nonce_source, self._derive)
+        self._scram = ScramClient(
+            *(credential, self._nonce_source, self._derive),
+            binding=self._binding,
+            is_bound=is_bound,
+        )
         self.state = LoginState.SASL_FIRST_SENT
-        return frontend.sasl_initial_response(MECHANISM, self._scram.first())
+        mechanism = MECHANISM_PLUS if is_bound else MECHANISM
+        return frontend.sasl_initial_response(mechanism, self._scram.first())
 
     def _on_sasl_continue(self, body: Body) -> bytes:
         answer = self._exchange().final(body.rest())

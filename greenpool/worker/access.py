@@ -116,7 +116,8 @@ def exchange(
     check = None
     if method in _CHECKS:
         check = partial(_CHECKS[method], worker, rule, request, account)
-    return ClientAuthenticator(_EXCHANGES[method], request.user, secret, worker.auth, check)
+    kind, binding = _EXCHANGES[method], request.peer.binding
+    return ClientAuthenticator(kind, request.user, secret, worker.auth, check, binding)
 
 
 def _method(rule: HbaRule, account: Account | None) -> HbaMethod:

@@ -7,13 +7,16 @@ Source: PostgreSQL `backend_startup.c`, `be-secure-openssl.c`; "SSL Session Encr
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gevent
 from gevent import socket
 
+from greenpool.auth.peer import Certificate, Peer, Transport
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.protocol.startup import StartupMessage
 from greenpool.tls import TlsFacts, TlsFailure
-from greenpool.worker import tls_contexts
+from greenpool.worker import sockets, tls_contexts
 from greenpool.worker.state import Worker
 from greenpool.worker.tls_socket import TlsSocket
 
@@ -75,6 +78,23 @@ def check(worker: Worker, sock: socket.socket | TlsSocket, startup: StartupMessa
 def facts_of(sock: socket.socket | TlsSocket) -> TlsFacts | None:
     """Return what a client's TLS has led to, for rules that ask for it; None: it has none."""
     return sock.facts if isinstance(sock, TlsSocket) else None
+
+
+def peer_of(worker: Worker, sock: socket.socket | TlsSocket) -> Peer:
+    """Return what is known of the other end. Raises: OSError if it has gone already."""
+    facts = facts_of(sock)
+    if facts is None:
+        return sockets.peer_of(sock)
+    certificate = None
+    if facts.peer is not None:
+        certificate = Certificate(facts.peer.common_name, facts.peer.subject)
+    return replace(
+        sockets.peer_of(sock),
+        transport=Transport.TLS,
+        certificate=certificate,
+        can_check_certificates=worker.config.general.tls_ca_cert is not None,
+        binding=facts.binding,
+    )
 
 
 def _refusal(message: str, hint: str | None = None) -> ClientError:

@@ -49,7 +49,7 @@ from greenpool.tls import TlsFailure
 from greenpool.worker import access, cancel, check_query, client_tls, limits, welcome
 from greenpool.worker.access import Account
 from greenpool.worker.pools import PoolEntry
-from greenpool.worker.sockets import peer_name, peer_of, take_leave
+from greenpool.worker.sockets import peer_name, take_leave
 from greenpool.worker.startup_state import SessionState
 from greenpool.worker.state import Worker
 from greenpool.worker.tls_socket import AnySocket, TlsSocket, unwrap
@@ -173,8 +173,10 @@ class Session:
                 Severity.FATAL, SqlState.CANNOT_CONNECT_NOW, "the database system is shutting down"
             )
         self._unsent = startup.negotiation()
-        request = Request(peer_of(self._sock), startup.user, startup.database, startup.replication)
+        peer = client_tls.peer_of(self._worker, self._sock)
+        request = Request(peer, startup.user, startup.database, startup.replication)
         limits.check_rate(self._worker, request.peer)
+        client_tls.check(self._worker, self._sock, startup)
         rule = access.admit(self._worker, request)
         if startup.replication is not Replication.NONE:
             raise ClientError(
@@ -183,8 +185,6 @@ class Session:
                 "replication connections are not supported yet",
                 "Connect to PostgreSQL directly.",
             )
-        client_tls.check(self._worker, self._sock, startup)
-        self._unsent = startup.negotiation()
         is_admin = startup.database in ADMIN_DATABASES
         self._enter(startup, is_admin)
         log_in = self._log_in_admin if is_admin else self._log_in_client

@@ -33,6 +33,9 @@ class TlsSocket:
         family: int = self._sock.family
         return family
 
+    def getpeername(self) -> Any:
+        return self._sock.getpeername()
+
     def handshake(self, early: bytes = b"", threads: ThreadPool | None = None) -> TlsFacts:
         """Shake hands; `early`: what has been read from the peer already.
 

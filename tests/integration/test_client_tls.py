@@ -12,7 +12,7 @@ import pytest
 from greenpool.demo.installation import find_installations
 from tests.integration.conftest import MakePooler
 from tests.integration.harness import messages
-from tests.integration.harness.certificates import Issued
+from tests.integration.harness.certificates import Authority, Issued
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.tls import House, files_of, is_well, psql_15
@@ -222,6 +222,30 @@ def test_revoked_certificate_is_refused(make_pooler: MakePooler, house: House) -
         pass
     with pytest.raises(psycopg.OperationalError, match="certificate revoked"):
         pooler.connect(sslmode="require", **files_of(bad))
+
+
+@pytest.mark.parametrize("kind", ["ec", "rsa2048"])
+def test_login_is_bound_to_the_certificate(
+    make_pooler: MakePooler, house: House, kind: str
+) -> None:
+    pooler = make_pooler(1, **house.settings(house.issue_server(kind=kind)))
+    for binding in ("disable", "prefer", "require"):
+        with pooler.connect(sslmode="require", channel_binding=binding) as connection:
+            assert connection.execute("select 1").fetchone() == (1,)
+        assert psql_15(pooler, sslmode="require", channel_binding=binding).returncode == 0
+    with pytest.raises(psycopg.OperationalError, match="channel binding"):
+        pooler.connect(sslmode="disable", channel_binding="require")
+
+
+def test_certificate_without_a_hash_cannot_be_bound_to(
+    make_pooler: MakePooler, house: House
+) -> None:
+    edwards = Authority(house.directory, "edwards", "ed25519").issue("greenpool")
+    pooler = make_pooler(1, **house.settings(edwards))
+    with pooler.connect(sslmode="require", channel_binding="disable"):
+        pass
+    with pytest.raises(psycopg.OperationalError, match="channel binding"):
+        pooler.connect(sslmode="require", channel_binding="require")
 
 
 # ---- reload ------------------------------------------------------------------------------------

@@ -42,15 +42,16 @@ def make_key(kind: str = "ec") -> Key:
 class Authority:
     """Own a certificate authority, whose files are named after it."""
 
-    def __init__(self, directory: Path, name: str = "authority") -> None:
+    def __init__(self, directory: Path, name: str = "authority", kind: str = "ec") -> None:
         self.directory = directory
         self._name = _name_of(name)
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._key = make_key(kind)
+        self._hash = None if kind == "ed25519" else hashes.SHA256()
         self.certificate = directory / f"{name}.crt"
         builder = self._builder(self._name, self._key, timedelta(days=60)).add_extension(
             x509.BasicConstraints(ca=True, path_length=None), critical=True
         )
-        self._own = builder.sign(self._key, hashes.SHA256())
+        self._own = builder.sign(self._key, self._hash)
         self.certificate.write_bytes(self._own.public_bytes(serialization.Encoding.PEM))
 
     def issue(
@@ -72,7 +73,7 @@ class Authority:
         ]
         if alternatives:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), False)
-        certificate = builder.sign(self._key, hashes.SHA256())
+        certificate = builder.sign(self._key, self._hash)
         stem = file or f"{common_name}-{certificate.serial_number:x}"
         issued = Issued(
             self.directory / f"{stem}.crt",
@@ -92,7 +93,7 @@ class Authority:
         for each in revoked:
             entry = x509.RevokedCertificateBuilder().serial_number(each.serial)
             builder = builder.add_revoked_certificate(entry.revocation_date(now - _DAY).build())
-        crl = builder.sign(self._key, hashes.SHA256())
+        crl = builder.sign(self._key, self._hash)
         file = self.directory / "authority-with-list.pem"
         pem = serialization.Encoding.PEM
         file.write_bytes(self._own.public_bytes(pem) + crl.public_bytes(pem))

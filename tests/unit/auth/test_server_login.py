@@ -119,7 +119,7 @@ def sasl_data(answer):
 @pytest.mark.parametrize("credential", [PENCIL, derive_keys("pencil", b"salt", 3)])
 @pytest.mark.parametrize("offer", [[MECHANISM], ["SCRAM-SHA-256-PLUS", MECHANISM, "OAUTHBEARER"]])
 def test_scram_login_with_password_or_keys(credential, offer):
-    login, server = started(credential), ScramServer(SECRET)
+    login, server = started(credential, is_encrypted=True), ScramServer(SECRET)
     [first] = conversation(login, [backend.authentication_sasl(offer)])
     challenge = backend.authentication_sasl_continue(server.feed(sasl_data(first)))
     [final] = conversation(login, [challenge])
