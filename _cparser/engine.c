@@ -235,6 +235,7 @@ static void woken(struct gp_engine *e)
         if (q->length > q->opening)
             gp_pool_grow(e, q->pool); /* a place may have become free */
     }
+    gp_yield_sweep(e);
 }
 
 void gp_on_stirred(struct gp_engine *e, struct gp_conn *conn)
@@ -414,6 +415,7 @@ void gp_engine_sweep(struct gp_engine *e)
         sweep_clients(e);
     }
     gp_servers_census(e);
+    gp_yield_sweep(e);
     run_todo(e);
     gp_servers_bury(e);
     if (e->draining && e->clients_live == 0 && !e->drained) {

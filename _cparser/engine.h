@@ -123,6 +123,7 @@ enum gp_reason {
     GP_REASON_REAPED,           /* its worker died */
     GP_REASON_CANCEL_STUCK,     /* a cancel was not delivered in time */
     GP_REASON_MEMORY,
+    GP_REASON_YIELDED, /* its place goes to another worker, whose clients cannot use its TLS */
     GP_REASONS
 };
 

@@ -348,6 +348,52 @@ void gp_pool_settle(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint
     }
 }
 
+/* ---- slots that one worker alone holds ---- */
+
+uint64_t gp_pool_elder(struct gp_segment *seg, uint32_t pool, uint32_t worker)
+{
+    uint64_t waiting = lanes_waiting(seg, pool) & ~worker_bit(worker);
+    uint64_t elder = UINT64_MAX;
+    struct ticket t;
+
+    while (waiting != 0) {
+        if (lane_peek(seg, pool, set_pop(&waiting), &t) && t.arrival_ns < elder)
+            elder = t.arrival_ns;
+    }
+    return elder;
+}
+
+uint32_t gp_pool_tickets(struct gp_segment *seg, uint32_t pool, uint32_t worker)
+{
+    uint64_t waiting = lanes_waiting(seg, pool) & ~worker_bit(worker);
+    uint32_t count = 0;
+
+    while (waiting != 0)
+        count += lane_outstanding(gp_lane_at(seg, pool, set_pop(&waiting)));
+    return count;
+}
+
+uint32_t gp_pool_room(struct gp_segment *seg, uint32_t pool)
+{
+    uint32_t size = atomic_load_explicit(&gp_pool_at(seg, pool)->size, memory_order_acquire);
+    uint32_t room = 0;
+
+    for (uint32_t slot = 0; slot < size; slot++)
+        room += slot_word(gp_slot_at(seg, pool, slot)).state == GP_SLOT_FREE;
+    return room;
+}
+
+void gp_pool_poke_idle(struct gp_segment *seg, uint32_t pool, uint32_t worker)
+{
+    uint32_t high = pool_high(gp_pool_at(seg, pool));
+
+    for (uint32_t w = 0; w < seg->workers; w++) {
+        uint32_t slot = 0;
+        if (w != worker && hint_next(gp_lane_at(seg, pool, w)->idle, high, &slot))
+            gp_worker_poke(seg, w);
+    }
+}
+
 /* ---- hand-off ---- */
 
 uint32_t slot_heir(struct gp_segment *seg, struct gp_slot *s)

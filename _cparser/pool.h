@@ -68,6 +68,12 @@
  * The generation grows by one at CLOSING/CONNECTING -> FREE, so a descriptor or a name kept from an
  * earlier life never fits.
  *
+ * Holders. A descriptor goes to every worker, but for that of a server with TLS, which only the
+ * worker that opened it holds. Everything above looks at `holders` before it gives a slot to anyone,
+ * so such a slot goes through the same steps with one worker in it: never HANDOFF to another, never
+ * IDLE(x) -> ACTIVE(o) for another o, no heir. Its place comes to another worker by CLOSING and FREE
+ * (yield.c).
+ *
  * Waiting. A client that finds no server joins the queue of its worker (private memory, in order
  * of arrival) and its worker publishes a *ticket*, the time of arrival, in the ring of its lane.
  * Who frees a slot compares the oldest tickets of all lanes, claims one (compare-and-swap on that
@@ -307,6 +313,16 @@ void gp_lane_quiet(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 
 /* Tickets of this lane that nobody has claimed yet. */
 uint32_t gp_lane_outstanding(struct gp_segment *seg, uint32_t pool, uint32_t worker);
+
+/* For slots that one worker alone holds (yield.c). The arrival of the oldest published waiter of any
+ * other living worker; UINT64_MAX: there is none. */
+uint64_t gp_pool_elder(struct gp_segment *seg, uint32_t pool, uint32_t worker);
+/* How many published waiters the other living workers have. */
+uint32_t gp_pool_tickets(struct gp_segment *seg, uint32_t pool, uint32_t worker);
+/* Places that are FREE. */
+uint32_t gp_pool_room(struct gp_segment *seg, uint32_t pool);
+/* Poke every other worker that has idle slots in the pool. */
+void gp_pool_poke_idle(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 
 enum gp_release {
     GP_RELEASED_IDLE,   /* nobody waits: it is in the worker's idle set */

@@ -104,6 +104,7 @@ void gp_queue_join(struct gp_engine *e, struct gp_client *c)
     gp_queue_handoffs(e);
     if (q->length > q->opening)
         gp_pool_grow(e, q->pool);
+    gp_yield_plead(e, q);
 }
 
 void gp_queue_leave(struct gp_engine *e, struct gp_client *c)

@@ -366,6 +366,10 @@ void gp_server_release(struct gp_engine *e, struct gp_server *s)
         gp_server_retire(e, s, GP_REASON_LIFETIME);
         return;
     }
+    if (gp_yield_released(e, s)) {
+        gp_server_retire(e, s, GP_REASON_YIELDED);
+        return;
+    }
     switch (gp_pool_release(e->seg, pool, s->slot, e->worker, e->now, GP_SLACK_NS)) {
     case GP_RELEASED_SELF: {
         struct gp_client *c = gp_queue_pop(e, pool);

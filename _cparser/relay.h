@@ -181,6 +181,8 @@ struct gp_queue {
     uint32_t opening; /* logins this worker has in flight for the pool */
     uint32_t pool;
     struct gp_queue *before, *behind; /* queues that have waiters */
+    bool secured;                     /* the last server that this worker opened has TLS: yield.c */
+    uint64_t yield_at_ns;             /* none is yielded before this */
     uint64_t retry_at_ns;   /* while the pool is ailing, no login is begun here before this */
     uint64_t failed_ns;     /* when a login for the pool last failed here, and ... */
     char why[GP_WHY_BYTES]; /* ... why: see gp_pool_explain */
@@ -202,6 +204,7 @@ struct gp_engine {
     struct gp_conn wake, inbox, tick;
     struct gp_client **clients; /* by row */
     uint32_t clients_live;
+    bool secured;                /* some queue is */
     uint32_t linked;             /* servers with a client of this worker */
     struct gp_server ***servers; /* [pool][slot], rows made when needed */
     struct gp_queue **queues;    /* by pool, made when needed */
@@ -305,6 +308,16 @@ void gp_servers_bury(struct gp_engine *e);
 void gp_inbox_receive(struct gp_engine *e);
 /* Have a WAITING client of that worker answered with 57014. GP_AGAIN: its inbox is full. */
 enum gp_result gp_inbox_cancel(struct gp_engine *e, uint32_t worker, uint32_t client);
+
+/* ---- yield.c: servers that other workers cannot take ---- */
+/* A waiter that found the pool full: have other workers look whether they can do without one. */
+void gp_yield_plead(struct gp_engine *e, struct gp_queue *q);
+/* Whether the next free place should be another worker's. */
+bool gp_yield_defers(struct gp_engine *e, struct gp_queue *q);
+/* Whether a server that comes free now is to be retired for another worker's sake. */
+bool gp_yield_released(struct gp_engine *e, struct gp_server *s);
+/* Give up idle servers that others wait for. */
+void gp_yield_sweep(struct gp_engine *e);
 
 static inline struct gp_counters *gp_counters_of(struct gp_engine *e, uint32_t pool)
 {

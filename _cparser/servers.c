@@ -252,7 +252,7 @@ void gp_pool_grow(struct gp_engine *e, uint32_t pool)
 
     if (q && q->retry_at_ns && gp_pool_ailing(e->seg, pool) && gp_now_ns() < q->retry_at_ns)
         return; /* the sweep asks again, and whoever logs in first wakes us */
-    while (q && !e->draining && wants_server(e, q)) {
+    while (q && !e->draining && wants_server(e, q) && !gp_yield_defers(e, q)) {
         uint32_t slot = gp_pool_claim(e->seg, pool, e->worker);
         if (slot == GP_NO_SLOT)
             return;
@@ -292,6 +292,10 @@ enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slo
     gp_slot_opened(e->seg, pool, slot, e->worker, backend_pid, key, key_length, e->now,
                    lifetime_ns ? e->now + lifetime_ns : 0);
     login_over(e, pool);
+    struct gp_queue *q = gp_queue_at(e, pool);
+    if (q)
+        q->secured = tls != NULL;
+    e->secured |= tls != NULL;
     share(e, s);
     gp_server_release(e, s);
     gp_pool_grow(e, pool);

@@ -125,6 +125,7 @@ class Reason(IntEnum):
     REAPED = 20
     CANCEL_STUCK = 21
     MEMORY = 22
+    YIELDED = 23
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,13 +205,12 @@ KEYS: tuple[Key, ...] = (
         "workers; others wait their turn. 0 means no limit.", bounds=_COUNT),
     # --- TLS towards servers --------------------------------------------------------------------
     Key("server_tls_mode", "GP", CHOICE, "allow", "TLS towards servers, as libpq's sslmode.",
-        choices=c.ServerTlsMode, today=("disable",)),
+        choices=c.ServerTlsMode),
     Key("server_tls_ca_cert", "GP", PEM, None, "Authorities that server certificates are "
-        "checked against; revocation lists may stand among them.", today=_NONE),
-    Key("server_tls_certificate", "GP", PEM, None, "Certificate shown to servers.",
-        today=_NONE),
+        "checked against; revocation lists may stand among them."),
+    Key("server_tls_certificate", "GP", PEM, None, "Certificate shown to servers."),
     Key("server_tls_private_key", "GP", PEM, None, "Private key of server_tls_certificate, "
-        "without passphrase.", today=_NONE),
+        "without passphrase."),
     # --- access ---------------------------------------------------------------------------------
     Key("pg_hba", "G", HBA, None, "Rules in the form of pg_hba.conf: text in place, {path: ...} "
         "or {content: ...}; not set: whoever has a password is asked for it."),

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import logging
 
+from greenpool.config import Pool
 from greenpool.errors import ServerUnavailable
+from greenpool.protocol import frontend
 from greenpool.protocol.startup import CancelRequest
-from greenpool.records import CancelTarget, Event
-from greenpool.worker import dial
+from greenpool.records import CancelTarget, Event, SlotRow
+from greenpool.worker import dial, server_tls
+from greenpool.worker.server_tls import Step
 from greenpool.worker.state import Worker
 
 log = logging.getLogger(__name__)
@@ -49,6 +52,24 @@ def deliver(worker: Worker, pool: int, slot: int) -> None:
     if entry is None or row is None or not row.key:
         return  # nobody to cancel any more, or a server that gave no key
     try:
-        dial.send_cancel(entry.pool, worker.config.general, row.backend_pid, row.key)
+        send(worker, entry.pool, row)
     except (ServerUnavailable, OSError) as exc:
         log.warning("cannot cancel backend %d of %s: %s", row.backend_pid, entry, exc)
+
+
+def send(worker: Worker, pool: Pool, row: SlotRow) -> None:
+    """Send a CancelRequest and wait until PostgreSQL has acted on it: it closes the connection.
+
+    With TLS where the server connection has it, so that the key stays as secret as it was.
+    Raises: ServerUnavailable; OSError and TimeoutError when it does not answer within
+    cancel_wait_timeout.
+    """
+    raw = dial.connect(pool, worker.config.general)
+    try:
+        raw.settimeout(pool.cancel_wait_timeout_ms / 1000)
+        sock = server_tls.secure(worker, pool, raw, Step.TLS if row.tls else Step.PLAIN)
+        sock.sendall(frontend.cancel_request(row.backend_pid, row.key))
+        while sock.recv(64):
+            pass
+    finally:
+        raw.close()

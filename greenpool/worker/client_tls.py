@@ -15,10 +15,10 @@ from gevent import socket
 from greenpool.auth.peer import Certificate, Peer, Transport
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.protocol.startup import StartupMessage
-from greenpool.tls import TlsFacts, TlsFailure
+from greenpool.tls import TlsFailure
 from greenpool.worker import sockets, tls_contexts
 from greenpool.worker.state import Worker
-from greenpool.worker.tls_socket import TlsSocket
+from greenpool.worker.tls_socket import AnySocket, TlsSocket, facts_of
 
 
 def is_offered(worker: Worker, sock: socket.socket) -> bool:
@@ -56,7 +56,7 @@ def wait_for_turn(worker: Worker) -> None:
         gevent.sleep(wait_s)
 
 
-def check(worker: Worker, sock: socket.socket | TlsSocket, startup: StartupMessage) -> None:
+def check(worker: Worker, sock: AnySocket, startup: StartupMessage) -> None:
     """See that a client has the encryption and the certificate that are demanded.
 
     Raises: ClientError.
@@ -64,7 +64,7 @@ def check(worker: Worker, sock: socket.socket | TlsSocket, startup: StartupMessa
     general = worker.config.general
     if sock.family == socket.AF_UNIX or not tls_contexts.is_demanded_of_clients(general):
         return
-    facts = sock.facts if isinstance(sock, TlsSocket) else None
+    facts = facts_of(sock)
     if facts is None:
         raise _refusal("SSL required", "Connect with sslmode=require or higher.")
     if not tls_contexts.is_certificate_demanded(general):
@@ -75,12 +75,7 @@ def check(worker: Worker, sock: socket.socket | TlsSocket, startup: StartupMessa
         raise _refusal(f'certificate authentication failed for user "{startup.user}"')
 
 
-def facts_of(sock: socket.socket | TlsSocket) -> TlsFacts | None:
-    """Return what a client's TLS has led to, for rules that ask for it; None: it has none."""
-    return sock.facts if isinstance(sock, TlsSocket) else None
-
-
-def peer_of(worker: Worker, sock: socket.socket | TlsSocket) -> Peer:
+def peer_of(worker: Worker, sock: AnySocket) -> Peer:
     """Return what is known of the other end. Raises: OSError if it has gone already."""
     facts = facts_of(sock)
     if facts is None:

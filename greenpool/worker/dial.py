@@ -1,4 +1,4 @@
-"""Connect to PostgreSQL, and speak the few bytes that need no login: CancelRequest, Terminate.
+"""Connect to PostgreSQL.
 
 Names are resolved by gevent's resolver, on its threads. Every wait here has a deadline.
 Switches: every function does.
@@ -11,7 +11,6 @@ from gevent import socket
 
 from greenpool.config import General, Pool
 from greenpool.errors import ServerUnavailable
-from greenpool.protocol import frontend
 from greenpool.worker.sockets import set_options
 
 
@@ -41,27 +40,11 @@ def connect(pool: Pool, general: General) -> socket.socket:
     except gevent.Timeout as exc:
         if exc is not deadline:
             raise
-        raise _failed(pool, "timeout expired") from None
+        raise failed(pool, "timeout expired") from None
     except OSError as exc:
-        raise _failed(pool, exc.strerror or str(exc)) from exc
+        raise failed(pool, exc.strerror or str(exc)) from exc
     set_options(sock, general)
     return sock
-
-
-def send_cancel(pool: Pool, general: General, backend_pid: int, key: bytes) -> None:
-    """Send a CancelRequest and wait until PostgreSQL has acted on it: it closes the connection.
-
-    Raises: ConnectFailed; OSError and TimeoutError when it does not answer within
-    cancel_wait_timeout.
-    """
-    sock = connect(pool, general)
-    try:
-        sock.settimeout(pool.cancel_wait_timeout_ms / 1000)
-        sock.sendall(frontend.cancel_request(backend_pid, key))
-        while sock.recv(64):
-            pass
-    finally:
-        sock.close()
 
 
 def _connect(pool: Pool) -> socket.socket:
@@ -76,5 +59,6 @@ def _connect(pool: Pool) -> socket.socket:
     return sock
 
 
-def _failed(pool: Pool, why: str) -> ConnectFailed:
+def failed(pool: Pool, why: str) -> ConnectFailed:
+    """Make the error for a server that could not be spoken to."""
     return ConnectFailed(f'connection to server at "{address_of(pool)}" failed: {why}')

@@ -28,7 +28,9 @@ HANG_UP_S = 2.0
 _BUSY = frozenset({Reason.REAPED, Reason.UNCLEAN, Reason.CANCEL_STUCK})
 
 # It was retired by choice, from rest: all that was ever said to it was a whole message.
-_AT_REST = frozenset({Reason.IDLE_TIMEOUT, Reason.LIFETIME, Reason.STALE, Reason.SHUTDOWN})
+_AT_REST = frozenset(
+    {Reason.IDLE_TIMEOUT, Reason.LIFETIME, Reason.STALE, Reason.SHUTDOWN, Reason.YIELDED}
+)
 
 
 def on_event(worker: Worker, event: Event) -> None:

@@ -21,10 +21,11 @@ from greenpool.errors import EngineError, GreenpoolError, ReportedError
 from greenpool.protocol.errors import ErrorFields, SqlState
 from greenpool.protocol.frontend import PROTOCOL_3_0
 from greenpool.records import Event, Reason
-from greenpool.worker import dial
+from greenpool.worker import dial, server_tls
 from greenpool.worker.pools import PoolEntry
+from greenpool.worker.server_tls import HandshakeFailed, Step
 from greenpool.worker.state import Worker
-from greenpool.worker.tls_socket import unwrap
+from greenpool.worker.tls_socket import AnySocket, TlsSocket, facts_of, unwrap
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def on_event(worker: Worker, event: Event) -> None:
         _give(worker, entry, event, sock, greeting)
 
 
-def _log_in(worker: Worker, entry: PoolEntry) -> tuple[socket.socket, ServerGreeting]:
+def _log_in(worker: Worker, entry: PoolEntry) -> tuple[AnySocket, ServerGreeting]:
     """Connect and log in within connect_timeout, as a whole."""
     deadline = gevent.Timeout(entry.pool.connect_timeout_ms / 1000)
     try:
@@ -86,7 +87,7 @@ def _log_in(worker: Worker, entry: PoolEntry) -> tuple[socket.socket, ServerGree
         ) from None
 
 
-def _negotiate(worker: Worker, entry: PoolEntry) -> tuple[socket.socket, ServerGreeting]:
+def _negotiate(worker: Worker, entry: PoolEntry) -> tuple[AnySocket, ServerGreeting]:
     """Log in with the newest protocol that goes, and remember which one that is.
 
     PostgreSQL negotiates downwards by itself, since 2017; what cannot is asked again in 3.0.
@@ -101,16 +102,39 @@ def _negotiate(worker: Worker, entry: PoolEntry) -> tuple[socket.socket, ServerG
         return _attempt(worker, entry)
 
 
-def _attempt(worker: Worker, entry: PoolEntry) -> tuple[socket.socket, ServerGreeting]:
-    sock = dial.connect(entry.pool, worker.config.general)
+def _attempt(worker: Worker, entry: PoolEntry) -> tuple[AnySocket, ServerGreeting]:
+    """Log in the one way or the other, as far as server_tls_mode allows both."""
+    first, *others = server_tls.steps(entry.pool)
     try:
-        return sock, _converse(sock, _machine(worker, entry))
+        return _try(worker, entry, first)
+    except (LoginRefused, HandshakeFailed) as exc:
+        if not others or not _may_be_encryption(exc):
+            raise
+        try:
+            return _try(worker, entry, others[0])
+        except dial.ConnectFailed:  # it has no TLS: its first word is the better one
+            raise exc from None
+
+
+def _may_be_encryption(exc: LoginRefused | HandshakeFailed) -> bool:
+    """Whether the same login may pass with encryption, or without it, as pg_hba.conf may say."""
+    if isinstance(exc, HandshakeFailed):
+        return True
+    return exc.fields.sqlstate == SqlState.INVALID_AUTHORIZATION_SPECIFICATION
+
+
+def _try(worker: Worker, entry: PoolEntry, step: Step) -> tuple[AnySocket, ServerGreeting]:
+    raw = dial.connect(entry.pool, worker.config.general)
+    try:
+        sock = server_tls.secure(worker, entry.pool, raw, step)
+        return sock, _converse(sock, _machine(worker, entry, sock))
     except BaseException:  # a deadline is not an Exception
-        sock.close()
+        raw.close()
         raise
 
 
-def _machine(worker: Worker, entry: PoolEntry) -> ServerLogin:
+def _machine(worker: Worker, entry: PoolEntry, sock: AnySocket) -> ServerLogin:
+    facts = facts_of(sock)
     parameters = dict(entry.user.startup_parameters)
     if entry.pool.application_name is not None:
         parameters["application_name"] = entry.pool.application_name
@@ -121,10 +145,12 @@ def _machine(worker: Worker, entry: PoolEntry) -> ServerLogin:
         entry.credential,
         derive=worker.keys,
         version=entry.version,
+        is_encrypted=facts is not None,
+        binding=facts.binding if facts is not None else b"",
     )
 
 
-def _converse(sock: socket.socket, login: ServerLogin) -> ServerGreeting:
+def _converse(sock: AnySocket, login: ServerLogin) -> ServerGreeting:
     """Carry bytes between the socket and the machine until the login has ended."""
     out = login.start()
     while login.greeting is None:
@@ -136,13 +162,13 @@ def _converse(sock: socket.socket, login: ServerLogin) -> ServerGreeting:
         out = login.feed(data)
         if login.state is LoginState.FAILED and login.error is not None:
             raise LoginRefused(login.error)
-    if login.take_rest():
+    if login.take_rest() or (isinstance(sock, TlsSocket) and sock.drain()):
         raise dial.ConnectFailed("server sent more than its greeting at login")
     return login.greeting
 
 
 def _give(
-    worker: Worker, entry: PoolEntry, event: Event, sock: socket.socket, greeting: ServerGreeting
+    worker: Worker, entry: PoolEntry, event: Event, sock: AnySocket, greeting: ServerGreeting
 ) -> None:
     jitter = random.uniform(1 - LIFETIME_JITTER, 1 + LIFETIME_JITTER)
     lifetime_ns = int(entry.user.server_lifetime_ms * jitter) * _NS_PER_MS

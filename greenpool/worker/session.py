@@ -52,7 +52,7 @@ from greenpool.worker.pools import PoolEntry
 from greenpool.worker.sockets import peer_name, take_leave
 from greenpool.worker.startup_state import SessionState
 from greenpool.worker.state import Worker
-from greenpool.worker.tls_socket import AnySocket, TlsSocket, unwrap
+from greenpool.worker.tls_socket import AnySocket, TlsSocket, facts_of, unwrap
 
 log = logging.getLogger(__name__)
 
@@ -319,7 +319,7 @@ class Session:
         self._send(statuses + key_data + backend.ready_for_query())
         if self._worker.config.general.log_client_connections:
             application = startup.parameters.get("application_name") or "-"
-            facts = client_tls.facts_of(self._sock)
+            facts = facts_of(self._sock)
             log.info(
                 "%s: logged in as %d, application %s%s",
                 *(self._who, self._client, application),

@@ -85,13 +85,18 @@ class TlsSocket:
     def close(self) -> None:
         self._sock.close()
 
-    def give_away(self) -> tuple[int, TlsSession, bytes]:
-        """Return descriptor, session, and the plaintext that has come already."""
+    def drain(self) -> bytes:
+        """Return the plaintext that has come already. Raises: TlsFailure."""
         rest = b""
         while data := self.session.read(_RECV_BYTES):
             rest += data
+        return rest
+
+    def detach(self) -> int:
+        """Let go of the descriptor, with nothing left to send. Switches: maybe."""
         self._flush()
-        return self._sock.detach(), self.session, rest
+        fd: int = self._sock.detach()
+        return fd
 
     def _flush(self) -> None:
         data = self.session.take()
@@ -106,5 +111,11 @@ AnySocket = Any
 def unwrap(sock: AnySocket) -> tuple[int, TlsSession | None, bytes]:
     """Detach what the engine gets of a socket: descriptor, session, plaintext that has come."""
     if isinstance(sock, TlsSocket):
-        return sock.give_away()
+        rest = sock.drain()
+        return sock.detach(), sock.session, rest
     return sock.detach(), None, b""
+
+
+def facts_of(sock: AnySocket) -> TlsFacts | None:
+    """Return what a socket's TLS has led to, None without any."""
+    return sock.facts if isinstance(sock, TlsSocket) else None

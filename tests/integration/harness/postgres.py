@@ -97,6 +97,10 @@ class PostgreSQL:
         return self._cluster.socket_dir
 
     @property
+    def data_dir(self) -> Path:
+        return self._cluster.data_dir
+
+    @property
     def pid(self) -> int:
         return self._cluster.pid
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from greenpool.demo.installation import find_installations
 from tests.integration.harness.certificates import Authority, Issued
 from tests.integration.harness.pooler import Pooler
+from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.programs import Done, run_psql
+from tests.integration.harness.waiting import wait_for
 
 _PSQL_15 = next(each for each in find_installations() if each.major == 15).program("psql")
 
@@ -59,3 +64,43 @@ def is_well(pooler: Pooler) -> bool:
     """Say whether a client can still come in, and be served."""
     with pooler.connect(sslmode="disable") as connection:
         return connection.execute("select 1").fetchone() == (1,)
+
+
+@contextmanager
+def encrypted(
+    pg: PostgreSQL, own: Issued, hba: str = "", authorities: Path | None = None
+) -> Iterator[None]:
+    """Let a PostgreSQL speak TLS; `hba`: lines that come before its own."""
+    data = pg.data_dir
+    rules = data / "pg_hba.conf"
+    usual = rules.read_text()
+    files = {"ssl_cert_file": own.certificate, "ssl_key_file": own.key}
+    if authorities is not None:
+        files["ssl_ca_file"] = authorities
+    for name, file in files.items():
+        _give(file, data / f"{name}.pem")
+        pg.sql(f"alter system set {name} = '{name}.pem'")
+    pg.sql("alter system set ssl = on")
+    rules.write_text(hba + usual)
+    try:
+        _reload(pg, "on")
+        yield
+    finally:
+        rules.write_text(usual)
+        for name in (*files, "ssl"):
+            pg.sql(f"alter system reset {name}")
+        _reload(pg, "off")
+
+
+def _give(source: Path, target: Path) -> None:
+    """Copy a file so that the server may read it, and nobody else."""
+    target.touch(mode=0o600)
+    target.write_bytes(source.read_bytes())
+    owner = target.parent.stat()
+    os.chown(target, owner.st_uid, owner.st_gid)
+
+
+def _reload(pg: PostgreSQL, ssl_is: str) -> None:
+    pg.sql("select pg_reload_conf()")
+    wait_for(lambda: pg.sql("show ssl") == [(ssl_is,)], f"ssl is {ssl_is}")
+    pg.terminate("app")

@@ -103,6 +103,14 @@ GENERAL = [
     ("pg_ident: a b", "pg_ident: line 1, column 3: end-of-line before database user"),
     ("tls_ca_cert: /no/such", 'tls_ca_cert: cannot read "/no/such": No such file or directory'),
     ("tls_certificate: ''", "tls_certificate: is empty"),
+    (
+        "server_tls_mode: verify-full",
+        'server_tls_mode: "verify-full" needs server_tls_ca_cert beside it',
+    ),
+    (
+        "verify_server_certificate: true",
+        'verify_server_certificate: "verify-full" needs server_tls_ca_cert beside it',
+    ),
     ("tls_mode: require", 'tls_mode: "require" needs tls_certificate beside it'),
     ("tls_min_version: ssl3", 'tls_min_version: expected one of 1.2, 1.3, found "ssl3"'),
     ("server_tls: maybe", 'server_tls: expected true or false, found "maybe"'),
@@ -112,7 +120,6 @@ GENERAL = [
 NOT_YET = [
     ("query_timeout: 1s", 'query_timeout: not supported yet (today only "0")'),
     ("max_memory_usage: 256MB", 'max_memory_usage: not supported yet (today only "0")'),
-    ("server_tls: true", 'server_tls: not supported yet (today only "disable")'),
 ]
 
 # A line of a user; the key stands in line 5, column 7.

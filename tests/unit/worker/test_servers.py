@@ -85,7 +85,7 @@ def assert_failed(worker: FakedWorker, entry: PoolEntry) -> None:
 
 class Row:
     def __init__(self, **fields: Any) -> None:
-        self.__dict__.update(fields)
+        self.__dict__.update({"tls": "", **fields})
 
 
 # ---- login -------------------------------------------------------------------------------------
@@ -268,7 +268,9 @@ def test_killed_login_frees_its_place(worker: FakedWorker, server: Server):
 
 
 # Retired from rest, by choice; for every other reason it may be in the midst of a message.
-AT_REST = {Reason.IDLE_TIMEOUT, Reason.LIFETIME, Reason.STALE, Reason.SHUTDOWN}
+AT_REST = {
+    *(Reason.IDLE_TIMEOUT, Reason.LIFETIME, Reason.STALE, Reason.SHUTDOWN, Reason.YIELDED),
+}
 
 
 @pytest.mark.parametrize("reason", Reason)

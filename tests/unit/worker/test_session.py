@@ -20,7 +20,7 @@ from greenpool.protocol.errors import ErrorFields, Severity, SqlState
 from greenpool.protocol.frame import FrameReader
 from greenpool.protocol.message import BackendType, Message
 from greenpool.records import CancelTarget, Result
-from greenpool.worker import dial
+from greenpool.worker import cancel
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.session import Session
 from greenpool.worker.startup_state import RESET
@@ -479,15 +479,15 @@ def test_cancel_request_is_carried_out_without_an_answer(
 ):
     target = CancelTarget(0, 2, 9)
     worker.engine.cancel_answer = target
-    sent: list[tuple[object, ...]] = []
-    monkeypatch.setattr(dial, "send_cancel", lambda pool, general, *rest: sent.append(rest))
-    worker.segment.slots[0, 2] = SlotKey(4711, b"k" * 4)
+    sent: list[object] = []
+    monkeypatch.setattr(cancel, "send", lambda worker, pool, row: sent.append(row))
+    row = worker.segment.slots[0, 2] = SlotKey(4711, b"k" * 4)
     with connected(worker) as client:
         client.send(frontend.cancel_request(1, b"1234"))
         assert client.sock.recv(10) == b""
     assert worker.engine.named("cancel_start") == [(1, b"1234")]
     assert worker.engine.named("cancel_done") == [(target,)]
-    assert sent == [(4711, b"k" * 4)]
+    assert sent == [row]
     assert worker.engine.named("enter") == []
 
 
