@@ -14,25 +14,28 @@ from gevent import socket
 
 from greenpool.auth.peer import Certificate, Peer, Transport
 from greenpool.protocol.errors import ClientError, Severity, SqlState
-from greenpool.protocol.startup import StartupMessage
-from greenpool.tls import TlsFailure
+from greenpool.protocol.startup import EncryptionRequest, StartupMessage
+from greenpool.tls import TlsContext, TlsFailure
 from greenpool.worker import sockets, tls_contexts
 from greenpool.worker.state import Worker
 from greenpool.worker.tls_socket import AnySocket, TlsSocket, facts_of
 
 
-def is_offered(worker: Worker, sock: socket.socket) -> bool:
-    """Whether this client can have TLS."""
-    return worker.tls.clients is not None and sock.family != socket.AF_UNIX
+def offer(worker: Worker, sock: socket.socket) -> TlsContext | None:
+    """Return what this client's TLS would begin with; None: it can have none."""
+    return worker.tls.clients if sock.family != socket.AF_UNIX else None
 
 
-def shake_hands(worker: Worker, sock: socket.socket, early: bytes) -> TlsSocket:
+def shake_hands(
+    worker: Worker, context: TlsContext, sock: socket.socket, early: bytes
+) -> TlsSocket:
     """Encrypt a connection. `early`: first bytes of a direct handshake, empty after SSLRequest.
 
     Switches: yes; the caller has a deadline. Raises: TlsFailure, OSError.
     """
-    context = worker.tls.clients
-    assert context is not None
+    wait_for_turn(worker)
+    if not early:
+        sock.sendall(EncryptionRequest.CONSENT)
     secure = TlsSocket(sock, context.session())
     facts = secure.handshake(early, worker.threads if worker.tls.is_slow else None)
     if early and not facts.has_alpn:

@@ -137,30 +137,24 @@ class Session:
         while True:
             event = reader.feed(data)
             if isinstance(event, DirectTls):
-                if not client_tls.is_offered(self._worker, self._sock):
+                if not self._encrypt(reader, event.data):
                     raise DirectTlsRefused
-                self._encrypt(reader, event.data)
             elif isinstance(event, EncryptionRequest):
-                self._answer(reader, event)
+                if event.kind is not Encryption.SSL or not self._encrypt(reader, b""):
+                    self._sock.sendall(event.REFUSAL)
             elif event is not None:
                 self._early = reader.take_rest()
                 return event
             data = self._receive()
 
-    def _answer(self, reader: StartupReader, request: EncryptionRequest) -> None:
-        wanted = request.kind is Encryption.SSL
-        if wanted and client_tls.is_offered(self._worker, self._sock):
-            self._encrypt(reader, b"")
-        else:
-            self._sock.sendall(request.REFUSAL)
-
-    def _encrypt(self, reader: StartupReader, early: bytes) -> None:
-        """Shake hands; `early`: the handshake has begun with these bytes, unasked."""
-        client_tls.wait_for_turn(self._worker)
-        if not early:
-            self._sock.sendall(EncryptionRequest.CONSENT)
-        self._sock = client_tls.shake_hands(self._worker, self._sock, early)
+    def _encrypt(self, reader: StartupReader, early: bytes) -> bool:
+        """Shake hands; False: there is nothing to do it with. `early`: what came of it unasked."""
+        context = client_tls.offer(self._worker, self._sock)
+        if context is None:
+            return False
+        self._sock = client_tls.shake_hands(self._worker, context, self._sock, early)
         reader.encrypt()
+        return True
 
     def _log_in(self, startup: StartupMessage) -> Callable[[], None]:
         """Authenticate and welcome; return what then takes the client over, without deadline."""

@@ -57,8 +57,11 @@ class TlsContexts:
                 self._servers[identity] = old.get(identity) or _server_context(pool, _raise)
 
     def of(self, pool: Pool) -> TlsContext:
-        """Return the context for a pool's servers; not for mode disable."""
-        return self._servers[_server_identity(pool)]
+        """Return the context for a pool's servers.
+
+        A login that a reload has overtaken gets one for what it began with.
+        """
+        return self._servers.get(_server_identity(pool)) or _server_context(pool, _raise)
 
 
 def check(config: Config, now_s: float) -> tuple[str, ...]:

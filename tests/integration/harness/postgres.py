@@ -212,9 +212,6 @@ class PostgreSQL:
         self.sql("select pg_reload_conf()")
         wait_for(lambda: self._rejects(marker), "PostgreSQL has read pg_hba.conf")
 
-    @property
-    def data_dir(self) -> Path:
-        return self._cluster.data_dir
 
     def _rejects(self, user: str) -> bool:
         try:
