@@ -21,7 +21,7 @@ struct wish {
     const struct credential *issuer; /* NULL: itself, as an authority */
 };
 
-static void add_extension(X509 *cert, X509V3_CTX *context, int nid, const char *value)
+static inline void add_extension(X509 *cert, X509V3_CTX *context, int nid, const char *value)
 {
     X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, context, nid, value);
 
@@ -30,7 +30,7 @@ static void add_extension(X509 *cert, X509V3_CTX *context, int nid, const char *
     X509_EXTENSION_free(extension);
 }
 
-static uint8_t *pem_of(BIO *bio, uint32_t *len)
+static inline uint8_t *pem_of(BIO *bio, uint32_t *len)
 {
     char *data;
     long size = BIO_get_mem_data(bio, &data);
@@ -43,7 +43,7 @@ static uint8_t *pem_of(BIO *bio, uint32_t *len)
     return copy;
 }
 
-static void write_pem(struct credential *c)
+static inline void write_pem(struct credential *c)
 {
     BIO *bio = BIO_new(BIO_s_mem());
     CHECK(PEM_write_bio_X509(bio, c->x509));
@@ -53,7 +53,7 @@ static void write_pem(struct credential *c)
     c->key = pem_of(bio, &c->key_len);
 }
 
-static struct credential make_credential(const struct wish *wish)
+static inline struct credential make_credential(const struct wish *wish)
 {
     static long serial = 1;
     struct credential c = {.pkey = EVP_EC_gen("P-256"), .x509 = X509_new()};
@@ -80,7 +80,7 @@ static struct credential make_credential(const struct wish *wish)
     return c;
 }
 
-static void free_credential(struct credential *c)
+static inline void free_credential(struct credential *c)
 {
     EVP_PKEY_free(c->pkey);
     X509_free(c->x509);
