@@ -373,13 +373,16 @@ uint32_t gp_pool_tickets(struct gp_segment *seg, uint32_t pool, uint32_t worker)
     return count;
 }
 
-uint32_t gp_pool_room(struct gp_segment *seg, uint32_t pool)
+uint32_t gp_pool_room(struct gp_segment *seg, uint32_t pool, uint32_t worker)
 {
     uint32_t size = atomic_load_explicit(&gp_pool_at(seg, pool)->size, memory_order_acquire);
     uint32_t room = 0;
 
-    for (uint32_t slot = 0; slot < size; slot++)
-        room += slot_word(gp_slot_at(seg, pool, slot)).state == GP_SLOT_FREE;
+    for (uint32_t slot = 0; slot < size; slot++) {
+        struct gp_word w = slot_word(gp_slot_at(seg, pool, slot));
+        room += w.state == GP_SLOT_FREE || w.state == GP_SLOT_CLOSING ||
+                (w.state == GP_SLOT_CONNECTING && w.worker != worker);
+    }
     return room;
 }
 

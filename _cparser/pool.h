@@ -319,8 +319,9 @@ uint32_t gp_lane_outstanding(struct gp_segment *seg, uint32_t pool, uint32_t wor
 uint64_t gp_pool_elder(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 /* How many published waiters the other living workers have. */
 uint32_t gp_pool_tickets(struct gp_segment *seg, uint32_t pool, uint32_t worker);
-/* Places that are FREE. */
-uint32_t gp_pool_room(struct gp_segment *seg, uint32_t pool);
+/* Places that the waiters of other workers may count on: FREE or soon to be (CLOSING), or with a login
+ * of theirs in flight. */
+uint32_t gp_pool_room(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 /* Poke every other worker that has idle slots in the pool. */
 void gp_pool_poke_idle(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 

@@ -4,8 +4,8 @@
  *
  *     B: full pool, nothing to take --plead--> A: an idle one? --yield--> CLOSING -> FREE -> B opens one
  *                                              A: all busy? the next to come free that nobody
- *                                                 waits for here, or once B's oldest, older than
- *                                                 A's, has waited GP_YIELD_NS
+ *                                                 waits for here, or once B's oldest has waited
+ *                                                 GP_YIELD_NS and twice as long as A's
  *
  * No new step of a slot: what is yielded is retired like any other, and its place is claimed like
  * any other, but for this: who was outwaited leaves it to the other for a second. A worker yields
@@ -15,13 +15,14 @@
 #define GP_YIELD_NS 50000000ull
 #define GP_DEFER_NS 1000000000ull
 
-/* How long the oldest client of another worker has waited beyond all of ours; 0: no such client. */
+/* How long the oldest client of another worker has waited, if that is twice as long as any of ours
+ * has; otherwise 0. Workers that are short of servers alike take none from each other. */
 static uint64_t outwaited(struct gp_engine *e, struct gp_queue *q)
 {
     uint64_t elder = gp_pool_elder(e->seg, q->pool, e->worker);
-    uint64_t own = q->first ? q->first->since_ns : e->now;
+    uint64_t own = q->first ? e->now - q->first->since_ns : 0;
 
-    if (elder >= own || elder >= e->now)
+    if (elder >= e->now || e->now - elder <= 2 * own)
         return 0;
     return e->now - elder;
 }
@@ -32,12 +33,21 @@ void gp_yield_plead(struct gp_engine *e, struct gp_queue *q)
         gp_pool_poke_idle(e->seg, q->pool, e->worker);
 }
 
+/* How many of the waiters elsewhere have no place to count on. */
+static uint32_t unprovided(struct gp_engine *e, struct gp_queue *q)
+{
+    uint32_t tickets = gp_pool_tickets(e->seg, q->pool, e->worker);
+    uint32_t room = gp_pool_room(e->seg, q->pool, e->worker);
+
+    return tickets > room ? tickets - room : 0;
+}
+
 bool gp_yield_defers(struct gp_engine *e, struct gp_queue *q)
 {
     uint64_t age = q->secured ? outwaited(e, q) : 0;
 
     return age >= GP_YIELD_NS && age < GP_DEFER_NS &&
-           gp_pool_room(e->seg, q->pool) <= gp_pool_tickets(e->seg, q->pool, e->worker);
+           gp_pool_room(e->seg, q->pool, e->worker) <= gp_pool_tickets(e->seg, q->pool, e->worker);
 }
 
 bool gp_yield_released(struct gp_engine *e, struct gp_server *s)
@@ -47,17 +57,16 @@ bool gp_yield_released(struct gp_engine *e, struct gp_server *s)
     if (!q || e->now < q->yield_at_ns)
         return false;
     uint64_t age = outwaited(e, q);
-    if (age == 0 || (q->first && age < GP_YIELD_NS) || gp_pool_room(e->seg, s->pool))
+    if (age == 0 || (q->first && age < GP_YIELD_NS) || unprovided(e, q) == 0)
         return false;
     q->yield_at_ns = e->now + GP_YIELD_NS;
     return true;
 }
 
-/* Give up idle servers, one for each client that waits elsewhere. */
-static void yield_idle(struct gp_engine *e, struct gp_queue *q)
+/* Give up as many idle servers as are wanted elsewhere. */
+static void yield_idle(struct gp_engine *e, struct gp_queue *q, uint32_t wanted)
 {
     uint32_t high = gp_slots_high(e->seg, q->pool);
-    uint32_t wanted = gp_pool_tickets(e->seg, q->pool, e->worker);
 
     for (uint32_t slot = 0; slot < high && wanted; slot++) {
         struct gp_server *s = gp_server_find(e, q->pool, slot);
@@ -75,10 +84,13 @@ void gp_yield_sweep(struct gp_engine *e)
 
     for (uint32_t pool = 0; pool < pools; pool++) {
         struct gp_queue *q = e->queues[pool];
-        if (!q || !q->secured || e->now < q->yield_at_ns || !outwaited(e, q) ||
-            gp_pool_room(e->seg, pool))
+        uint32_t wanted = 0;
+
+        if (q && q->secured && e->now >= q->yield_at_ns && outwaited(e, q))
+            wanted = unprovided(e, q);
+        if (!wanted)
             continue;
         q->yield_at_ns = e->now + GP_YIELD_NS;
-        yield_idle(e, q);
+        yield_idle(e, q, wanted);
     }
 }

@@ -60,7 +60,11 @@ static void test_pleading_wakes_who_has_idle_ones(void)
     setup();
     (void)server_idle(1, ALONE);
     (void)server_open(2, ALONE);
-    CHECK_EQ(gp_pool_room(seg, pool), 2);
+    CHECK_EQ(gp_pool_room(seg, pool, 0), 2);
+    uint32_t login = gp_pool_claim(seg, pool, 1);
+    CHECK_EQ(gp_pool_room(seg, pool, 0), 2); /* one of them is on its way to a waiter elsewhere */
+    CHECK_EQ(gp_pool_room(seg, pool, 1), 1);
+    gp_slot_free(seg, pool, login, 1);
     while (woken(0) || woken(1) || woken(2))
         ;
     gp_pool_poke_idle(seg, pool, 0);

@@ -99,6 +99,17 @@ def test_changed_record_ends_the_connection(pooler: Pooler, house: House) -> Non
     )
 
 
+def test_gssapi_is_refused_before_tls_is_granted(pooler: Pooler, house: House) -> None:
+    sock = socket.create_connection((pooler.host, pooler.port), 5)
+    for request, answer in ((messages.gssenc_request(), b"N"), (messages.ssl_request(), b"S")):
+        sock.sendall(request)
+        assert sock.recv(1) == answer
+    with house.context().wrap_socket(sock, server_hostname=pooler.host) as secure:
+        wire = Wire(secure)
+        wire.login()
+        assert wire.rows("select 1") == [[b"1"]]
+
+
 def test_second_sslrequest_within_tls_is_refused(pooler: Pooler, house: House) -> None:
     with Wire.connect(pooler.host, pooler.port, house.context()) as wire:
         wire.send(messages.ssl_request())
