@@ -212,7 +212,6 @@ class PostgreSQL:
         self.sql("select pg_reload_conf()")
         wait_for(lambda: self._rejects(marker), "PostgreSQL has read pg_hba.conf")
 
-
     def _rejects(self, user: str) -> bool:
         try:
             psycopg.connect(host=str(self.socket_dir), port=self.port, user=user, dbname="app")
