@@ -163,7 +163,7 @@ static bool add_client(struct gp_engine *engine)
     int32_t fd = peers_add_client(&gauge.peers);
 
     return client && fd != -1 &&
-           gp_client_serve(engine, client, gauge.pool, fd, 0, (const uint8_t *)STATE_SQL,
+           gp_client_serve(engine, client, gauge.pool, fd, NULL, 0, (const uint8_t *)STATE_SQL,
                            sizeof(STATE_SQL) - 1, NULL, 0, NULL, 0) == GP_OK;
 }
 
@@ -174,8 +174,8 @@ static bool on_event(struct gp_engine *engine, const struct gp_event *event)
     if (event->kind != GP_EVENT_OPEN)
         return fail("the engine gave up a connection");
     int32_t fd = peers_add_server(&gauge.peers);
-    return fd != -1 && gp_server_opened(engine, event->pool, event->slot, fd, 1, key, sizeof(key),
-                                        0, "gauge") == GP_OK;
+    return fd != -1 && gp_server_opened(engine, event->pool, event->slot, fd, NULL, 1, key,
+                                        sizeof(key), 0, "gauge") == GP_OK;
 }
 
 static bool step(struct gp_engine *engine)
