@@ -20,6 +20,7 @@ struct way { /* one direction */
     struct gp_buffer *wire;
     size_t sent, seen;
     bool spoiled, ended, over;
+    const struct way *opposite; /* spoiled, it ends this one: by an alert */
 };
 
 static uint8_t byte_at(size_t index)
@@ -59,7 +60,7 @@ static void see(struct way *w, const uint8_t *plain, size_t len)
 
 static void judge(struct way *w, enum gp_result result)
 {
-    CHECK(result == GP_OK || result == GP_AGAIN || w->ended || w->spoiled);
+    CHECK(result == GP_OK || result == GP_AGAIN || w->ended || w->spoiled || w->opposite->spoiled);
     w->over |= result != GP_OK && result != GP_AGAIN;
 }
 
@@ -183,6 +184,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct gp_tls *near = gp_tls_new(client, NULL, false), *far = gp_tls_new(server, NULL, false);
     struct way there = {.from = near, .to = far}, back = {.from = far, .to = near};
+    there.opposite = &back;
+    back.opposite = &there;
     shake(&there, &back);
     for (size_t i = 0; i + 1 < size; i += 2)
         play(data[i] & 8 ? &back : &there, data[i], data[i + 1]);
