@@ -23,7 +23,7 @@ from tests.integration.differential.stage import Stage, playable, pool_of
 from tests.integration.harness import messages
 from tests.integration.harness.pooler import QUIET, Pooler
 from tests.integration.harness.postgres import PostgreSQL
-from tests.integration.harness.tls import House, is_well
+from tests.integration.harness.tls import House, copy_in_and_out, is_well
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import ClosedByPeer, Wire
 
@@ -142,13 +142,7 @@ def test_large_results_and_copies(make_pooler: MakePooler, house: House) -> None
             assert sum(len(text) for (text,) in rows) == 18893 * 1000
             [(text,)] = connection.execute("select repeat('xyz', 5000000)").fetchall()
             assert text == "xyz" * 5_000_000
-        connection.execute("begin; create temp table copied (n int, t text) on commit drop")
-        with connection.cursor().copy("copy copied from stdin") as copy:
-            for n in range(20_000):
-                copy.write_row((n, "y" * 200))
-        with connection.cursor().copy("copy copied to stdout") as copy:
-            assert sum(len(bytes(part)) for part in copy) > 4_000_000
-        connection.execute("rollback")
+        copy_in_and_out(connection)
 
 
 def test_client_that_does_not_read_stops_the_server(

@@ -11,7 +11,7 @@ from typing import Any
 
 from greenpool.demo.installation import find_installations
 from tests.integration.harness.certificates import Authority, Issued
-from tests.integration.harness.pooler import Pooler
+from tests.integration.harness.pooler import Connection, Pooler
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.programs import Done, run_psql
 from tests.integration.harness.waiting import wait_for
@@ -58,6 +58,17 @@ def psql_15(pooler: Pooler, **options: str) -> Done:
 
 def files_of(issued: Issued) -> dict[str, str]:
     return {"sslcert": str(issued.certificate), "sslkey": str(issued.key)}
+
+
+def copy_in_and_out(connection: Connection) -> None:
+    """Stream 4 MB in each direction."""
+    connection.execute("begin; create temp table copied (n int, t text) on commit drop")
+    with connection.cursor().copy("copy copied from stdin") as copy:
+        for n in range(20_000):
+            copy.write_row((n, "y" * 200))
+    with connection.cursor().copy("copy copied to stdout") as copy:
+        assert sum(len(bytes(part)) for part in copy) > 4_000_000
+    connection.execute("rollback")
 
 
 def is_well(pooler: Pooler) -> bool:
