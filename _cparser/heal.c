@@ -77,40 +77,34 @@ static bool is_stale(const struct gp_server *s, enum gp_reply_kind head,
             gp_span_is(error->routine, "RevalidateCachedQuery"));
 }
 
-static void say(struct gp_engine *e, struct gp_server *s, const void *bytes, size_t len)
-{
-    gp_conn_send(e->transport, &s->conn, bytes, len);
-}
-
-/* Say it all again, and queue what comes back for it before what is queued already. */
+/* Say it all again, in one send, and queue what comes back for it before what is queued already. */
 static void say_again(struct gp_engine *e, struct gp_server *s, struct gp_statement *statement,
                       enum gp_reply_kind head, size_t at)
 {
     struct gp_replies ours = {0};
     struct gp_gather out;
     uint8_t message[64];
-    uint8_t modes = s->began;
 
+    gp_gather_begin(&out, e->transport, &s->conn);
     (void)gp_replies_push(&ours, GP_REPLY_SYNC, GP_REPLY_SWALLOW);
     if (gp_replies_open(&s->replies))
-        say(e, s, message, gp_build_simple(message, GP_SYNC));
-    if (modes) {
+        gp_gather_copy(&out, message, gp_build_simple(message, GP_SYNC));
+    if (s->began) {
         (void)gp_replies_push(&ours, GP_REPLY_QUERY, GP_REPLY_SWALLOW);
-        say(e, s, message, gp_build_query(message, sizeof(message), "ROLLBACK"));
-        gp_gather_begin(&out, e->transport, &s->conn);
+        gp_gather_copy(&out, message, gp_build_query(message, sizeof(message), "ROLLBACK"));
         gp_deferred_again(s, &ours, &out);
-        gp_gather_flush(&out);
     }
     (void)gp_replies_push(&ours, GP_REPLY_CLOSE, GP_REPLY_SWALLOW);
-    say(e, s, message, gp_prepare_build_close(message, statement->id));
+    gp_gather_copy(&out, message, gp_prepare_build_close(message, statement->id));
     if (head != GP_REPLY_PARSE) {
         (void)gp_replies_push(&ours, GP_REPLY_PARSE, GP_REPLY_SWALLOW | GP_REPLY_INTENT);
         gp_prepare_inject_first(s, statement);
-        say(e, s, statement->parse, statement->length);
+        gp_gather_add(&out, statement->parse, statement->length);
     }
     if (!gp_replies_prepend(&s->replies, &ours))
         abort(); /* replies without their requests go to the wrong ones from here on */
-    say(e, s, s->kept->bytes + at, s->kept->len - at);
+    gp_gather_add(&out, s->kept->bytes + at, s->kept->len - at);
+    gp_gather_flush(&out);
     s->status = 0;
     s->described = s->described == GP_DESCRIBED ? GP_DESCRIBED_AGAIN : GP_DESCRIBED_NOT;
     if (s->conn.broken)
@@ -134,7 +128,8 @@ static bool may_again(const struct gp_server *s)
            gp_replies_one_segment(&s->replies) && s->client->msg_left == 0;
 }
 
-/* The client sees this error. Before the next use... */
+/* The client sees this error; what is stale is closed before its next use, or when the server comes
+ * to rest. */
 static void replace_later(struct gp_engine *e, struct gp_server *s, const struct gp_error *error,
                           struct gp_sid id)
 {
