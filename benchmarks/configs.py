@@ -46,6 +46,7 @@ def greenpool(backend: Backend, workers: int) -> Pooler:
         "query_wait_timeout": f"{_WAIT_S}s",
         "log_client_connections": False,
         "log_client_disconnections": False,
+        "core_dumps": True,  # only root could read how much memory it has otherwise
     }
     pool = {
         "server_host": "127.0.0.1",

@@ -87,6 +87,7 @@ class General(Inherited):
     io_backend: IoBackend
     pid_file: Path | None
     user: str | None
+    core_dumps: bool
     log_level: LogLevel
     log_format: LogFormat
     syslog_prog_name: str | None

@@ -80,6 +80,8 @@ KEYS: tuple[Key, ...] = (
     Key("pid_file", "G", PATH, None, "File that holds the master's process id; commands find "
         "the running greenpool by it.", S),
     Key("user", "G", NAME, None, "Operating system user to become when started as root.", S),
+    Key("core_dumps", "G", BOOL, False, "Let the kernel write core dumps, which hold passwords "
+        "and what clients sent, and let its user trace greenpool: for debugging.", S),
     Key("log_level", "G", CHOICE, "info", "The least severe records that are logged.",
         choices=c.LogLevel),
     Key("log_format", "G", CHOICE, "text", "Log lines for people (text) or JSON objects "

@@ -118,6 +118,7 @@ def _set_up_process(config: Config) -> FileLimit:
     limit = raise_file_limit(files_needed(general.max_connections, servers, general.workers))
     if general.user is not None:
         process.drop_privileges(general.user)
+    process.harden(general.core_dumps)
     return limit
 
 

@@ -9,7 +9,10 @@ import signal
 
 from greenpool.errors import StartupError
 
-_PR_SET_PDEATHSIG = 1  # Source: linux/prctl.h
+# Source: linux/prctl.h
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_NO_NEW_PRIVS = 38
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -35,15 +38,25 @@ def drop_privileges(user: str) -> None:
     os.setuid(account.pw_uid)
 
 
+def harden(core_dumps: bool) -> None:
+    """Give up what a pooler never needs, for this process and those it forks. Runs before fork.
+
+    No program that it starts gains privileges by set-user-id. Unless `core_dumps`, its memory,
+    which holds secrets, is in no core dump, and none but root may trace it or read it in /proc.
+    Raises: StartupError.
+    """
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1, "cannot give up new privileges")
+    # Becoming another user has switched dumps off: so it is said both ways.
+    _prctl(_PR_SET_DUMPABLE, int(core_dumps), "cannot say whether to dump core")
+
+
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when `parent` dies. Runs after fork, in the child.
 
     SIGKILL, because a worker without its master has nobody who would ever end it. If the parent
     died before the kernel was told, exit at once.
     """
-    if _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        error = ctypes.get_errno()
-        raise StartupError(f"cannot ask for the master's death signal: {os.strerror(error)}")
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, "cannot ask for the master's death signal")
     if os.getppid() != parent:
         os._exit(0)
 
@@ -54,3 +67,8 @@ def pin(index: int) -> int:
     core = cores[index % len(cores)]
     os.sched_setaffinity(0, {core})
     return core
+
+
+def _prctl(option: int, value: int, failure: str) -> None:
+    if _libc.prctl(option, value, 0, 0, 0) != 0:
+        raise StartupError(f"{failure}: {os.strerror(ctypes.get_errno())}")

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -60,6 +61,15 @@ def test_killed_worker_is_replaced_and_the_pool_is_whole_again(
     assert len(pids) == 3
     for each in held:
         each.close()
+
+
+def test_no_process_gains_privileges_or_shows_its_memory(make_pooler: MakePooler):
+    pooler = make_pooler(2, core_dumps=False)
+    for pid in (pooler.master_pid, *pooler.worker_pids()):
+        assert "NoNewPrivs:\t1" in Path(f"/proc/{pid}/status").read_text()
+        if os.geteuid() != 0:  # who may read everything
+            with pytest.raises(PermissionError):
+                Path(f"/proc/{pid}/maps").read_bytes()
 
 
 def test_term_lets_a_transaction_end(make_pooler: MakePooler):

@@ -238,6 +238,7 @@ class Pooler:
             "pid_file": str(self.directory / "greenpool.pid"),
             "admin_username": "admin",
             "admin_password": "admin-secret",
+            "core_dumps": True,  # tests read their memory maps, and not only as root
             **_io_backend(),
             **self._general,
         }

@@ -90,6 +90,7 @@ def test_keys_that_need_a_restart():
         "io_backend",
         "pid_file",
         "user",
+        "core_dumps",
     }
 
 

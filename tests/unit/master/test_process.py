@@ -101,6 +101,19 @@ def test_root_becomes_the_user_for_good():
     assert "only root can become" in said
 
 
+@pytest.mark.parametrize("core_dumps", [False, True])
+def test_hardened_process_gains_nothing_and_dumps_as_it_is_told(core_dumps):
+    said = run(f"""
+        import ctypes, pathlib, re
+        from greenpool.master.process import harden
+        harden(core_dumps={core_dumps})
+        status = pathlib.Path("/proc/self/status").read_text()
+        PR_GET_DUMPABLE = 3
+        print(re.search(r"NoNewPrivs:\\s(.)", status)[1], ctypes.CDLL(None).prctl(PR_GET_DUMPABLE))
+    """)
+    assert said == f"1 {int(core_dumps)}\n"
+
+
 def test_worker_is_pinned_to_a_core_it_may_use():
     said = run("""
         import os
