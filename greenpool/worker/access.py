@@ -12,18 +12,19 @@ Source: PostgreSQL `ClientAuthentication`.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from greenpool.auth.client_auth import AuthMethod, ClientAuthenticator
+from greenpool.auth.client_auth import AuthMethod, Check, ClientAuthenticator
 from greenpool.auth.hba.match import Request, find_rule, no_entry, rejected
 from greenpool.auth.hba.usermap import may_be
 from greenpool.auth.jwt import TokenDemands, TokenVerdict, jwt_verify
 from greenpool.auth.ldap import ldap_verify
 from greenpool.auth.pam import DEFAULT_SERVICE, pam_verify
-from greenpool.auth.secret import Secret, prepare_secret
+from greenpool.auth.secret import Md5Hash, Secret, prepare_secret
 from greenpool.config import HbaMethod, HbaRule, JwtKeys
 from greenpool.protocol.errors import (
     ClientError,
@@ -69,7 +70,7 @@ def admit(worker: Worker, request: Request) -> HbaRule:
     if rule.method is HbaMethod.REJECT:
         raise rejected(request)
     if "clientcert" in rule.options or rule.method is HbaMethod.CERT:
-        _require_certificate(worker, rule, request)
+        _require_certificate(request)
     return rule
 
 
@@ -110,12 +111,14 @@ def exchange(
     Switches: yes. Raises: ClientError if it need not be asked anything to be refused.
     """
     method = _method(rule, account)
+    check: Check | None = None
     if method is HbaMethod.PEER:
         _check_peer(worker, rule, request)
     secret = account.secret() if account is not None and method in _SECRET_METHODS else None
-    check = None
     if method in _CHECKS:
         check = partial(_CHECKS[method], worker, rule, request, account)
+    if not _is_named_by_certificate(worker, rule, request):
+        secret, check = _doom(method, request, secret)
     kind, binding = _EXCHANGES[method], request.peer.binding
     return ClientAuthenticator(kind, request.user, secret, worker.auth, check, binding)
 
@@ -190,6 +193,14 @@ _CHECKS: Mapping[HbaMethod, _Check] = {
     HbaMethod.LDAP: _check_ldap,
     HbaMethod.JWT: _check_jwt,
 }
+# What PostgreSQL calls the methods that do not compare secrets, where they fail.
+_NAMES: Mapping[HbaMethod, str] = {
+    HbaMethod.CERT: "certificate",
+    HbaMethod.TRUST: '"trust"',
+    HbaMethod.PAM: "PAM",
+    HbaMethod.LDAP: "LDAP",
+    HbaMethod.JWT: "JWT",
+}
 _EXCHANGES: Mapping[HbaMethod, AuthMethod] = {
     HbaMethod.TRUST: AuthMethod.TRUST,
     HbaMethod.PEER: AuthMethod.TRUST,
@@ -213,22 +224,47 @@ def _check_peer(worker: Worker, rule: HbaRule, request: Request) -> None:
     raise authentication_failed("Peer", request.user)
 
 
-def _require_certificate(worker: Worker, rule: HbaRule, request: Request) -> None:
-    """Check that there is a certificate, and where the rule says so that it names this user."""
-    certificate = request.peer.certificate
-    if certificate is None:
-        what = (
-            "connection requires a valid client certificate"
-            if request.peer.can_check_certificates
-            else "client certificates can only be checked if a root certificate store is available"
-        )
-        raise ClientError(Severity.FATAL, SqlState.INVALID_AUTHORIZATION_SPECIFICATION, what)
-    if rule.method is not HbaMethod.CERT and rule.options["clientcert"] != "verify-full":
+def _require_certificate(request: Request) -> None:
+    """Check that a client whose rule wants a certificate has shown one."""
+    if request.peer.certificate is not None:
         return
+    what = (
+        "connection requires a valid client certificate"
+        if request.peer.can_check_certificates
+        else "client certificates can only be checked if a root certificate store is available"
+    )
+    raise ClientError(Severity.FATAL, SqlState.INVALID_AUTHORIZATION_SPECIFICATION, what)
+
+
+def _is_named_by_certificate(worker: Worker, rule: HbaRule, request: Request) -> bool:
+    """Whether the certificate names this user, or the rule does not ask for that."""
+    certificate, wanted = request.peer.certificate, rule.options.get("clientcert")
+    if certificate is None or (rule.method is not HbaMethod.CERT and wanted != "verify-full"):
+        return True
     by_name = rule.options.get("clientname") == "DN"
     name = certificate.distinguished_name if by_name else certificate.common_name
-    if not name or not _may_be(worker, rule, request, name):
-        raise authentication_failed("certificate", request.user)
+    return bool(name) and _may_be(worker, rule, request, name)
+
+
+def _doom(
+    method: HbaMethod, request: Request, secret: Secret | None
+) -> tuple[Secret | None, Check | None]:
+    """Return what lets no password do: whoever has another's certificate is asked like anybody.
+
+    Raises: ClientError if nothing would be asked.
+    """
+    if method not in _NAMES:
+        return (
+            Md5Hash(f"md5{os.urandom(16).hex()}") if isinstance(secret, Md5Hash) else None
+        ), None
+    failure = authentication_failed(_NAMES[method], request.user)
+    if method not in _CHECKS:
+        raise failure
+
+    def check(_password: str) -> None:
+        raise failure
+
+    return None, check
 
 
 def _may_be(worker: Worker, rule: HbaRule, request: Request, name: str) -> bool:

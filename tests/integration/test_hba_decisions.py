@@ -13,11 +13,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.integration.conftest import MakePooler
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.programs import PASSWORD
+from tests.integration.harness.tls import House, encrypted, files_of
 from tests.integration.harness.waiting import wait_for
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -61,6 +63,24 @@ RULES_OF_18 = {
     "patterns": 'local /^ap+$ /^u_.*$ md5\nhost "/^a{1,2}p+$" /d5$,/^u_sc all md5',
     "include": "include more.conf\ninclude_if_exists none.conf\nlocal all all md5",
 }
+
+PLAIN = {"sslmode": "disable"}
+TLS = {"sslmode": "require", "sslcert": "/none"}
+RULES_OF_TLS = {
+    "ssl": "hostssl all all all scram-sha-256",
+    "no ssl": "hostnossl all all all md5",
+    "both": "hostnossl all u_none all trust\nhostssl all u_scram,u_none all md5",
+    "refused by ssl": "hostssl all u_scram all reject\nhost all all all md5",
+    "refused without": "hostnossl all all all reject\nhost all all all password",
+    "cert": "hostssl all all all cert",
+    "cert of a map": "hostssl all all all cert map=people",
+    "whole name": "hostssl all all all cert clientname=DN map=names",
+    "cert beside": "hostssl all all all scram-sha-256 clientcert=verify-full",
+    "some cert": "hostssl all all all md5 clientcert=verify-ca\nhost all all all reject",
+    "trusted": "hostssl all u_md5,ghost all trust clientcert=verify-ca\nhost all all all md5",
+}
+MAPS_OF_TLS = "people /^(.*)$ \\1\npeople u_md5 u_none\nnames CN=u_scram u_scram\n"
+
 FILES = {
     "names": "u_scram, ghost\n# not u_md5\nu_none",
     "databases": "app",
@@ -84,20 +104,21 @@ def hba(pg: PostgreSQL) -> Iterator[PostgreSQL]:
         (pg.data_dir / name).unlink()
 
 
-def start(hba: PostgreSQL, make_pooler: MakePooler, directory: Path) -> Pooler:
+def start(hba: PostgreSQL, make_pooler: MakePooler, directory: Path, **settings: str) -> Pooler:
     """Start a pooler whose users have the secrets that PostgreSQL keeps."""
     kept = dict(hba.sql("select rolname, rolpassword from pg_authid where rolcanlogin"))
     server = {"server_username": "postgres", "server_password": PASSWORD}
     users = [user(name, password=kept[name], **server) for name in SECRETS]
     for name, text in FILES.items():
         (directory / name).write_text(text)
-    return make_pooler(1, pools={"app": {"users": users}}, unix_socket_dir=str(directory), **QUIET)
+    settings = {"unix_socket_dir": str(directory), **QUIET, **settings}
+    return make_pooler(1, pools={"app": {"users": users}}, **settings)
 
 
-def apply(pooler: Pooler, directory: Path, rules: str, marker: str) -> None:
+def apply(pooler: Pooler, directory: Path, rules: str, ident: str, marker: str) -> None:
     """Give the pooler other rules, and wait until they hold."""
     (directory / "pg_hba.conf").write_text(f"local all {marker} reject\n{rules}\n")
-    (directory / "pg_ident.conf").write_text(IDENT)
+    (directory / "pg_ident.conf").write_text(ident)
     done = pooler.reload(
         pg_hba={"path": str(directory / "pg_hba.conf")},
         pg_ident={"path": str(directory / "pg_ident.conf")},
@@ -108,12 +129,11 @@ def apply(pooler: Pooler, directory: Path, rules: str, marker: str) -> None:
     )
 
 
-def decision(host: Path | str, port: int, name: str, password: str) -> str:
+def decision(host: Path | str, port: int, name: str, password: str, **options: str) -> str:
     """Try to log in; return what the client is told, less what names the server."""
+    whole = {"user": name, "password": password, "dbname": "app", **(options or PLAIN)}
     try:
-        psycopg.connect(
-            host=str(host), port=port, user=name, password=password, dbname="app", sslmode="disable"
-        ).close()
+        psycopg.connect(make_conninfo(host=str(host), port=port, **whole)).close()
     except psycopg.OperationalError as exc:
         return str(exc).strip().rpartition(" failed: ")[2]
     return "let in"
@@ -129,7 +149,7 @@ def test_decisions_are_postgresql_s(hba: PostgreSQL, make_pooler: MakePooler, tm
     told: list[str] = []
     for number, (title, text) in enumerate(rules.items()):
         hba.set_hba(f"{text}\n", IDENT)
-        apply(pooler, directory, text, f"mark_{number}")
+        apply(pooler, directory, text, IDENT, f"mark_{number}")
         for name, secret, is_local in itertools.product(USERS, CREDENTIALS, (True, False)):
             theirs = decision(hba.socket_dir if is_local else hba.host, hba.port, name, secret)
             ours = decision(directory if is_local else pooler.host, pooler.port, name, secret)
@@ -138,3 +158,35 @@ def test_decisions_are_postgresql_s(hba: PostgreSQL, make_pooler: MakePooler, tm
             assert f"{what}: {ours}" == f"{what}: {theirs}"
     assert len(told) >= 300
     assert len(set(told)) > 20  # the table shows more than one kind of decision
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_decisions_over_tls_are_postgresql_s(
+    hba: PostgreSQL, make_pooler: MakePooler, house: House, tmp_path: Path
+):
+    tmp_path.chmod(0o755)
+    if hba.major >= 18:
+        pytest.skip("the PostgreSQL 18 of the tests is built without OpenSSL")
+    pooler = start(hba, make_pooler, tmp_path, **house.asking())
+    certificates = {name: files_of(house.authority.issue(name)) for name in ("u_scram", "u_md5")}
+    transports = {
+        "plain": PLAIN,
+        "tls": TLS,
+        **{f"certificate of {name}": TLS | files for name, files in certificates.items()},
+    }
+    told: list[str] = []
+    with encrypted(hba, house.server, authorities=house.authority.certificate):
+        for number, (title, text) in enumerate(RULES_OF_TLS.items()):
+            hba.set_hba(f"{text}\n", MAPS_OF_TLS)
+            apply(pooler, tmp_path, text, MAPS_OF_TLS, f"mark_{number}")
+            for name, secret, transport in itertools.product(USERS, CREDENTIALS, transports):
+                options = transports[transport]
+                theirs = decision(hba.host, hba.port, name, secret, **options)
+                ours = decision(pooler.host, pooler.port, name, secret, **options)
+                told.append(theirs)
+                what = f"{title}: {name}, {secret}, {transport}"
+                assert f"{what}: {ours}" == f"{what}: {theirs}"
+        hba.set_hba()
+    assert len(told) >= 300
+    assert len(set(told)) > 15

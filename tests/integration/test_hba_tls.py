@@ -68,5 +68,6 @@ def test_certificate_beside_the_password(make_pooler: MakePooler, house: House) 
     assert outcome(pooler, {**TLS, **files_of(known), "password": "wrong"}) == (
         'password authentication failed for user "app"'
     )
-    refusal = 'certificate authentication failed for user "app"'
+    # As in PostgreSQL: the password is asked for, and it is the method of the rule that failed.
+    refusal = 'password authentication failed for user "app"'
     assert outcome(pooler, {**TLS, **files_of(other)}) == refusal

@@ -42,9 +42,12 @@ def worker_with(directory: Path, hba: str, ident: str = "") -> FakedWorker:
 
 
 def admit(worker: FakedWorker, peer: Peer, user: str = "ann") -> str:
-    """Return the method of the rule that lets a client in, or why it is refused."""
+    """Return the method that a client is asked by, or why it is refused unasked."""
+    request = Request(peer, user, "shop")
     try:
-        return access.admit(worker, Request(peer, user, "shop")).method.value
+        rule = access.admit(worker, request)
+        access.exchange(worker, rule, request, None)
+        return rule.method.value
     except ClientError as exc:
         return f"{exc.message} ({exc.sqlstate})"
 
@@ -74,7 +77,13 @@ NOT_ANN = wrong_name("bob")
         ("cert map=d", ANN, "bob", NOT_ANN),
         ("md5 clientcert=verify-ca", ANN, "bob", "md5"),
         ("md5 clientcert=verify-ca", TLS, "bob", NO_CERTIFICATE),
-        ("md5 clientcert=verify-full", ANN, "bob", NOT_ANN),
+        ("md5 clientcert=verify-full", ANN, "bob", "md5"),
+        (
+            "trust clientcert=verify-full",
+            ANN,
+            "bob",
+            '"trust" authentication failed for user "bob" (28000)',
+        ),
         ("md5 clientcert=verify-full", ANN, "ann", "md5"),
         (
             "cert",
@@ -89,6 +98,25 @@ def test_certificate(tmp_path, options, peer, user, answer):
     ident = 'm ann bob\nd "CN=ann,O=Shop" bob\n'
     worker = worker_with(tmp_path, f"hostssl all all all {options}", ident)
     assert admit(worker, peer, user) == answer
+
+
+@pytest.mark.parametrize("kept", ["right", "md5" + "0" * 32])
+@pytest.mark.parametrize(("user", "fits"), [("ann", True), ("bob", False)])
+def test_password_does_not_do_beside_another_s_certificate(tmp_path, kept, user, fits):
+    worker = worker_with(tmp_path, "hostssl all all all password clientcert=verify-full")
+    request = Request(ANN, user, "shop")
+    secret = prepare_secret(kept, user, worker.boot_secret, worker.keys)
+    account = Account(HbaMethod.MD5, lambda: secret)
+    exchange = access.exchange(worker, access.admit(worker, request), request, account)
+    exchange.start()
+    password = b"right\0"
+    message = b"p" + (4 + len(password)).to_bytes(4, "big") + password
+    if fits and kept == "right":
+        exchange.feed(message)
+        assert exchange.state is AuthState.SUCCEEDED
+    else:
+        with pytest.raises(ClientError, match=f'password authentication failed for user "{user}"'):
+            exchange.feed(message)
 
 
 def test_peer_is_who_the_system_says(tmp_path):
