@@ -112,8 +112,8 @@ class Program:
     cwd: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def run(self, dsn: str) -> None:
-        """Run the program of a project that has been made; fail with its output."""
+    def run(self, dsn: str) -> str:
+        """Run the program of a project that has been made, return its output; or fail with it."""
         build = self.project.build
         variables = {name: value.format(build=build) for name, value in self.environment.items()}
         variables |= {
@@ -121,12 +121,12 @@ class Program:
             "GREENPOOL_SEED": str(random.SystemRandom().randrange(1 << 31)),
         }
         words = [word.format(build=build) for word in self.command]
-        _run(words, self.cwd or build / "src", variables, RUN_DEADLINE_S)
+        return _run(words, self.cwd or build / "src", variables, RUN_DEADLINE_S)
 
 
 def _run(
     command: Sequence[str], directory: Path, variables: Mapping[str, str], deadline_s: float
-) -> None:
+) -> str:
     """Run a command to its end; its output, and what it was told, go to the test's output."""
     print(f"$ {' '.join(command)}", *(f"{name}={value}" for name, value in variables.items()))
     try:
@@ -151,6 +151,7 @@ def _run(
             f"GREENPOOL_SEED={variables.get('GREENPOOL_SEED')}\n{done.stdout}",
             pytrace=False,
         )
+    return done.stdout
 
 
 def _succeeds(command: Sequence[str]) -> bool:

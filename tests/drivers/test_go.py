@@ -8,7 +8,9 @@ from tests.drivers.conftest import RunDriver
 from tests.drivers.project import TEST_DEADLINE_S, Program, Project
 
 GO = Project(
-    "go", tools=("go",), steps=(("go", "build", "-o", "{build}/bin/", "./native", "./stdsql"),)
+    "go",
+    tools=("go",),
+    steps=(("go", "build", "-o", "{build}/bin/", "./native", "./stdsql", "./logins"),),
 )
 
 
