@@ -54,7 +54,9 @@ class Crowd(Enum):
     """How many workers, how many clients, how many servers that they share."""
 
     ALONE = (1, 1, 1)  # one event a wait
-    CROWD = (1, 40, 20)  # half of them wait: batches, hand-overs within the worker
+    PACKED = (2, 1, 1)  # ... beside a worker that has nothing to do
+    CROWD = (1, 40, 20)  # batches; who asks finds an idle server
+    QUEUE = (1, 100, 20)  # ... none: hand-overs within the worker
     SHARED = (2, 40, 20)  # ... and between workers
 
     @property
@@ -210,7 +212,7 @@ def _run(crowd: Crowd, exchange: str, transactions: int) -> Totals:
         out = Path(name) / "callgrind.out"
         command = ["valgrind", "--tool=callgrind", "--quiet", f"--callgrind-out-file={out}"]
         command += ["--collect-systime=yes"]
-        command += [f"--toggle-collect={each}" for each in ("gp_engine_step", "peers_play")]
+        command += [f"--toggle-collect={each}" for each in ("gp_engine_step", "play_aside")]
         command += [str(GAUGE), exchange, *map(str, crowd.value), str(transactions)]
         done = subprocess.run(
             command, env={**os.environ, **_PLAIN_PROCESSOR}, capture_output=True, text=True
