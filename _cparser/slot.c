@@ -154,6 +154,14 @@ static void high_raise(struct gp_pool *p, uint32_t slot)
         ;
 }
 
+/* Whether nothing has become FREE since somebody last found the pool full. */
+static bool is_full(struct gp_pool *p)
+{
+    /* acquire: pairs with the release in vacancy_announce */
+    return atomic_load_explicit(&p->full_at, memory_order_relaxed) ==
+           atomic_load_explicit(&p->frees, memory_order_acquire);
+}
+
 /* FREE -> CONNECTING(worker) for the lowest index there is. When there is none, remember at which
  * count of `frees`: until that grows nobody need search again. */
 static uint32_t free_find(struct gp_segment *seg, uint32_t pool, uint32_t worker)
@@ -162,8 +170,6 @@ static uint32_t free_find(struct gp_segment *seg, uint32_t pool, uint32_t worker
     uint32_t size = atomic_load_explicit(&p->size, memory_order_acquire);
     uint32_t frees = atomic_load_explicit(&p->frees, memory_order_acquire);
 
-    if (atomic_load_explicit(&p->full_at, memory_order_relaxed) == frees)
-        return GP_NO_SLOT;
     for (uint32_t slot = 0; slot < size; slot++) {
         struct gp_slot *s = gp_slot_at(seg, pool, slot);
         struct gp_word from = slot_word(s);
@@ -177,13 +183,17 @@ static uint32_t free_find(struct gp_segment *seg, uint32_t pool, uint32_t worker
     return GP_NO_SLOT;
 }
 
-/* One attempt. *starved: there may be a slot, but no place for one more login. */
+/* One attempt. *starved: there may be a slot, but no place for one more login. The commonest answer,
+ * that the pool is full, is found first: who waits is woken when it no longer is. */
 static uint32_t claim_once(struct gp_segment *seg, uint32_t pool, uint32_t worker, bool *starved)
 {
     struct gp_pool *p = gp_pool_at(seg, pool);
     struct gp_slot *s;
     uint32_t slot;
 
+    *starved = false;
+    if (is_full(p))
+        return GP_NO_SLOT;
     *starved = !places_left(seg, p);
     if (*starved)
         return GP_NO_SLOT;
