@@ -264,15 +264,54 @@ struct gp_segment {
         64) _Atomic uint64_t creates[GP_CREATES_MAX]; /* 0, or worker+1 << 48|pool << 16|slot */
 };
 
-/* ---- places ---- */
-struct gp_worker *gp_worker_at(struct gp_segment *seg, uint32_t worker);
-struct gp_client_row *gp_client_at(struct gp_segment *seg, uint32_t client); /* client = row + 1 */
-struct gp_pool *gp_pool_at(struct gp_segment *seg, uint32_t pool);
-struct gp_lane *gp_lane_at(struct gp_segment *seg, uint32_t pool, uint32_t worker);
-struct gp_slot *gp_slot_at(struct gp_segment *seg, uint32_t pool, uint32_t slot);
+/* ---- places: a transaction asks for some thirty of them ---- */
+static inline void *gp_segment_at(struct gp_segment *seg, uint64_t offset)
+{
+    return (uint8_t *)seg + offset;
+}
+
+/* Of something in a pool, so far from its start. */
+static inline void *gp_pool_part(struct gp_segment *seg, uint32_t pool, uint64_t offset)
+{
+    return gp_segment_at(seg, seg->pools_off + seg->pool_stride * pool + offset);
+}
+
+static inline struct gp_worker *gp_worker_at(struct gp_segment *seg, uint32_t worker)
+{
+    return (struct gp_worker *)gp_segment_at(seg, seg->workers_off) + worker;
+}
+
+static inline struct gp_client_row *gp_client_at(struct gp_segment *seg, uint32_t client)
+{
+    return (struct gp_client_row *)gp_segment_at(seg, seg->clients_off) + (client - 1);
+}
+
+static inline struct gp_pool *gp_pool_at(struct gp_segment *seg, uint32_t pool)
+{
+    return gp_pool_part(seg, pool, 0);
+}
+
+static inline struct gp_lane *gp_lane_at(struct gp_segment *seg, uint32_t pool, uint32_t worker)
+{
+    return (struct gp_lane *)gp_pool_part(seg, pool, seg->lanes_off) + worker;
+}
+
+static inline struct gp_slot *gp_slot_at(struct gp_segment *seg, uint32_t pool, uint32_t slot)
+{
+    return (struct gp_slot *)gp_pool_part(seg, pool, seg->slots_off) + slot;
+}
+
+static inline struct gp_slot_cold *gp_slot_cold_at(struct gp_segment *seg, uint32_t pool,
+                                                   uint32_t slot)
+{
+    return (struct gp_slot_cold *)gp_pool_part(seg, pool, seg->cold_off) + slot;
+}
+
 /* Touched by the slot's ACTIVE owner alone. */
-struct gp_holding *gp_holding_at(struct gp_segment *seg, uint32_t pool, uint32_t slot);
-struct gp_slot_cold *gp_slot_cold_at(struct gp_segment *seg, uint32_t pool, uint32_t slot);
+static inline struct gp_holding *gp_holding_at(struct gp_segment *seg, uint32_t pool, uint32_t slot)
+{
+    return gp_pool_part(seg, pool, seg->holdings_off + seg->holding_stride * slot);
+}
 
 struct gp_word gp_word_unpack(uint64_t word);
 uint64_t gp_word_pack(struct gp_word word);

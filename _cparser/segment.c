@@ -35,59 +35,14 @@ uint64_t gp_now_ns(void)
 
 /* ---- places ---- */
 
-static void *at(struct gp_segment *seg, uint64_t offset)
-{
-    return (uint8_t *)seg + offset;
-}
-
-static uint64_t pool_offset(struct gp_segment *seg, uint32_t pool)
-{
-    return seg->pools_off + seg->pool_stride * pool;
-}
-
-struct gp_worker *gp_worker_at(struct gp_segment *seg, uint32_t worker)
-{
-    return (struct gp_worker *)at(seg, seg->workers_off) + worker;
-}
-
 _Atomic uint32_t *owner_at(struct gp_segment *seg, uint32_t row)
 {
-    return (_Atomic uint32_t *)at(seg, seg->owners_off) + row;
-}
-
-struct gp_client_row *gp_client_at(struct gp_segment *seg, uint32_t client)
-{
-    return (struct gp_client_row *)at(seg, seg->clients_off) + (client - 1);
-}
-
-struct gp_pool *gp_pool_at(struct gp_segment *seg, uint32_t pool)
-{
-    return at(seg, pool_offset(seg, pool));
-}
-
-struct gp_lane *gp_lane_at(struct gp_segment *seg, uint32_t pool, uint32_t worker)
-{
-    return (struct gp_lane *)at(seg, pool_offset(seg, pool) + seg->lanes_off) + worker;
-}
-
-struct gp_slot *gp_slot_at(struct gp_segment *seg, uint32_t pool, uint32_t slot)
-{
-    return (struct gp_slot *)at(seg, pool_offset(seg, pool) + seg->slots_off) + slot;
-}
-
-struct gp_holding *gp_holding_at(struct gp_segment *seg, uint32_t pool, uint32_t slot)
-{
-    return at(seg, pool_offset(seg, pool) + seg->holdings_off + seg->holding_stride * slot);
-}
-
-struct gp_slot_cold *gp_slot_cold_at(struct gp_segment *seg, uint32_t pool, uint32_t slot)
-{
-    return (struct gp_slot_cold *)at(seg, pool_offset(seg, pool) + seg->cold_off) + slot;
+    return (_Atomic uint32_t *)gp_segment_at(seg, seg->owners_off) + row;
 }
 
 struct gp_rate_line *gp_rate_line_at(struct gp_segment *seg, uint32_t line)
 {
-    return (struct gp_rate_line *)at(seg, seg->rates_off) + line;
+    return (struct gp_rate_line *)gp_segment_at(seg, seg->rates_off) + line;
 }
 
 uint32_t gp_pools_high(struct gp_segment *seg)
