@@ -553,7 +553,7 @@ bool gp_prepare_reword(struct gp_server *s, const uint8_t *message, size_t total
 
 /* ---- answers of our own ---- */
 
-void gp_prepare_answer(struct gp_engine *e, struct gp_server *s, struct gp_gather *out)
+void gp_prepare_synthesize(struct gp_engine *e, struct gp_server *s, struct gp_gather *out)
 {
     static const uint8_t parse_complete[] = {GP_PARSE_COMPLETE, 0, 0, 0, 4};
     static const uint8_t close_complete[] = {GP_CLOSE_COMPLETE, 0, 0, 0, 4};

@@ -83,7 +83,17 @@ void gp_prepare_inject_first(struct gp_server *s, struct gp_statement *statement
 #define GP_CLOSE_STATEMENT_TOTAL (GP_HEADER_SIZE + 1 + GP_SERVER_NAME_BYTES)
 /* Close of a statement by its server-side name. Gives its length. */
 size_t gp_prepare_build_close(uint8_t message[GP_CLOSE_STATEMENT_TOTAL], struct gp_sid id);
-/* Answer in greenpool's own name while the head of the queue is ours to answer. */
-void gp_prepare_answer(struct gp_engine *e, struct gp_server *s, struct gp_gather *out);
+/* Answer in greenpool's own name while the head of the queue is ours to answer; what gp_prepare_answer
+ * calls if it is. */
+void gp_prepare_synthesize(struct gp_engine *e, struct gp_server *s, struct gp_gather *out);
+
+static inline void gp_prepare_answer(struct gp_engine *e, struct gp_server *s,
+                                     struct gp_gather *out)
+{
+    enum gp_reply_action action;
+
+    if (gp_replies_head(&s->replies, &action) != GP_REPLY_NONE && action == GP_REPLY_SYNTHESIZE)
+        gp_prepare_synthesize(e, s, out);
+}
 
 #endif

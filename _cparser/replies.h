@@ -28,7 +28,8 @@ enum gp_reply_kind {
     GP_REPLY_FUNCTION, /* FunctionCallResponse ReadyForQuery */
     GP_REPLY_UNNAME,   /* no reply: a Query destroys the client's unnamed statement */
     GP_REPLY_COPY_END, /* no reply: marks where the client ended a COPY FROM */
-    GP_REPLY_KINDS
+    GP_REPLY_KINDS,
+    GP_REPLY_KIND = 0x0f /* the bits of an entry */
 };
 
 enum gp_reply_action {
@@ -39,7 +40,7 @@ enum gp_reply_action {
     GP_REPLY_INTENT = 0x40 /* or-ed to any of them */
 };
 
-#define GP_REPLIES_INLINE 32u
+#define GP_REPLIES_INLINE 32u /* a power of two */
 /* Pipelined requests; at the bound the client is not read further. */
 #define GP_REPLIES_MAX 65536u
 
@@ -49,15 +50,6 @@ struct gp_replies { /* zeroed = empty */
     uint8_t inline_ring[GP_REPLIES_INLINE];
 };
 
-/* False: the bound is reached or there is no memory; the queue is unchanged. */
-bool gp_replies_push(struct gp_replies *replies, enum gp_reply_kind kind, unsigned action);
-/* Entry at the head that expects a reply (leading COPY_END marks are dropped); GP_REPLY_NONE when
- * empty. */
-enum gp_reply_kind gp_replies_head(struct gp_replies *replies, enum gp_reply_action *action);
-/* Whether the head (there is one) carries an intent. */
-bool gp_replies_intends(const struct gp_replies *replies);
-/* True: an intent came with it. */
-bool gp_replies_pop(struct gp_replies *replies);
 /* Whether all that is queued is greenpool's own to answer, so that no server will speak. */
 bool gp_replies_all_synthetic(const struct gp_replies *replies);
 /* Whether a request before the current segment (what follows the last Sync) is unanswered. */
@@ -81,6 +73,64 @@ bool gp_replies_prepend(struct gp_replies *replies, struct gp_replies *others);
 /* Whether the last request still needs a Sync (a client that vanished must be given one). */
 bool gp_replies_open(const struct gp_replies *replies);
 void gp_replies_clear(struct gp_replies *replies);
+
+/* ---- of every message: the head, a push, a pop ---- */
+
+/* Only for the functions below. */
+bool gp_replies_grow(struct gp_replies *replies);
+uint8_t gp_replies_drop_marks(struct gp_replies *replies);
+
+static inline uint32_t gp_replies_cap(const struct gp_replies *replies)
+{
+    return replies->ring ? replies->cap : GP_REPLIES_INLINE;
+}
+
+static inline uint8_t *gp_replies_entry(const struct gp_replies *replies, uint32_t index)
+{
+    const uint8_t *ring = replies->ring ? replies->ring : replies->inline_ring;
+
+    return (uint8_t *)ring + ((replies->head + index) & (gp_replies_cap(replies) - 1));
+}
+
+/* False: the bound is reached or there is no memory; the queue is unchanged. */
+static inline bool gp_replies_push(struct gp_replies *replies, enum gp_reply_kind kind,
+                                   unsigned action)
+{
+    if (replies->count == gp_replies_cap(replies) && !gp_replies_grow(replies))
+        return false;
+    *gp_replies_entry(replies, replies->count++) = (uint8_t)(kind | action);
+    return true;
+}
+
+/* Entry at the head that expects a reply (leading COPY_END marks are dropped); GP_REPLY_NONE when
+ * empty. */
+static inline enum gp_reply_kind gp_replies_head(struct gp_replies *replies,
+                                                 enum gp_reply_action *action)
+{
+    uint8_t head = replies->count ? *gp_replies_entry(replies, 0) : 0;
+
+    if ((head & GP_REPLY_KIND) == GP_REPLY_COPY_END)
+        head = gp_replies_drop_marks(replies);
+    *action = head & GP_REPLY_ACTION;
+    return head & GP_REPLY_KIND;
+}
+
+/* Whether the head (there is one) carries an intent. */
+static inline bool gp_replies_intends(const struct gp_replies *replies)
+{
+    return *gp_replies_entry(replies, 0) & GP_REPLY_INTENT;
+}
+
+/* True: an intent came with it. */
+static inline bool gp_replies_pop(struct gp_replies *replies)
+{
+    bool intent = gp_replies_intends(replies);
+
+    replies->head++;
+    if (--replies->count == 0 && replies->ring)
+        gp_replies_clear(replies);
+    return intent;
+}
 
 static inline bool gp_replies_empty(struct gp_replies *replies)
 {
