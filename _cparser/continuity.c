@@ -11,13 +11,14 @@ void gp_continuity_pin(struct gp_engine *e, struct gp_client *c, uint8_t pins)
 {
     struct gp_counters *counters = gp_counters_of(e, c->pool);
 
+    if (pins == c->pins)
+        return;
     if (pins && !c->pins)
         gp_count(&counters->pins, 1);
     for (unsigned i = 0; i < GP_PINS; i++)
         if (pins & ~c->pins & 1 << i)
             gp_count(&counters->pins_of[i], 1);
-    if (pins != c->pins)
-        atomic_store_explicit(&gp_client_at(e->seg, c->id)->pins, pins, memory_order_relaxed);
+    atomic_store_explicit(&gp_client_at(e->seg, c->id)->pins, pins, memory_order_relaxed);
     c->pins = pins;
 }
 

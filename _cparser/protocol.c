@@ -251,9 +251,11 @@ static const struct known_tag {
 
 static enum gp_tag_kind tag_kind(struct gp_span tag)
 {
-    static const char create[] = "CREATE ";
+    static const char create[] = "CREATE ", commonest[] = "SELECT";
     const size_t create_len = sizeof(create) - 1;
 
+    if (tag.len >= sizeof(commonest) - 1 && memcmp(tag.at, commonest, sizeof(commonest) - 1) == 0)
+        return GP_TAG_OTHER;
     for (size_t i = 0; i < sizeof(known_tags) / sizeof(known_tags[0]); i++) {
         const struct known_tag *known = &known_tags[i];
 
