@@ -7,6 +7,7 @@ void gp_gather_begin(struct gp_gather *g, struct gp_transport *t, struct gp_conn
     g->transport = t;
     g->conn = conn;
     g->keep = NULL;
+    g->end = NULL;
     g->bytes = 0;
     g->count = g->spare_used = 0;
 }
@@ -16,9 +17,10 @@ void gp_gather_flush(struct gp_gather *g)
     if (g->count)
         gp_conn_sendv(g->transport, g->conn, g->pieces, g->count);
     g->count = g->spare_used = 0;
+    g->end = NULL;
 }
 
-static void keep(struct gp_kept *kept, const uint8_t *data, size_t len)
+void gp_gather_keep(struct gp_kept *kept, const uint8_t *data, size_t len)
 {
     if (len > sizeof(kept->bytes) - kept->len) {
         kept->over = 1;
@@ -28,19 +30,8 @@ static void keep(struct gp_kept *kept, const uint8_t *data, size_t len)
     kept->len += (uint32_t)len;
 }
 
-void gp_gather_add(struct gp_gather *g, const uint8_t *data, size_t len)
+void gp_gather_piece(struct gp_gather *g, const uint8_t *data, size_t len)
 {
-    struct iovec *last = g->count ? &g->pieces[g->count - 1] : NULL;
-
-    if (len == 0)
-        return;
-    g->bytes += len;
-    if (g->keep)
-        keep(g->keep, data, len);
-    if (last && (const uint8_t *)last->iov_base + last->iov_len == data) {
-        last->iov_len += len;
-        return;
-    }
     if (g->count == GP_PIECES)
         gp_gather_flush(g);
     g->pieces[g->count++] = (struct iovec){.iov_base = (void *)data, .iov_len = len};

@@ -252,7 +252,8 @@ static enum known ensure(struct gp_engine *e, struct gp_server *s, struct gp_sta
     return YES;
 }
 
-/* A message's header with another length, then what precedes the name, then the server's name. */
+/* A message's header with another length, then what precedes the name, then the server's name: one
+ * piece. */
 static void rename_in(struct gp_gather *out, const struct gp_frame *frame, const uint8_t *before,
                       size_t before_len, struct gp_span name, const struct gp_statement *statement)
 {
@@ -261,7 +262,7 @@ static void rename_in(struct gp_gather *out, const struct gp_frame *frame, const
 
     gp_put_u32be(header + 1, length);
     gp_gather_copy(out, header, sizeof(header));
-    gp_gather_add(out, before, before_len);
+    gp_gather_copy(out, before, before_len);
     gp_gather_copy(out, (const uint8_t *)statement->name, GP_SERVER_NAME_BYTES);
 }
 

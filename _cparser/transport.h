@@ -60,9 +60,10 @@ struct gp_conn {
 };
 
 /* Pieces that leave in one send: bytes where they lie, and small ones copied into spare. Whoever
- * fills it flushes it before the bytes move. Adjacent pieces become one. */
-#define GP_PIECES      16u
-#define GP_SPARE_BYTES 512u
+ * fills it flushes it before the bytes move. Adjacent pieces become one. There is room for a pipeline
+ * of ten and more statements, each of which takes two pieces, the first of them spare. */
+#define GP_PIECES      64u
+#define GP_SPARE_BYTES 1024u
 
 /* A copy of what was sent (heal.h). */
 #define GP_KEPT_BYTES 8192u
@@ -79,6 +80,7 @@ struct gp_gather {
     struct gp_transport *transport;
     struct gp_conn *conn;
     struct gp_kept *keep; /* NULL: what is gathered is not kept */
+    const uint8_t *end;   /* of the last piece; NULL: there is none */
     size_t bytes;         /* gathered and flushed so far */
     uint32_t count;       /* of pieces */
     uint32_t spare_used;
@@ -300,8 +302,25 @@ static inline void gp_conn_end(struct gp_transport *t, struct gp_conn *conn)
 
 /* ---- gather.c, for any back end ---- */
 void gp_gather_begin(struct gp_gather *g, struct gp_transport *t, struct gp_conn *conn);
+/* Only for gp_gather_add: a new piece; a copy for heal.h. */
+void gp_gather_piece(struct gp_gather *g, const uint8_t *data, size_t len);
+void gp_gather_keep(struct gp_kept *kept, const uint8_t *data, size_t len);
+
 /* Bytes that stay where they are until the flush. */
-void gp_gather_add(struct gp_gather *g, const uint8_t *data, size_t len);
+static inline void gp_gather_add(struct gp_gather *g, const uint8_t *data, size_t len)
+{
+    if (len == 0)
+        return;
+    if (g->keep)
+        gp_gather_keep(g->keep, data, len);
+    g->bytes += len;
+    if (data == g->end)
+        g->pieces[g->count - 1].iov_len += len;
+    else
+        gp_gather_piece(g, data, len);
+    g->end = data + len;
+}
+
 /* Bytes that may go away: copied, or sent at once if they are many. */
 void gp_gather_copy(struct gp_gather *g, const uint8_t *data, size_t len);
 void gp_gather_flush(struct gp_gather *g);
