@@ -13,7 +13,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "relay.h"
+#include "prepare.h"
 
 #define GP_EVENTS_FIRST 64u
 
@@ -87,6 +87,7 @@ void gp_engine_free(struct gp_engine *e)
         close(e->tick.fd);
     gp_transport_free(e->transport);
     gp_interner_free(&e->interner);
+    gp_intents_free(e);
     free(e->clients);
     free(e->servers);
     free(e->queues);

@@ -10,13 +10,48 @@
 
 /* ---- intents ---- */
 
-static struct gp_intent *intent_add(struct gp_server *s, enum gp_intent_kind kind,
-                                    struct gp_statement *statement, struct gp_span name)
+/* One for a name of that length. Those of short names are all of one size, and used again. */
+static struct gp_intent *intent_make(struct gp_engine *e, size_t name_len)
 {
-    struct gp_intent *intent = malloc(sizeof(*intent) + name.len);
+    struct gp_intent *intent = e->spare_intents;
 
+    if (intent && name_len <= GP_INTENT_NAME) {
+        e->spare_intents = intent->newer;
+        e->spare_intents_count--;
+        return intent;
+    }
+    intent = malloc(sizeof(*intent) + (name_len > GP_INTENT_NAME ? name_len : GP_INTENT_NAME));
     if (!intent)
         abort(); /* a reply without its intent would name statements wrongly from here on */
+    return intent;
+}
+
+static void intent_free(struct gp_engine *e, struct gp_intent *intent)
+{
+    if (intent->name_len > GP_INTENT_NAME || e->spare_intents_count == GP_INTENTS_SPARE) {
+        free(intent);
+        return;
+    }
+    intent->newer = e->spare_intents;
+    e->spare_intents = intent;
+    e->spare_intents_count++;
+}
+
+void gp_intents_free(struct gp_engine *e)
+{
+    while (e->spare_intents) {
+        struct gp_intent *intent = e->spare_intents;
+        e->spare_intents = intent->newer;
+        free(intent);
+    }
+}
+
+static struct gp_intent *intent_add(struct gp_engine *e, struct gp_server *s,
+                                    enum gp_intent_kind kind, struct gp_statement *statement,
+                                    struct gp_span name)
+{
+    struct gp_intent *intent = intent_make(e, name.len);
+
     *intent = (struct gp_intent){.older = s->intents_last,
                                  .statement = statement,
                                  .kind = kind,
@@ -33,10 +68,11 @@ static struct gp_intent *intent_add(struct gp_server *s, enum gp_intent_kind kin
     return intent;
 }
 
-void gp_prepare_inject_first(struct gp_server *s, struct gp_statement *statement)
+void gp_prepare_inject_first(struct gp_engine *e, struct gp_server *s,
+                             struct gp_statement *statement)
 {
     struct gp_span none = {NULL, 0};
-    struct gp_intent *intent = intent_add(s, GP_INTENT_INJECT, statement, none);
+    struct gp_intent *intent = intent_add(e, s, GP_INTENT_INJECT, statement, none);
 
     if (!intent->older)
         return;
@@ -61,7 +97,7 @@ static void intent_end(struct gp_engine *e, struct gp_server *s)
     *(intent->newer ? &intent->newer->older : &s->intents_last) = NULL;
     if (intent->statement)
         gp_statement_release(&e->interner, intent->statement);
-    free(intent);
+    intent_free(e, intent);
 }
 
 void gp_intent_true(struct gp_engine *e, struct gp_server *s)
@@ -155,13 +191,14 @@ size_t gp_prepare_build_close(uint8_t message[GP_CLOSE_STATEMENT_TOTAL], struct 
     return GP_CLOSE_STATEMENT_TOTAL;
 }
 
-static void close_on_server(struct gp_server *s, struct gp_sid id, struct gp_gather *out)
+static void close_on_server(struct gp_engine *e, struct gp_server *s, struct gp_sid id,
+                            struct gp_gather *out)
 {
     uint8_t message[GP_CLOSE_STATEMENT_TOTAL];
     struct gp_span none = {NULL, 0};
 
     gp_gather_copy(out, message, gp_prepare_build_close(message, id));
-    intent_add(s, GP_INTENT_EVICT, NULL, none)->id = id;
+    intent_add(e, s, GP_INTENT_EVICT, NULL, none)->id = id;
     (void)gp_replies_push(&s->replies, GP_REPLY_CLOSE, GP_REPLY_SWALLOW | GP_REPLY_INTENT);
 }
 
@@ -190,22 +227,37 @@ static void make_room(struct gp_engine *e, struct gp_server *s, struct gp_gather
     struct gp_sid evicted;
 
     if (gp_heal_stale(s, &evicted))
-        close_on_server(s, evicted, out);
+        close_on_server(e, s, evicted, out);
     for (unsigned i = 0; i < GP_EVICTIONS_MAX; i++) {
         if (!gp_holding_evict(holding, bound > expected ? bound - expected : 1, &evicted))
             break;
-        close_on_server(s, evicted, out);
+        close_on_server(e, s, evicted, out);
     }
 }
 
 #define STATEMENT_TEXT (GP_HEADER_SIZE + GP_SERVER_NAME_BYTES) /* where it begins in the Parse */
 
-/* The statement that this text becomes if the server gets it now, one reference more. */
+/* Whether it is of this text, parsed in this way. */
+static bool is_of(const struct gp_statement *statement, uint64_t reads, const uint8_t *text,
+                  size_t len)
+{
+    return statement && statement->reads == reads && statement->length == STATEMENT_TEXT + len &&
+           memcmp(statement->parse + STATEMENT_TEXT, text, len) == 0;
+}
+
+/* The statement that this text becomes if the server gets it now, one reference more. Most often the
+ * client's last without a name: drivers that know no other say the same again and again. */
 static struct gp_statement *intern_now(struct gp_engine *e, struct gp_server *s,
                                        const uint8_t *text, size_t len)
 {
     bool own;
     uint64_t reads = gp_continuity_reads(e, s, &own);
+    struct gp_statement *last = s->client->names.unnamed;
+
+    if (is_of(last, reads, text, len)) {
+        last->refs++;
+        return last;
+    }
     struct gp_sid id = gp_sid_make(e->seg->hash_key, reads, text, len);
     struct gp_statement *statement = gp_statement_intern(&e->interner, id, text, len);
 
@@ -247,7 +299,7 @@ static enum known ensure(struct gp_engine *e, struct gp_server *s, struct gp_sta
         return known;
     make_room(e, s, out);
     gp_gather_copy(out, statement->parse, statement->length);
-    intent_add(s, GP_INTENT_INJECT, statement, none);
+    intent_add(e, s, GP_INTENT_INJECT, statement, none);
     (void)gp_replies_push(&s->replies, GP_REPLY_PARSE, GP_REPLY_SWALLOW | GP_REPLY_INTENT);
     return YES;
 }
@@ -278,7 +330,7 @@ static enum gp_prepare parse_duplicate(struct gp_engine *e, struct gp_server *s,
     if (ensure(e, s, &has, out) == UNDECIDED)
         return GP_PREPARE_WAIT;
     rename_in(out, frame, NULL, 0, name, has);
-    intent_add(s, GP_INTENT_DUPLICATE, has, name);
+    intent_add(e, s, GP_INTENT_DUPLICATE, has, name);
     (void)gp_replies_push(&s->replies, GP_REPLY_PARSE, GP_REPLY_FORWARD | GP_REPLY_INTENT);
     *taken = GP_HEADER_SIZE + name.len + 1;
     return GP_PREPARE_DONE;
@@ -295,13 +347,13 @@ static void parse_new(struct gp_engine *e, struct gp_server *s, struct gp_span n
 
     if (has && sent) {
         gp_holding_remove(gp_holding_at(e->seg, s->pool, s->slot), statement->id);
-        close_on_server(s, statement->id, out);
+        close_on_server(e, s, statement->id, out);
     } else if (sent) {
         make_room(e, s, out);
     }
     if (sent)
         gp_gather_copy(out, statement->parse, statement->length);
-    intent_add(s, GP_INTENT_PARSE, statement, name)->sent = sent;
+    intent_add(e, s, GP_INTENT_PARSE, statement, name)->sent = sent;
     (void)gp_replies_push(&s->replies, GP_REPLY_PARSE,
                           (sent ? GP_REPLY_FORWARD : GP_REPLY_SYNTHESIZE) | GP_REPLY_INTENT);
 }
@@ -388,8 +440,9 @@ static enum gp_prepare prepare_describe(struct gp_engine *e, struct gp_server *s
 }
 
 /* The name goes; the server keeps the statement for whoever comes next. */
-static enum gp_prepare prepare_close(struct gp_server *s, const struct gp_frame *frame,
-                                     const uint8_t *body, size_t have, size_t *taken)
+static enum gp_prepare prepare_close(struct gp_engine *e, struct gp_server *s,
+                                     const struct gp_frame *frame, const uint8_t *body, size_t have,
+                                     size_t *taken)
 {
     struct gp_named named;
 
@@ -398,14 +451,14 @@ static enum gp_prepare prepare_close(struct gp_server *s, const struct gp_frame 
     if (gp_close_fields(body, frame->length - 4, &named) != GP_OK ||
         named.kind != GP_TARGET_STATEMENT)
         return GP_PREPARE_PLAIN;
-    intent_add(s, GP_INTENT_CLOSE, NULL, named.name);
+    intent_add(e, s, GP_INTENT_CLOSE, NULL, named.name);
     (void)gp_replies_push(&s->replies, GP_REPLY_CLOSE, GP_REPLY_SYNTHESIZE | GP_REPLY_INTENT);
     *taken = frame->total;
     return GP_PREPARE_DONE;
 }
 
 /* A simple Query destroys the unnamed statement before it does anything else. */
-static void prepare_query(struct gp_server *s)
+static void prepare_query(struct gp_engine *e, struct gp_server *s)
 {
     struct gp_span unnamed = {NULL, 0};
     bool coming = false;
@@ -414,15 +467,15 @@ static void prepare_query(struct gp_server *s)
         coming = i->kind == GP_INTENT_PARSE && i->name_len == 0;
     if (!coming && !s->client->names.unnamed)
         return;
-    intent_add(s, GP_INTENT_UNNAME, NULL, unnamed);
+    intent_add(e, s, GP_INTENT_UNNAME, NULL, unnamed);
     (void)gp_replies_push(&s->replies, GP_REPLY_UNNAME, GP_REPLY_SYNTHESIZE | GP_REPLY_INTENT);
 }
 
 /* DEALLOCATE of a name that PostgreSQL does not know: it deallocates a statement made for that, so
  * that the client hears what it has to say of its transaction, and others keep theirs. The Close
  * and the Parse cannot fail, in a failed transaction neither. */
-static void deallocate_instead(struct gp_server *s, const struct gp_command *command,
-                               struct gp_gather *out)
+static void deallocate_instead(struct gp_engine *e, struct gp_server *s,
+                               const struct gp_command *command, struct gp_gather *out)
 {
     static const uint8_t messages[] = "C\0\0\0\x0fSgreenpool\0"
                                       "P\0\0\0\x11greenpool\0\0\0"; /* and its zero */
@@ -439,13 +492,13 @@ static void deallocate_instead(struct gp_server *s, const struct gp_command *com
     (void)gp_replies_push(&s->replies, GP_REPLY_CLOSE, GP_REPLY_SWALLOW);
     (void)gp_replies_push(&s->replies, GP_REPLY_PARSE, GP_REPLY_SWALLOW);
     (void)gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_FORWARD | GP_REPLY_INTENT);
-    (void)intent_add(s, GP_INTENT_DEALLOCATE, NULL, name);
+    (void)intent_add(e, s, GP_INTENT_DEALLOCATE, NULL, name);
     s->segment++;
 }
 
-static enum gp_prepare prepare_deallocate(struct gp_server *s, const struct gp_frame *frame,
-                                          const uint8_t *body, size_t have, struct gp_gather *out,
-                                          size_t *taken)
+static enum gp_prepare prepare_deallocate(struct gp_engine *e, struct gp_server *s,
+                                          const struct gp_frame *frame, const uint8_t *body,
+                                          size_t have, struct gp_gather *out, size_t *taken)
 {
     struct gp_statement *statement = NULL;
     struct gp_span sql;
@@ -464,8 +517,8 @@ static enum gp_prepare prepare_deallocate(struct gp_server *s, const struct gp_f
     enum known known = resolve(s, name, &statement);
     if (known != YES)
         return known == NO ? GP_PREPARE_PLAIN : GP_PREPARE_WAIT;
-    prepare_query(s);
-    deallocate_instead(s, &command, out);
+    prepare_query(e, s);
+    deallocate_instead(e, s, &command, out);
     *taken = frame->total;
     return GP_PREPARE_DONE;
 }
@@ -488,11 +541,11 @@ enum gp_prepare gp_prepare(struct gp_engine *e, struct gp_client *c, const struc
     case GP_DESCRIBE:
         return prepare_describe(e, s, frame, body, body_have, out, taken);
     case GP_CLOSE:
-        return prepare_close(s, frame, body, body_have, taken);
+        return prepare_close(e, s, frame, body, body_have, taken);
     case GP_QUERY: {
-        enum gp_prepare prepared = prepare_deallocate(s, frame, body, body_have, out, taken);
+        enum gp_prepare prepared = prepare_deallocate(e, s, frame, body, body_have, out, taken);
         if (prepared == GP_PREPARE_PLAIN)
-            prepare_query(s);
+            prepare_query(e, s);
         return prepared;
     }
     default:

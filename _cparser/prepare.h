@@ -36,6 +36,9 @@ enum gp_intent_kind {
     GP_INTENT_DUPLICATE
 };
 
+#define GP_INTENT_NAME   24u  /* a longer name makes a larger intent, which is not kept */
+#define GP_INTENTS_SPARE 256u /* kept to be used again */
+
 struct gp_intent {
     struct gp_intent *older, *newer;
     struct gp_statement *statement; /* a reference; NULL for CLOSE, EVICT, UNNAME, DEALLOCATE */
@@ -62,6 +65,8 @@ enum gp_prepare gp_prepare(struct gp_engine *e, struct gp_client *c, const struc
                            const uint8_t *message, size_t have, struct gp_gather *out,
                            size_t *taken);
 
+/* Those that are kept: the engine ends. */
+void gp_intents_free(struct gp_engine *e);
 /* The oldest intent has come true. */
 void gp_intent_true(struct gp_engine *e, struct gp_server *s);
 /* The oldest `count` will never. */
@@ -79,7 +84,8 @@ bool gp_prepare_duplicate(const struct gp_server *s);
 /* Whether a text of PostgreSQL's has a server-side name in quotes. */
 bool gp_prepare_mentions(struct gp_span text);
 /* The intent of a Parse of ours that will be answered before all others. */
-void gp_prepare_inject_first(struct gp_server *s, struct gp_statement *statement);
+void gp_prepare_inject_first(struct gp_engine *e, struct gp_server *s,
+                             struct gp_statement *statement);
 #define GP_CLOSE_STATEMENT_TOTAL (GP_HEADER_SIZE + 1 + GP_SERVER_NAME_BYTES)
 /* Close of a statement by its server-side name. Gives its length. */
 size_t gp_prepare_build_close(uint8_t message[GP_CLOSE_STATEMENT_TOTAL], struct gp_sid id);

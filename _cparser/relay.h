@@ -214,6 +214,8 @@ struct gp_engine {
     struct gp_server *graves; /* to be freed when no event of the batch can name them */
     struct gp_state *states[GP_STATE_BUCKETS];
     struct gp_interner interner;
+    struct gp_intent *spare_intents; /* prepare.h */
+    uint32_t spare_intents_count;
     uint64_t reads_made;     /* that are one client's own */
     struct gp_event *events; /* for Python, a growing array read from the front */
     uint32_t events_first, events_count, events_cap;
