@@ -8,134 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- intents ---- */
-
-/* One for a name of that length. Those of short names are all of one size, and used again. */
-static struct gp_intent *intent_make(struct gp_engine *e, size_t name_len)
-{
-    struct gp_intent *intent = e->spare_intents;
-
-    if (intent && name_len <= GP_INTENT_NAME) {
-        e->spare_intents = intent->newer;
-        e->spare_intents_count--;
-        return intent;
-    }
-    intent = malloc(sizeof(*intent) + (name_len > GP_INTENT_NAME ? name_len : GP_INTENT_NAME));
-    if (!intent)
-        abort(); /* a reply without its intent would name statements wrongly from here on */
-    return intent;
-}
-
-static void intent_free(struct gp_engine *e, struct gp_intent *intent)
-{
-    if (intent->name_len > GP_INTENT_NAME || e->spare_intents_count == GP_INTENTS_SPARE) {
-        free(intent);
-        return;
-    }
-    intent->newer = e->spare_intents;
-    e->spare_intents = intent;
-    e->spare_intents_count++;
-}
-
-void gp_intents_free(struct gp_engine *e)
-{
-    while (e->spare_intents) {
-        struct gp_intent *intent = e->spare_intents;
-        e->spare_intents = intent->newer;
-        free(intent);
-    }
-}
-
-static struct gp_intent *intent_add(struct gp_engine *e, struct gp_server *s,
-                                    enum gp_intent_kind kind, struct gp_statement *statement,
-                                    struct gp_span name)
-{
-    struct gp_intent *intent = intent_make(e, name.len);
-
-    *intent = (struct gp_intent){.older = s->intents_last,
-                                 .statement = statement,
-                                 .kind = kind,
-                                 .segment = s->segment,
-                                 .name_len = (uint32_t)name.len};
-    if (statement) {
-        statement->refs++;
-        intent->id = statement->id;
-    }
-    if (name.len)
-        memcpy(intent->name, name.at, name.len);
-    *(s->intents_last ? &s->intents_last->newer : &s->intents_first) = intent;
-    s->intents_last = intent;
-    return intent;
-}
-
-void gp_prepare_inject_first(struct gp_engine *e, struct gp_server *s,
-                             struct gp_statement *statement)
-{
-    struct gp_span none = {NULL, 0};
-    struct gp_intent *intent = intent_add(e, s, GP_INTENT_INJECT, statement, none);
-
-    if (!intent->older)
-        return;
-    s->intents_last = intent->older;
-    s->intents_last->newer = NULL;
-    intent->older = NULL;
-    intent->newer = s->intents_first;
-    s->intents_first->older = intent;
-    s->intents_first = intent;
-}
-
-bool gp_prepare_duplicate(const struct gp_server *s)
-{
-    return gp_replies_intends(&s->replies) && s->intents_first->kind == GP_INTENT_DUPLICATE;
-}
-
-static void intent_end(struct gp_engine *e, struct gp_server *s)
-{
-    struct gp_intent *intent = s->intents_first;
-
-    s->intents_first = intent->newer;
-    *(intent->newer ? &intent->newer->older : &s->intents_last) = NULL;
-    if (intent->statement)
-        gp_statement_release(&e->interner, intent->statement);
-    intent_free(e, intent);
-}
-
-void gp_intent_true(struct gp_engine *e, struct gp_server *s)
-{
-    struct gp_intent *intent = s->intents_first;
-    struct gp_names *names = s->client ? &s->client->names : NULL;
-    struct gp_holding *holding = gp_holding_at(e->seg, s->pool, s->slot);
-
-    if ((intent->kind == GP_INTENT_PARSE && intent->sent) || intent->kind == GP_INTENT_INJECT)
-        gp_holding_add(holding, intent->id);
-    if (names && intent->kind == GP_INTENT_PARSE &&
-        !gp_names_set(names, &e->interner, intent->name, intent->name_len, intent->statement)) {
-        s->client->conn.broken = 1; /* without memory for the name the client cannot go on */
-        gp_todo(e, &s->client->conn);
-    }
-    if (names && (intent->kind == GP_INTENT_CLOSE || intent->kind == GP_INTENT_UNNAME ||
-                  (intent->kind == GP_INTENT_DEALLOCATE && intent->sent)))
-        gp_names_drop(names, &e->interner, intent->name, intent->name_len);
-    intent_end(e, s);
-}
-
-void gp_intents_drop(struct gp_engine *e, struct gp_server *s, uint32_t count)
-{
-    while (count-- > 0) {
-        if (s->intents_first->kind == GP_INTENT_EVICT)
-            gp_holding_add(gp_holding_at(e->seg, s->pool, s->slot), s->intents_first->id);
-        intent_end(e, s);
-    }
-}
-
-void gp_prepare_deallocated(struct gp_server *s)
-{
-    struct gp_intent *intent = s->intents_first;
-
-    if (intent && intent->kind == GP_INTENT_DEALLOCATE && gp_replies_intends(&s->replies))
-        intent->sent = true;
-}
-
 void gp_prepare_all_gone(struct gp_engine *e, struct gp_server *s)
 {
     gp_holding_reset(gp_holding_at(e->seg, s->pool, s->slot));
@@ -198,7 +70,7 @@ static void close_on_server(struct gp_engine *e, struct gp_server *s, struct gp_
     struct gp_span none = {NULL, 0};
 
     gp_gather_copy(out, message, gp_prepare_build_close(message, id));
-    intent_add(e, s, GP_INTENT_EVICT, NULL, none)->id = id;
+    gp_intent_add(e, s, GP_INTENT_EVICT, NULL, none)->id = id;
     (void)gp_replies_push(&s->replies, GP_REPLY_CLOSE, GP_REPLY_SWALLOW | GP_REPLY_INTENT);
 }
 
@@ -299,7 +171,7 @@ static enum known ensure(struct gp_engine *e, struct gp_server *s, struct gp_sta
         return known;
     make_room(e, s, out);
     gp_gather_copy(out, statement->parse, statement->length);
-    intent_add(e, s, GP_INTENT_INJECT, statement, none);
+    gp_intent_add(e, s, GP_INTENT_INJECT, statement, none);
     (void)gp_replies_push(&s->replies, GP_REPLY_PARSE, GP_REPLY_SWALLOW | GP_REPLY_INTENT);
     return YES;
 }
@@ -330,7 +202,7 @@ static enum gp_prepare parse_duplicate(struct gp_engine *e, struct gp_server *s,
     if (ensure(e, s, &has, out) == UNDECIDED)
         return GP_PREPARE_WAIT;
     rename_in(out, frame, NULL, 0, name, has);
-    intent_add(e, s, GP_INTENT_DUPLICATE, has, name);
+    gp_intent_add(e, s, GP_INTENT_DUPLICATE, has, name);
     (void)gp_replies_push(&s->replies, GP_REPLY_PARSE, GP_REPLY_FORWARD | GP_REPLY_INTENT);
     *taken = GP_HEADER_SIZE + name.len + 1;
     return GP_PREPARE_DONE;
@@ -353,7 +225,7 @@ static void parse_new(struct gp_engine *e, struct gp_server *s, struct gp_span n
     }
     if (sent)
         gp_gather_copy(out, statement->parse, statement->length);
-    intent_add(e, s, GP_INTENT_PARSE, statement, name)->sent = sent;
+    gp_intent_add(e, s, GP_INTENT_PARSE, statement, name)->sent = sent;
     (void)gp_replies_push(&s->replies, GP_REPLY_PARSE,
                           (sent ? GP_REPLY_FORWARD : GP_REPLY_SYNTHESIZE) | GP_REPLY_INTENT);
 }
@@ -451,7 +323,7 @@ static enum gp_prepare prepare_close(struct gp_engine *e, struct gp_server *s,
     if (gp_close_fields(body, frame->length - 4, &named) != GP_OK ||
         named.kind != GP_TARGET_STATEMENT)
         return GP_PREPARE_PLAIN;
-    intent_add(e, s, GP_INTENT_CLOSE, NULL, named.name);
+    gp_intent_add(e, s, GP_INTENT_CLOSE, NULL, named.name);
     (void)gp_replies_push(&s->replies, GP_REPLY_CLOSE, GP_REPLY_SYNTHESIZE | GP_REPLY_INTENT);
     *taken = frame->total;
     return GP_PREPARE_DONE;
@@ -467,7 +339,7 @@ static void prepare_query(struct gp_engine *e, struct gp_server *s)
         coming = i->kind == GP_INTENT_PARSE && i->name_len == 0;
     if (!coming && !s->client->names.unnamed)
         return;
-    intent_add(e, s, GP_INTENT_UNNAME, NULL, unnamed);
+    gp_intent_add(e, s, GP_INTENT_UNNAME, NULL, unnamed);
     (void)gp_replies_push(&s->replies, GP_REPLY_UNNAME, GP_REPLY_SYNTHESIZE | GP_REPLY_INTENT);
 }
 
@@ -492,7 +364,7 @@ static void deallocate_instead(struct gp_engine *e, struct gp_server *s,
     (void)gp_replies_push(&s->replies, GP_REPLY_CLOSE, GP_REPLY_SWALLOW);
     (void)gp_replies_push(&s->replies, GP_REPLY_PARSE, GP_REPLY_SWALLOW);
     (void)gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_FORWARD | GP_REPLY_INTENT);
-    (void)intent_add(e, s, GP_INTENT_DEALLOCATE, NULL, name);
+    (void)gp_intent_add(e, s, GP_INTENT_DEALLOCATE, NULL, name);
     s->segment++;
 }
 

@@ -65,30 +65,40 @@ enum gp_prepare gp_prepare(struct gp_engine *e, struct gp_client *c, const struc
                            const uint8_t *message, size_t have, struct gp_gather *out,
                            size_t *taken);
 
-/* Those that are kept: the engine ends. */
-void gp_intents_free(struct gp_engine *e);
-/* The oldest intent has come true. */
-void gp_intent_true(struct gp_engine *e, struct gp_server *s);
-/* The oldest `count` will never. */
-void gp_intents_drop(struct gp_engine *e, struct gp_server *s, uint32_t count);
-/* A DEALLOCATE of one statement is complete. */
-void gp_prepare_deallocated(struct gp_server *s);
 /* The server has dropped all statements (DEALLOCATE ALL, DISCARD ALL). */
 void gp_prepare_all_gone(struct gp_engine *e, struct gp_server *s);
 /* An ErrorResponse (whole) in which a statement stands under its server-side name, in the client's
  * words: *reworded is then the caller's to free. False: there is nothing to reword. */
 bool gp_prepare_reword(struct gp_server *s, const uint8_t *message, size_t total,
                        struct gp_buffer **reworded);
-/* Whether the head of the replies is to a Parse of a name in use: its error is the client's. */
-bool gp_prepare_duplicate(const struct gp_server *s);
 /* Whether a text of PostgreSQL's has a server-side name in quotes. */
 bool gp_prepare_mentions(struct gp_span text);
-/* The intent of a Parse of ours that will be answered before all others. */
-void gp_prepare_inject_first(struct gp_engine *e, struct gp_server *s,
-                             struct gp_statement *statement);
 #define GP_CLOSE_STATEMENT_TOTAL (GP_HEADER_SIZE + 1 + GP_SERVER_NAME_BYTES)
 /* Close of a statement by its server-side name. Gives its length. */
 size_t gp_prepare_build_close(uint8_t message[GP_CLOSE_STATEMENT_TOTAL], struct gp_sid id);
+
+/* ---- intents.c ---- */
+
+/* Behind all others, for the reply that the caller pushes; a reference to the statement (or NULL) is
+ * added, the name copied. Never NULL. */
+struct gp_intent *gp_intent_add(struct gp_engine *e, struct gp_server *s, enum gp_intent_kind kind,
+                                struct gp_statement *statement, struct gp_span name);
+/* Of a Parse of ours that will be answered before all others. */
+void gp_prepare_inject_first(struct gp_engine *e, struct gp_server *s,
+                             struct gp_statement *statement);
+/* The oldest intent has come true. */
+void gp_intent_true(struct gp_engine *e, struct gp_server *s);
+/* The oldest `count` will never. */
+void gp_intents_drop(struct gp_engine *e, struct gp_server *s, uint32_t count);
+/* A DEALLOCATE of one statement is complete. */
+void gp_prepare_deallocated(struct gp_server *s);
+/* Whether the head of the replies is to a Parse of a name in use: its error is the client's. */
+bool gp_prepare_duplicate(const struct gp_server *s);
+/* Free those that are kept: the engine ends. */
+void gp_intents_free(struct gp_engine *e);
+
+/* ---- answers ---- */
+
 /* Answer in greenpool's own name while the head of the queue is ours to answer; what gp_prepare_answer
  * calls if it is. */
 void gp_prepare_synthesize(struct gp_engine *e, struct gp_server *s, struct gp_gather *out);
