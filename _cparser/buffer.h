@@ -4,7 +4,8 @@
  *     | taken | kept bytes          | room |
  *     0    start                   end    cap
  *
- * start <= end <= cap. NULL stands for an empty buffer everywhere. */
+ * start <= end <= cap. NULL stands for an empty buffer everywhere. Some of the smallest are kept to be
+ * used again, for whoever waits for a server needs one. */
 #ifndef GP_BUFFER_H
 #define GP_BUFFER_H
 
@@ -13,6 +14,7 @@
 #include <stdint.h>
 
 struct gp_buffer {
+    struct gp_buffer *next; /* of those that are kept */
     size_t start, end, cap;
     uint8_t data[];
 };
@@ -21,7 +23,13 @@ struct gp_buffer {
 bool gp_buffer_append(struct gp_buffer **buffer, const uint8_t *data, size_t len);
 /* Drop the first n kept bytes (n <= gp_buffer_len); frees the buffer when none are left. */
 void gp_buffer_consume(struct gp_buffer **buffer, size_t n);
-void gp_buffer_free(struct gp_buffer **buffer);
+void gp_buffer_let_go(struct gp_buffer **buffer);
+
+static inline void gp_buffer_free(struct gp_buffer **buffer)
+{
+    if (*buffer)
+        gp_buffer_let_go(buffer);
+}
 
 static inline size_t gp_buffer_len(const struct gp_buffer *buffer)
 {
