@@ -2,15 +2,21 @@
 
 #include <string.h>
 
-/* Of every byte of every text: tables and loops, no calls. */
-static const bool word_bytes[256] = {
-    ['a' ... 'z'] = true, ['A' ... 'Z'] = true,   ['0' ... '9'] = true,
-    ['_'] = true,         [0x80 ... 0xff] = true,
+/* Of every byte of every text: tables and loops, no calls. A word that begins with one of MAY_HINT
+ * may mean something wherever it stands (hint_at), others as the first of a statement only. */
+enum byte_kind { OTHER = 0, WORD, MAY_HINT };
+
+static const uint8_t byte_kinds[256] = {
+    ['a' ... 'g'] = WORD,     ['h'] = MAY_HINT,         ['i' ... 'o'] = WORD, ['p'] = MAY_HINT,
+    ['q' ... 'r'] = WORD,     ['s' ... 't'] = MAY_HINT, ['u' ... 'z'] = WORD, ['A' ... 'G'] = WORD,
+    ['H'] = MAY_HINT,         ['I' ... 'O'] = WORD,     ['P'] = MAY_HINT,     ['Q' ... 'R'] = WORD,
+    ['S' ... 'T'] = MAY_HINT, ['U' ... 'Z'] = WORD,     ['0' ... '9'] = WORD, ['_'] = WORD,
+    [0x80 ... 0xff] = WORD,
 };
 
 static inline bool is_word(uint8_t c)
 {
-    return word_bytes[c];
+    return byte_kinds[c] != OTHER;
 }
 
 static bool is_space(uint8_t c)
@@ -159,7 +165,7 @@ static uint16_t first_word(const uint8_t *at, const uint8_t *end)
     if (stands(at, end, "set", true))
         return set_reads(at, end);
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (stands(at, end, words[i].word, true))
+        if ((*at | 0x20) == words[i].word[0] && stands(at, end, words[i].word, true))
             return words[i].hints;
     return 0;
 }
@@ -250,6 +256,14 @@ static bool lock_is_local(const uint8_t *at, const uint8_t *end)
 {
     return stands(at, end, "pg_advisory_xact_", false) ||
            stands(at, end, "pg_try_advisory_xact_", false);
+}
+
+/* Of a word, `begins`: of the first of a statement. */
+static uint16_t word_hints(const uint8_t *at, const uint8_t *end, bool begins)
+{
+    if (lock_is_local(at, end))
+        return 0;
+    return hint_at(at, end) | (begins ? first_word(at, end) : 0);
 }
 
 static const uint8_t *quoted_end(const uint8_t *at, const uint8_t *end)
@@ -417,16 +431,19 @@ uint16_t gp_session_hints(const uint8_t *sql, size_t len)
     bool first = true; /* nothing but space and comments since the statement began */
 
     for (const uint8_t *at = sql; at < end;) {
-        if (first && at >= comment)
-            comment = skip_comment(at, end);
-        bool begins = first && at >= comment;
-        first &= at < comment || is_space(*at);
+        bool begins = first;
+        if (first) {
+            if (at >= comment)
+                comment = skip_comment(at, end);
+            begins = at >= comment;
+            first = !begins || is_space(*at);
+        }
         if (!is_word(*at)) {
             first |= *at++ == ';';
             continue;
         }
-        if (!lock_is_local(at, end))
-            hints |= hint_at(at, end) | (begins ? first_word(at, end) : 0);
+        if (begins || byte_kinds[*at] == MAY_HINT)
+            hints |= word_hints(at, end, begins);
         while (at < end && is_word(*at))
             at++;
     }
