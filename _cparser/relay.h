@@ -307,7 +307,16 @@ void gp_server_cancel(struct gp_engine *e, struct gp_server *s);
 /* What goes by time or by another worker's fate: lifetimes, slots to reap, descriptors to share. */
 void gp_servers_census(struct gp_engine *e);
 void gp_servers_bury(struct gp_engine *e);
+/* A descriptor that this worker has from now on, in state REST. NULL: no memory. */
+struct gp_server *gp_server_hold(struct gp_engine *e, uint32_t pool, uint32_t slot,
+                                 uint32_t generation, int32_t fd);
+/* Let go of a descriptor; the struct is freed when the batch is over. */
+void gp_server_drop(struct gp_engine *e, struct gp_server *s);
+
+/* ---- inbox.c ---- */
 void gp_inbox_receive(struct gp_engine *e);
+/* Send a worker a server's descriptor. GP_AGAIN: its inbox is full. */
+enum gp_result gp_inbox_share(struct gp_engine *e, uint32_t worker, const struct gp_server *s);
 /* Have a WAITING client of that worker answered with 57014. GP_AGAIN: its inbox is full. */
 enum gp_result gp_inbox_cancel(struct gp_engine *e, uint32_t worker, uint32_t client);
 
@@ -320,6 +329,11 @@ bool gp_yield_defers(struct gp_engine *e, struct gp_queue *q);
 bool gp_yield_released(struct gp_engine *e, struct gp_server *s);
 /* Give up idle servers that others wait for. */
 void gp_yield_sweep(struct gp_engine *e);
+
+static inline bool gp_worker_lives(struct gp_engine *e, uint32_t worker)
+{
+    return atomic_load_explicit(&gp_worker_at(e->seg, worker)->alive, memory_order_acquire) != 0;
+}
 
 static inline struct gp_counters *gp_counters_of(struct gp_engine *e, uint32_t pool)
 {

@@ -1,27 +1,12 @@
 /* Server connections as this worker holds them: opened here or received from another worker,
- * shared, retired. Partner: pool.c, which keeps what all workers know of them.
- *
- * What travels through an inbox is one of these, with at most one descriptor (SCM_RIGHTS):
- *
- *     | kind: 4 | pool: 4 | slot: 4 | generation: 4 |    SERVER: the descriptor of that slot
- *                                                        CLIENT: an accepted one, nothing read yet
- *                                                        CANCEL: `slot` is a waiting client to be
- *                                                                answered 57014 */
-#include <errno.h>
+ * shared, retired. Partners: pool.c, which keeps what all workers know of them; inbox.c, which
+ * carries their descriptors. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "prepare.h"
 #include "tls.h"
-
-enum inbox_kind { INBOX_SERVER = 1, INBOX_CLIENT, INBOX_CANCEL };
-
-struct inbox_message {
-    uint32_t kind, pool, slot, generation;
-};
-_Static_assert(sizeof(struct inbox_message) == 16, "drawn above");
 
 #define GP_CENSUS_NS 1000000000ull
 
@@ -38,8 +23,8 @@ struct gp_server *gp_server_find(struct gp_engine *e, uint32_t pool, uint32_t sl
     return e->servers[pool] ? e->servers[pool][slot] : NULL;
 }
 
-static struct gp_server *hold(struct gp_engine *e, uint32_t pool, uint32_t slot,
-                              uint32_t generation, int32_t fd)
+struct gp_server *gp_server_hold(struct gp_engine *e, uint32_t pool, uint32_t slot,
+                                 uint32_t generation, int32_t fd)
 {
     struct gp_server *s;
 
@@ -57,8 +42,7 @@ static struct gp_server *hold(struct gp_engine *e, uint32_t pool, uint32_t slot,
     return s;
 }
 
-/* Let go of a descriptor; the struct is freed when the batch is over. */
-static void drop(struct gp_engine *e, struct gp_server *s)
+void gp_server_drop(struct gp_engine *e, struct gp_server *s)
 {
     gp_conn_detach(e->transport, &s->conn);
     if (s->conn.fd != -1)
@@ -95,137 +79,21 @@ void gp_server_retire(struct gp_engine *e, struct gp_server *s, enum gp_reason r
         gp_event_push(e, GP_EVENT_RETIRE, 0, s->pool, s->slot, reason);
 }
 
-/* ---- sending and receiving descriptors ---- */
-
-static enum gp_result post(struct gp_engine *e, uint32_t worker,
-                           const struct inbox_message *message, int32_t fd)
-{
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec bytes = {.iov_base = (void *)message, .iov_len = sizeof(*message)};
-    struct msghdr msg = {.msg_iov = &bytes, .msg_iovlen = 1};
-    ssize_t n;
-
-    if (fd != -1) {
-        msg.msg_control = control.bytes;
-        msg.msg_controllen = sizeof(control.bytes);
-        struct cmsghdr *rights = CMSG_FIRSTHDR(&msg);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(rights), &fd, sizeof(int));
-    }
-    do
-        n = sendmsg(gp_worker_at(e->seg, worker)->inbox_write, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (n == -1 && errno == EINTR);
-    return n == (ssize_t)sizeof(*message) ? GP_OK : GP_AGAIN;
-}
-
-static bool alive(struct gp_engine *e, uint32_t worker)
-{
-    return atomic_load_explicit(&gp_worker_at(e->seg, worker)->alive, memory_order_acquire) != 0;
-}
+/* ---- sharing ---- */
 
 /* Send a server's descriptor to every worker that lacks it. A full inbox is tried again by the
  * census. A TLS session lives in one process: its server stays there, and since no other worker
  * ever holds the descriptor, nobody hands it there, steals or inherits it (pool.h: holders). */
 static void share(struct gp_engine *e, struct gp_server *s)
 {
-    struct inbox_message message = {INBOX_SERVER, s->pool, s->slot, s->generation};
     uint64_t holders =
         atomic_load_explicit(&gp_slot_at(e->seg, s->pool, s->slot)->holders, memory_order_acquire);
 
     if (s->conn.tls)
         return;
     for (uint32_t w = 0; w < e->seg->workers; w++)
-        if (w != e->worker && !(holders >> w & 1) && alive(e, w))
-            (void)post(e, w, &message, s->conn.fd);
-}
-
-static void receive_server(struct gp_engine *e, const struct inbox_message *message, int32_t fd)
-{
-    struct gp_server *had = gp_server_find(e, message->pool, message->slot);
-
-    if (had && had->generation != message->generation && had->state == GP_SERVER_REST) {
-        drop(e, had);
-        had = NULL;
-    }
-    struct gp_server *s =
-        had ? NULL : hold(e, message->pool, message->slot, message->generation, fd);
-    if (!s)
-        close(fd);
-    else if (!gp_slot_hold(e->seg, s->pool, s->slot, s->generation, e->worker))
-        drop(e, s); /* that life is over */
-}
-
-static void receive_cancel(struct gp_engine *e, uint32_t client)
-{
-    struct gp_client *c = client <= e->seg->clients_max ? e->clients[client - 1] : NULL;
-
-    if (c && c->state == GP_CLIENT_WAITING)
-        gp_client_refuse(e, c, "57014", "canceling statement due to user request");
-}
-
-/* One message from the inbox. GP_AGAIN: it is empty. */
-static enum gp_result receive_one(struct gp_engine *e, struct inbox_message *message, int32_t *fd)
-{
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec bytes = {.iov_base = message, .iov_len = sizeof(*message)};
-    struct msghdr msg = {.msg_iov = &bytes,
-                         .msg_iovlen = 1,
-                         .msg_control = control.bytes,
-                         .msg_controllen = sizeof(control.bytes)};
-    ssize_t n;
-
-    do
-        n = recvmsg(e->inbox.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (n == -1 && errno == EINTR);
-    if (n != (ssize_t)sizeof(*message))
-        return GP_AGAIN;
-    *fd = -1;
-    struct cmsghdr *rights = CMSG_FIRSTHDR(&msg);
-    if (rights && rights->cmsg_type == SCM_RIGHTS)
-        memcpy(fd, CMSG_DATA(rights), sizeof(int));
-    return GP_OK;
-}
-
-void gp_inbox_receive(struct gp_engine *e)
-{
-    struct inbox_message message;
-    int32_t fd;
-
-    while (receive_one(e, &message, &fd) == GP_OK) {
-        if (message.kind == INBOX_CANCEL)
-            receive_cancel(e, message.slot);
-        else if (fd == -1)
-            continue; /* out of descriptors: the sender's census sends it again */
-        else if (message.kind == INBOX_SERVER)
-            receive_server(e, &message, fd);
-        else
-            gp_event_push(e, GP_EVENT_ACCEPTED, 0, 0, 0, (uint64_t)fd);
-    }
-}
-
-enum gp_result gp_inbox_cancel(struct gp_engine *e, uint32_t worker, uint32_t client)
-{
-    struct inbox_message message = {.kind = INBOX_CANCEL, .slot = client};
-
-    if (worker != e->worker)
-        return post(e, worker, &message, -1);
-    receive_cancel(e, client);
-    return GP_OK;
-}
-
-enum gp_result gp_engine_pass(struct gp_engine *e, uint32_t worker, int32_t fd)
-{
-    struct inbox_message message = {.kind = INBOX_CLIENT};
-
-    return post(e, worker, &message, fd);
+        if (w != e->worker && !(holders >> w & 1) && gp_worker_lives(e, w))
+            (void)gp_inbox_share(e, w, s);
 }
 
 /* ---- opening and closing: Python's side ---- */
@@ -278,8 +146,8 @@ enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slo
 
     e->now = gp_now_ns();
     if (stale)
-        drop(e, stale); /* an earlier life, closed elsewhere */
-    struct gp_server *s = hold(e, pool, slot, word_of(e, pool, slot).generation, fd);
+        gp_server_drop(e, stale); /* an earlier life, closed elsewhere */
+    struct gp_server *s = gp_server_hold(e, pool, slot, word_of(e, pool, slot).generation, fd);
     if (!s) {
         gp_tls_free(tls);
         gp_server_failed(e, pool, slot, 0);
@@ -335,7 +203,7 @@ void gp_server_freed(struct gp_engine *e, uint32_t pool, uint32_t slot)
     struct gp_server *s = gp_server_find(e, pool, slot);
 
     if (s && s->state == GP_SERVER_OUT)
-        drop(e, s);
+        gp_server_drop(e, s);
     gp_slot_free(e->seg, pool, slot, e->worker);
     struct gp_queue *q = gp_queue_at(e, pool);
     if (q && q->length > q->opening)
@@ -444,7 +312,7 @@ static void census_slot(struct gp_engine *e, uint32_t index, uint32_t slot, bool
     struct gp_server *s = gp_server_find(e, index, slot);
 
     if (s && s->state == GP_SERVER_REST && s->generation != word.generation) {
-        drop(e, s); /* closed by another worker */
+        gp_server_drop(e, s); /* closed by another worker */
         s = NULL;
     }
     if (word.state == GP_SLOT_REAP && word.worker == e->worker) {
@@ -485,7 +353,7 @@ static uint64_t births(struct gp_engine *e)
 
     for (uint32_t w = 0; w < e->seg->workers; w++)
         sum += 2ull * atomic_load_explicit(&gp_worker_at(e->seg, w)->births, memory_order_relaxed) +
-               alive(e, w);
+               gp_worker_lives(e, w);
     return sum;
 }
 
