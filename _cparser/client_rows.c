@@ -1,6 +1,5 @@
 /* Client rows, and the cancels that find a server through them. A row belongs to the worker named
- * in its place (owners[row] = worker + 1); everything else in the row is written by that worker
- * alone. */
+ * in its place (owners[row]); everything else in the row is written by that worker alone. */
 #include "pool_internal.h"
 
 #include <string.h>
@@ -47,7 +46,7 @@ static bool rows_claim(struct gp_segment *seg, uint32_t worker, uint32_t first, 
     uint32_t row = *hint >= first && *hint < end ? *hint : first;
 
     for (uint32_t left = end > first ? end - first : 0; left != 0; left--) {
-        uint32_t none = 0;
+        uint64_t none = 0;
         if (atomic_load_explicit(owner_at(seg, row), memory_order_relaxed) == 0 &&
             atomic_compare_exchange_strong_explicit(owner_at(seg, row), &none, worker + 1,
                                                     memory_order_acq_rel, memory_order_relaxed)) {
@@ -71,7 +70,6 @@ uint32_t gp_client_claim(struct gp_segment *seg, uint32_t worker, bool reserve)
         return GP_NO_CLIENT;
     atomic_store_explicit(&w->row_hint, row + 1, memory_order_relaxed);
     r = gp_client_at(seg, row + 1);
-    r->worker = worker;
     r->connected_ns = gp_now_ns();
     /* release: who sees the state sees the row of this client, not of the one before */
     atomic_store_explicit(&r->state, GP_CLIENT_LOGIN, memory_order_release);
@@ -80,9 +78,47 @@ uint32_t gp_client_claim(struct gp_segment *seg, uint32_t worker, bool reserve)
 
 void gp_client_release(struct gp_segment *seg, uint32_t client, uint32_t worker)
 {
-    if (client != GP_NO_CLIENT && client <= seg->clients_max &&
-        atomic_load_explicit(owner_at(seg, client - 1), memory_order_relaxed) == worker + 1)
+    if (gp_client_worker(seg, client) == worker)
         row_vacate(seg, client - 1);
+}
+
+uint32_t gp_client_worker(struct gp_segment *seg, uint32_t client)
+{
+    if (client == GP_NO_CLIENT || client > seg->clients_max)
+        return GP_NO_WORKER;
+    return owner_worker(atomic_load_explicit(owner_at(seg, client - 1), memory_order_acquire));
+}
+
+/* ---- moves ---- */
+
+/* Acquire and release: what was written to the row travels with it from owner to owner. */
+static bool owner_move(struct gp_segment *seg, uint32_t client, uint64_t from, uint64_t to)
+{
+    return atomic_compare_exchange_strong_explicit(owner_at(seg, client - 1), &from, to,
+                                                   memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* No two offers of a row have the same time: between them lies a system call. */
+uint64_t gp_client_offer(struct gp_segment *seg, uint32_t client, uint32_t worker, uint32_t to)
+{
+    uint64_t offer = gp_now_ns() << 16 | (uint64_t)(to + 1) << 8 | (worker + 1);
+
+    return owner_move(seg, client, worker + 1, offer) ? offer : 0;
+}
+
+bool gp_client_adopt(struct gp_segment *seg, uint32_t client, uint64_t offer)
+{
+    return owner_move(seg, client, offer, offer >> 8 & 0xffu);
+}
+
+bool gp_client_withdraw(struct gp_segment *seg, uint32_t client, uint64_t offer)
+{
+    return owner_move(seg, client, offer, offer & 0xffu);
+}
+
+bool gp_client_offered(struct gp_segment *seg, uint32_t client, uint64_t offer)
+{
+    return atomic_load_explicit(owner_at(seg, client - 1), memory_order_acquire) == offer;
 }
 
 /* ---- cancel ---- */

@@ -160,7 +160,7 @@ enum gp_result gp_cancel_start(struct gp_engine *e, uint32_t client, const uint8
         gp_cancel_begin(e->seg, client, key, key_length, pool, slot, generation, &waiting);
 
     if (result == GP_AGAIN && waiting) {
-        (void)gp_inbox_cancel(e, gp_client_at(e->seg, client)->worker, client);
+        (void)gp_inbox_cancel(e, gp_client_worker(e->seg, client), client);
         gp_worker_poke(e->seg, e->worker);
     }
     return result;

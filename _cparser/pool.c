@@ -436,6 +436,26 @@ bool slot_rehome(struct gp_segment *seg, uint32_t pool, uint32_t slot, struct gp
     }
 }
 
+bool gp_slot_bequeath(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker,
+                      uint32_t to)
+{
+    struct gp_slot *s = gp_slot_at(seg, pool, slot);
+    struct gp_word from = slot_word(s), next = word_to(from, GP_SLOT_IDLE, to);
+
+    if (!word_is(from, GP_SLOT_IDLE, worker))
+        return false;
+    hint_set(gp_lane_at(seg, pool, to)->idle, slot); /* before the word, as in slot_rest */
+    if (!slot_move(s, from, next))
+        return false;
+    hint_clear(gp_lane_at(seg, pool, worker)->idle, slot);
+    /* Two pairs, as in slot_rehome; and who looked through the lanes meanwhile may have missed it. */
+    atomic_thread_fence(memory_order_seq_cst);
+    workers_poke(seg, lanes_waiting(seg, pool));
+    if (!worker_alive(seg, to))
+        (void)slot_rehome(seg, pool, slot, next);
+    return true;
+}
+
 /* Can this worker have a slot that is HANDOFF(worker)? Not one that was meant for its predecessor.
  * And not one without the descriptor, which a releaser has handed by what the predecessor held:
  * then the ticket it claimed for it was ours, and is published again, as the oldest. */

@@ -16,7 +16,7 @@
  *   +--------------------+ workers_off
  *   | gp_worker   x W    |  one per worker process: pid, wake-up, inbox, load
  *   +--------------------+ owners_off
- *   | u32         x C    |  who owns client row i (0 = free): the places of max_connections
+ *   | u64         x C    |  who owns client row i (0 = free): the places of max_connections
  *   +--------------------+ clients_off
  *   | gp_client_row x C  |
  *   +--------------------+ pools_off
@@ -47,6 +47,8 @@
  *   CONNECTING(o) -> ACTIVE(o)          gp_slot_opened   o, after the login
  *   CONNECTING(o) -> FREE               gp_slot_free     o, when the login failed
  *   ACTIVE(o) -> IDLE(o)                gp_pool_release  o; its bit is in o's idle set by then
+ *   ACTIVE(o) -> ACTIVE(w)              gp_slot_convey   w, which has adopted its client
+ *   IDLE(o) -> IDLE(w)                  gp_slot_bequeath o, which is about to end
  *   ACTIVE(o) -> HANDOFF(w)             gp_pool_release  o, for the oldest waiter, in worker w
  *   ACTIVE(o) -> PARKED(o)              gp_pool_release  o, while a cancel is being delivered
  *   PARKED(o) -> HANDOFF(o)             gp_cancel_end    whoever delivered the last cancel
@@ -100,7 +102,7 @@
 #include "stats.h"
 
 #define GP_SEGMENT_MAGIC    0x67726e706f6f6c31ull /* "grnpool1" */
-#define GP_LAYOUT_VERSION   2u
+#define GP_LAYOUT_VERSION   3u
 #define GP_WORKERS_MAX      64u
 #define GP_SLOTS_MAX        1024u /* bound of pool_size; PostgreSQL itself rarely has more */
 #define GP_SLOT_WORDS       (GP_SLOTS_MAX / 64u)
@@ -199,20 +201,29 @@ struct gp_pool {
     char user[GP_NAME_BYTES];
 };
 
-/* A client; written by its worker. key: its secret, written before the key is announced, compared
+/* Who owns a row, in one word, changed by compare-and-swap only:
+ *
+ *    63                  16 15        8 7            0
+ *   | time of the offer: 48 | offered to | owner      |   both worker + 1, or 0
+ *
+ * FREE (0) -> owner -> FREE            gp_client_claim, gp_client_release, gp_segment_reclaim
+ * owner -> owner, offered to w         gp_client_offer    the owner
+ * owner, offered to w -> w             gp_client_adopt    w
+ * owner, offered to w -> owner         gp_client_withdraw the owner, or w, which declines it */
+
+/* A client; written by its owner. key: its secret, written before the key is announced, compared
  * in constant time; key_length is 0 until then. */
 struct gp_client_row {
     _Alignas(64) _Atomic uint32_t state; /* enum gp_client_state of engine.h */
     _Atomic uint32_t slot;               /* linked slot + 1, 0 = none */
     _Atomic uint32_t pool;               /* pool + 1, 0 = not logged in or the admin console */
-    uint32_t worker;
+    uint32_t key_length;
     _Atomic uint64_t wait_since_ns; /* 0 = not waiting */
     _Atomic uint64_t request_ns;    /* last message from the client */
     uint64_t connected_ns;
     _Atomic uint64_t xacts;
     _Atomic uint64_t queries;
     _Atomic uint32_t pins; /* enum gp_pin of continuity.h: why it keeps its server */
-    uint32_t key_length;
     _Atomic uint64_t user_tag, database_tag; /* of a client that was let in: admission.h */
     uint8_t key[GP_CLIENT_KEY_BYTES];
     char user[GP_NAME_BYTES];
@@ -446,5 +457,27 @@ void gp_cancel_end(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_
  * GP_NO_CLIENT: full. */
 uint32_t gp_client_claim(struct gp_segment *seg, uint32_t worker, bool reserve);
 void gp_client_release(struct gp_segment *seg, uint32_t client, uint32_t worker);
+/* The worker that has this row; UINT32_MAX: it is free. */
+uint32_t gp_client_worker(struct gp_segment *seg, uint32_t client);
+
+/* ---- moves: move.h tells who does what when ---- */
+
+/* Offer a row of this worker's to another. Gives the offer, which is one of a kind; 0: it is not this
+ * worker's. */
+uint64_t gp_client_offer(struct gp_segment *seg, uint32_t client, uint32_t worker, uint32_t to);
+/* Take it: the row is `to`'s from here on. False: it has been taken back, or its owner has died. */
+bool gp_client_adopt(struct gp_segment *seg, uint32_t client, uint64_t offer);
+/* Take it back, or decline it: the row is again its owner's alone. False: it has been taken. */
+bool gp_client_withdraw(struct gp_segment *seg, uint32_t client, uint64_t offer);
+/* Whether it is still neither taken nor withdrawn, its owner alive. */
+bool gp_client_offered(struct gp_segment *seg, uint32_t client, uint64_t offer);
+
+/* A server goes with its client: ACTIVE(worker, client) -> ACTIVE(to, client), with its cancels. `to`
+ * holds the descriptor. False: it is not that any more. */
+bool gp_slot_convey(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t generation,
+                    uint32_t worker, uint32_t client, uint32_t to);
+/* IDLE(worker) -> IDLE(to), which holds the descriptor. False: it is not that any more. */
+bool gp_slot_bequeath(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker,
+                      uint32_t to);
 
 #endif

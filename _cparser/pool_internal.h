@@ -144,7 +144,13 @@ static inline struct gp_word word_handed(struct gp_segment *seg, struct gp_word 
     return handed;
 }
 
-_Atomic uint32_t *owner_at(struct gp_segment *seg, uint32_t row);
+_Atomic uint64_t *owner_at(struct gp_segment *seg, uint32_t row);
+
+/* Whom a row's word names; GP_NO_WORKER: it is free. */
+static inline uint32_t owner_worker(uint64_t owner)
+{
+    return (uint32_t)(owner & 0xffu) - 1;
+}
 /* Poke every member of a set of workers. */
 void workers_poke(struct gp_segment *seg, uint64_t set);
 /* Wake even a worker whose last poke was lost between the mark and the write, because the poker

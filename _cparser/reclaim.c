@@ -11,7 +11,7 @@
 static void rows_reclaim(struct gp_segment *seg, uint32_t dead)
 {
     for (uint32_t row = 0; row < seg->clients_max; row++) {
-        if (atomic_load_explicit(owner_at(seg, row), memory_order_acquire) == dead + 1)
+        if (owner_worker(atomic_load_explicit(owner_at(seg, row), memory_order_acquire)) == dead)
             row_vacate(seg, row);
     }
 }
@@ -176,12 +176,12 @@ static void pool_audit(struct gp_segment *seg, struct gp_audit *audit, uint32_t 
 static void rows_audit(struct gp_segment *seg, struct gp_audit *audit)
 {
     for (uint32_t row = 0; row < seg->clients_max; row++) {
-        uint32_t owner = atomic_load_explicit(owner_at(seg, row), memory_order_acquire);
+        uint64_t owner = atomic_load_explicit(owner_at(seg, row), memory_order_acquire);
         uint32_t state =
             atomic_load_explicit(&gp_client_at(seg, row + 1)->state, memory_order_acquire);
         audit->clients += owner != 0;
         audit->orphan_clients += (owner == 0) != (state == GP_CLIENT_FREE);
-        audit->dead_owners += owner != 0 && !worker_alive(seg, owner - 1);
+        audit->dead_owners += owner != 0 && !worker_alive(seg, owner_worker(owner));
     }
 }
 

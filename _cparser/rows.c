@@ -210,7 +210,7 @@ enum gp_result gp_slot_row(struct gp_segment *seg, uint32_t pool, uint32_t slot,
 uint32_t gp_client_next(struct gp_segment *seg, uint32_t client)
 {
     for (uint32_t i = client; i < seg->clients_max; i++) {
-        if (load32(owner_at(seg, i)) != 0)
+        if (load64(owner_at(seg, i)) != 0)
             return i + 1;
     }
     return GP_NO_CLIENT;
@@ -219,7 +219,7 @@ uint32_t gp_client_next(struct gp_segment *seg, uint32_t client)
 enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client, struct gp_client_info *row)
 {
     struct gp_client_row *from;
-    uint32_t owner;
+    uint64_t owner;
 
     if (client == GP_NO_CLIENT || client > seg->clients_max)
         return GP_ENOENT;
@@ -227,7 +227,7 @@ enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client, struct gp
     owner = atomic_load_explicit(owner_at(seg, client - 1), memory_order_acquire);
     memset(row, 0, sizeof(*row));
     row->state = atomic_load_explicit(&from->state, memory_order_acquire);
-    row->worker = from->worker;
+    row->worker = owner_worker(owner);
     row->pool = load32(&from->pool);
     row->slot = load32(&from->slot);
     row->wait_since_ns = load64(&from->wait_since_ns);
@@ -242,7 +242,7 @@ enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client, struct gp
     name_copy(row->application, from->application, sizeof(row->application));
     name_copy(row->tls, from->tls, sizeof(row->tls));
     atomic_thread_fence(memory_order_acquire); /* the copy is made before the second look */
-    if (owner == 0 || row->state == GP_CLIENT_FREE || load32(owner_at(seg, client - 1)) != owner)
+    if (owner == 0 || row->state == GP_CLIENT_FREE || load64(owner_at(seg, client - 1)) != owner)
         return GP_ENOENT;
     return GP_OK;
 }

@@ -35,9 +35,9 @@ uint64_t gp_now_ns(void)
 
 /* ---- places ---- */
 
-_Atomic uint32_t *owner_at(struct gp_segment *seg, uint32_t row)
+_Atomic uint64_t *owner_at(struct gp_segment *seg, uint32_t row)
 {
-    return (_Atomic uint32_t *)gp_segment_at(seg, seg->owners_off) + row;
+    return (_Atomic uint64_t *)gp_segment_at(seg, seg->owners_off) + row;
 }
 
 struct gp_rate_line *gp_rate_line_at(struct gp_segment *seg, uint32_t line)
@@ -81,7 +81,7 @@ static struct gp_segment segment_plan(uint32_t workers, uint32_t pools_max, uint
 
     plan.workers_off = sizeof(struct gp_segment);
     plan.owners_off = plan.workers_off + sizeof(struct gp_worker) * workers;
-    plan.clients_off = plan.owners_off + lines(sizeof(uint32_t) * (uint64_t)clients_max);
+    plan.clients_off = plan.owners_off + lines(sizeof(uint64_t) * (uint64_t)clients_max);
     plan.pools_off = plan.clients_off + sizeof(struct gp_client_row) * (uint64_t)clients_max;
     plan.lanes_off = sizeof(struct gp_pool);
     plan.slots_off = plan.lanes_off + sizeof(struct gp_lane) * workers;

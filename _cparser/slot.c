@@ -315,6 +315,23 @@ void gp_slot_assign(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32
     } while (!slot_move(s, from, to)); /* a cancel for the client before was counted meanwhile */
 }
 
+bool gp_slot_convey(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t generation,
+                    uint32_t worker, uint32_t client, uint32_t to)
+{
+    struct gp_slot *s = gp_slot_at(seg, pool, slot);
+    struct gp_word from, next;
+
+    do {
+        from = slot_word(s);
+        if (!word_is(from, GP_SLOT_ACTIVE, worker) || from.generation != generation ||
+            from.client != client)
+            return false;
+        next = from;
+        next.worker = to;
+    } while (!slot_move(s, from, next)); /* a cancel came or went meanwhile */
+    return true;
+}
+
 /* ---- close ---- */
 
 bool gp_slot_seize(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker)
