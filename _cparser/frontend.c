@@ -198,7 +198,7 @@ static enum verdict step(struct gp_engine *e, struct gp_client *c, const struct 
         return WAIT;
     case GP_PREPARE_LARGE:
         c->leaving = GP_REASON_CLIENT_PROTOCOL;
-        c->fault = "statement is longer than 16 MB";
+        c->fault = GP_FAULT_STATEMENT;
         return END;
     case GP_PREPARE_PLAIN:
         break;
@@ -223,9 +223,8 @@ static void flush(struct gp_engine *e, struct gp_client *c, struct gp_gather *ou
 static void refuse_bytes(struct gp_client *c, uint8_t type)
 {
     c->leaving = GP_REASON_CLIENT_PROTOCOL;
-    c->fault = gp_type_table[GP_FRONTEND][type] && type != GP_PASSWORD
-                   ? "invalid message length"
-                   : "invalid frontend message type";
+    c->fault =
+        gp_type_table[GP_FRONTEND][type] && type != GP_PASSWORD ? GP_FAULT_LENGTH : GP_FAULT_TYPE;
 }
 
 /* The next message: what is to be done with it. False: stop, *pos bytes are taken. */

@@ -121,6 +121,12 @@ void gp_intents_drop(struct gp_engine *e, struct gp_server *s, uint32_t count)
     }
 }
 
+void gp_intents_forget(struct gp_engine *e, struct gp_server *s)
+{
+    while (s->intents_first)
+        intent_end(e, s);
+}
+
 void gp_prepare_deallocated(struct gp_server *s)
 {
     struct gp_intent *intent = s->intents_first;

@@ -107,14 +107,12 @@ static void make_room(struct gp_engine *e, struct gp_server *s, struct gp_gather
     }
 }
 
-#define STATEMENT_TEXT (GP_HEADER_SIZE + GP_SERVER_NAME_BYTES) /* where it begins in the Parse */
-
 /* Whether it is of this text, parsed in this way. */
 static bool is_of(const struct gp_statement *statement, uint64_t reads, const uint8_t *text,
                   size_t len)
 {
-    return statement && statement->reads == reads && statement->length == STATEMENT_TEXT + len &&
-           memcmp(statement->parse + STATEMENT_TEXT, text, len) == 0;
+    return statement && statement->reads == reads && statement->length == GP_STATEMENT_TEXT + len &&
+           memcmp(statement->parse + GP_STATEMENT_TEXT, text, len) == 0;
 }
 
 /* The statement that this text becomes if the server gets it now, one reference more. Most often the
@@ -149,8 +147,8 @@ static struct gp_statement *as_of_now(struct gp_engine *e, struct gp_server *s,
 
     if (statement->own || gp_continuity_reads(e, s, &own) == statement->reads)
         return statement;
-    struct gp_statement *other =
-        intern_now(e, s, statement->parse + STATEMENT_TEXT, statement->length - STATEMENT_TEXT);
+    struct gp_statement *other = intern_now(e, s, statement->parse + GP_STATEMENT_TEXT,
+                                            statement->length - GP_STATEMENT_TEXT);
     gp_statement_release(&e->interner, other);
     return other;
 }
@@ -278,8 +276,8 @@ static enum gp_prepare prepare_bind(struct gp_engine *e, struct gp_server *s,
     if (known == NO)
         return GP_PREPARE_PLAIN; /* PostgreSQL does not know that name either */
     if (s->session != GP_SESSION_OFF)
-        gp_continuity_text(e, s, statement->hints, statement->parse + STATEMENT_TEXT,
-                           statement->length - STATEMENT_TEXT);
+        gp_continuity_text(e, s, statement->hints, statement->parse + GP_STATEMENT_TEXT,
+                           statement->length - GP_STATEMENT_TEXT);
     rename_in(out, frame, body, bind.portal.len + 1, bind.statement, statement);
     (void)gp_replies_push(&s->replies, GP_REPLY_BIND, GP_REPLY_FORWARD);
     *taken = GP_HEADER_SIZE + bind.portal.len + 1 + bind.statement.len + 1;

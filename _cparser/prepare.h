@@ -90,6 +90,8 @@ void gp_prepare_inject_first(struct gp_engine *e, struct gp_server *s,
 void gp_intent_true(struct gp_engine *e, struct gp_server *s);
 /* The oldest `count` will never. */
 void gp_intents_drop(struct gp_engine *e, struct gp_server *s, uint32_t count);
+/* All of them, of a server that is not ours any more: what it holds stays as it is. */
+void gp_intents_forget(struct gp_engine *e, struct gp_server *s);
 /* A DEALLOCATE of one statement is complete. */
 void gp_prepare_deallocated(struct gp_server *s);
 /* Whether the head of the replies is to a Parse of a name in use: its error is the client's. */

@@ -467,10 +467,16 @@ void gp_client_fail(struct gp_engine *e, struct gp_client *c, enum gp_reason rea
     gp_client_finish(e, c, reason);
 }
 
+static const char *const faults[GP_FAULTS] = {
+    [GP_FAULT_LENGTH] = "invalid message length",
+    [GP_FAULT_TYPE] = "invalid frontend message type",
+    [GP_FAULT_STATEMENT] = "statement is longer than 16 MB",
+};
+
 void gp_client_depart(struct gp_engine *e, struct gp_client *c)
 {
     if (c->fault)
-        gp_client_fail(e, c, c->leaving, "08P01", c->fault);
+        gp_client_fail(e, c, c->leaving, "08P01", faults[c->fault]);
     else
         gp_client_finish(e, c, c->leaving);
 }

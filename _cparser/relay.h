@@ -80,6 +80,15 @@ struct gp_state {
 /* Of a Describe: whether ParameterDescription has come, and whether it will come a second time. */
 enum gp_described { GP_DESCRIBED_NOT = 0, GP_DESCRIBED, GP_DESCRIBED_AGAIN };
 
+/* How a client broke the protocol; relay.c has the words. */
+enum gp_fault {
+    GP_FAULT_NONE = 0,
+    GP_FAULT_LENGTH,
+    GP_FAULT_TYPE,
+    GP_FAULT_STATEMENT, /* it is too long */
+    GP_FAULTS
+};
+
 enum gp_server_state {
     GP_SERVER_REST = 0,
     GP_SERVER_LINKED,
@@ -106,12 +115,12 @@ struct gp_client {
     uint8_t held_back : 1;   /* its next message needs a reply to an earlier one first */
     uint8_t forgotten : 1;   /* Python is done with it: freed when the todo list lets go */
     uint8_t todo : 1;
-    const char *fault;    /* leaving because it broke the protocol: the words for that */
     uint32_t msg_left;    /* bytes of the current message still to come */
     struct gp_buffer *in; /* received, not yet processed */
     struct gp_server *server;
     struct gp_state *base;             /* what its startup packet asked for */
     struct gp_state *params;           /* what its session is now */
+    uint8_t fault;                     /* enum gp_fault: leaving because of that */
     uint8_t pins;                      /* enum gp_pin: why it keeps its server */
     uint8_t begun;                     /* deferred.h: a transaction that has no server yet */
     struct gp_names names;             /* of its prepared statements */
@@ -310,6 +319,8 @@ void gp_servers_bury(struct gp_engine *e);
 /* A descriptor that this worker has from now on, in state REST. NULL: no memory. */
 struct gp_server *gp_server_hold(struct gp_engine *e, uint32_t pool, uint32_t slot,
                                  uint32_t generation, int32_t fd);
+/* Free all that is this process's knowledge of a link, so that nothing but the descriptor is left. */
+void gp_server_clear(struct gp_engine *e, struct gp_server *s);
 /* Let go of a descriptor; the struct is freed when the batch is over. */
 void gp_server_drop(struct gp_engine *e, struct gp_server *s);
 

@@ -42,20 +42,25 @@ struct gp_server *gp_server_hold(struct gp_engine *e, uint32_t pool, uint32_t sl
     return s;
 }
 
+void gp_server_clear(struct gp_engine *e, struct gp_server *s)
+{
+    gp_buffer_free(&s->in);
+    gp_buffer_free(&s->error);
+    gp_buffer_free(&s->answer);
+    gp_buffer_free(&s->said);
+    free(s->kept);
+    s->kept = NULL;
+    gp_replies_clear(&s->replies);
+    gp_intents_forget(e, s);
+}
+
 void gp_server_drop(struct gp_engine *e, struct gp_server *s)
 {
     gp_conn_detach(e->transport, &s->conn);
     if (s->conn.fd != -1)
         close(s->conn.fd);
     gp_tls_free(s->conn.tls);
-    gp_buffer_free(&s->in);
-    gp_buffer_free(&s->error);
-    gp_buffer_free(&s->answer);
-    free(s->kept);
-    gp_buffer_free(&s->said);
-    gp_replies_clear(&s->replies);
-    while (s->intents_first)
-        gp_intents_drop(e, s, 1);
+    gp_server_clear(e, s);
     s->state = GP_SERVER_OUT;
     e->servers[s->pool][s->slot] = NULL;
     s->grave = e->graves;

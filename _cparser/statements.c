@@ -386,6 +386,18 @@ void gp_names_clear(struct gp_names *names, struct gp_interner *interner)
     memset(names, 0, sizeof(*names));
 }
 
+void gp_names_each(const struct gp_names *names,
+                   void (*each)(void *context, const uint8_t *name, size_t len,
+                                const struct gp_statement *statement),
+                   void *context)
+{
+    if (names->unnamed)
+        each(context, NULL, 0, names->unnamed);
+    for (uint32_t i = 0; i < names->cap; i++)
+        for (const struct gp_name *name = names->buckets[i]; name; name = name->next)
+            each(context, name->text, name->len, name->statement);
+}
+
 /* ---- what a server holds ---- */
 
 #define GP_USED 1ull

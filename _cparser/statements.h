@@ -38,6 +38,8 @@ static inline bool gp_sid_same(struct gp_sid a, struct gp_sid b)
 
 /* ---- interned statements: one text a worker ---- */
 
+#define GP_STATEMENT_TEXT (5u + GP_SERVER_NAME_BYTES) /* where it begins in the Parse */
+
 struct gp_statement {
     struct gp_statement *next;          /* of the same bucket */
     struct gp_statement *older, *newer; /* idle ones, by age */
@@ -89,6 +91,11 @@ void gp_names_drop(struct gp_names *names, struct gp_interner *interner, const u
 bool gp_names_called(const struct gp_names *names, const uint8_t *server_name, const uint8_t **name,
                      size_t *len);
 void gp_names_clear(struct gp_names *names, struct gp_interner *interner);
+/* Call each for all of them, the unnamed one too; nothing is changed meanwhile. */
+void gp_names_each(const struct gp_names *names,
+                   void (*each)(void *context, const uint8_t *name, size_t len,
+                                const struct gp_statement *statement),
+                   void *context);
 
 /* ---- what a server holds: lies in the segment, touched by the slot's ACTIVE owner alone ---- */
 
