@@ -118,6 +118,14 @@ enum gp_result gp_client_kill(struct gp_engine *e, uint32_t client, uint32_t rea
     return GP_OK;
 }
 
+void gp_client_clear(struct gp_engine *e, struct gp_client *c)
+{
+    gp_buffer_free(&c->in);
+    gp_state_release(e, c->base);
+    gp_state_release(e, c->params);
+    gp_names_clear(&c->names, &e->interner);
+}
+
 void gp_client_forget(struct gp_engine *e, uint32_t client)
 {
     struct gp_client *c = client_find(e, client);
@@ -125,10 +133,7 @@ void gp_client_forget(struct gp_engine *e, uint32_t client)
     if (c) {
         gp_conn_detach(e->transport, &c->conn);
         gp_tls_free(c->conn.tls);
-        gp_buffer_free(&c->in);
-        gp_state_release(e, c->base);
-        gp_state_release(e, c->params);
-        gp_names_clear(&c->names, &e->interner);
+        gp_client_clear(e, c);
         e->clients[client - 1] = NULL;
         e->clients_live--;
         if (c->todo)

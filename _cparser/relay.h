@@ -284,6 +284,10 @@ struct gp_state *gp_state_of_text(struct gp_engine *e, struct gp_span sql, struc
 struct gp_state *gp_state_share(struct gp_state *state);
 void gp_state_release(struct gp_engine *e, struct gp_state *state);
 
+/* ---- clients.c ---- */
+/* Free all that a client owns but for its connection. */
+void gp_client_clear(struct gp_engine *e, struct gp_client *c);
+
 /* ---- frontend.c, backend.c ---- */
 void gp_frontend_received(struct gp_engine *e, struct gp_client *c, const uint8_t *data,
                           size_t len);

@@ -85,6 +85,7 @@ static inline uint32_t gp_replies_cap(const struct gp_replies *replies)
     return replies->ring ? replies->cap : GP_REPLIES_INLINE;
 }
 
+/* The entry that stands so far behind the head: kind | action. */
 static inline uint8_t *gp_replies_entry(const struct gp_replies *replies, uint32_t index)
 {
     const uint8_t *ring = replies->ring ? replies->ring : replies->inline_ring;

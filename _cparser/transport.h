@@ -106,6 +106,7 @@ struct gp_transport_ops {
                  uint32_t count);
     bool (*sent)(struct gp_transport *t, struct gp_conn *conn);
     bool (*settle)(struct gp_transport *t, struct gp_conn *conn);
+    const struct gp_buffer *(*halt)(struct gp_transport *t, struct gp_conn *conn);
 };
 
 /* One a worker; a back end's own begins with it. */
@@ -230,6 +231,15 @@ static inline bool gp_conn_sent(struct gp_transport *t, struct gp_conn *conn)
 static inline bool gp_conn_settle(struct gp_transport *t, struct gp_conn *conn)
 {
     return t->ops->settle(t, conn);
+}
+
+/* Of a paused connection: end at once all that the kernel does for it, so that another process may
+ * have the socket with what is unread in it. Gives what was received and not delivered, still the
+ * connection's (NULL: nothing); unsent bytes are in `out`. It may be found closed meanwhile
+ * (gp_on_closed). A resume, and all is as before. */
+static inline const struct gp_buffer *gp_conn_halt(struct gp_transport *t, struct gp_conn *conn)
+{
+    return t->ops->halt(t, conn);
 }
 
 /* ---- transport.c, for any back end ---- */

@@ -177,6 +177,14 @@ static bool epoll_sent(struct gp_transport *t, struct gp_conn *conn)
     return !conn->out;
 }
 
+/* Nothing goes on between waits. */
+static const struct gp_buffer *epoll_halt(struct gp_transport *t, struct gp_conn *conn)
+{
+    (void)t;
+    (void)conn;
+    return NULL;
+}
+
 /* Room to send again. */
 static void drain(struct gp_transport *t, struct gp_conn *conn)
 {
@@ -304,6 +312,7 @@ static const struct gp_transport_ops ops = {
     .send = epoll_send,
     .sent = epoll_sent,
     .settle = epoll_sent, /* nothing is being read between waits */
+    .halt = epoll_halt,
 };
 
 struct gp_transport *gp_transport_epoll(struct gp_engine *user)

@@ -354,13 +354,74 @@ static void deliver(struct gp_uring *u, uint32_t end, bool watched)
     }
 }
 
+static bool uring_pending(const struct gp_transport *t)
+{
+    const struct gp_uring *u = (const struct gp_uring *)t;
+
+    return t->again_head || u->first < u->count;
+}
+
+/* From here on the bell is silent, and completions are taken out of the ring. */
+static void enter_step(struct gp_uring *u)
+{
+    if (!u->stepping)
+        gp_ring_mute(&u->ring);
+    u->stepping = true;
+}
+
+/* From here on the bell tells of them. */
+static void leave_step(struct gp_uring *u)
+{
+    gp_ring_unmute(&u->ring);
+    do
+        gp_ports_submit(u, true, 0);
+    while (u->marked_first);
+    u->stepping = false;
+    if (uring_pending(&u->base))
+        gp_ring_ring(&u->ring);
+}
+
+/* Deliver what the kernel has done for one receive so far: it is held, since reading is paused. */
+static void take_received(struct gp_uring *u, struct gp_port *port)
+{
+    uint64_t name = (uint64_t)(uintptr_t)port | GP_PORT_RECV;
+
+    for (uint32_t i = u->first; i < u->count; i++) {
+        struct io_uring_cqe cqe = u->taken[i];
+        if (cqe.user_data != name)
+            continue;
+        u->taken[i].user_data = 0;
+        received(u, port, &cqe);
+    }
+}
+
+static const struct gp_buffer *uring_halt(struct gp_transport *t, struct gp_conn *conn)
+{
+    struct gp_uring *u = of(t);
+    struct gp_port *port = conn->port;
+    bool stepping = u->stepping;
+
+    if (!port)
+        return NULL;
+    enter_step(u); /* completions are to be taken */
+    (void)uring_sent(t, conn);
+    take_received(u, port);
+    while (port->recv != GP_PORT_NONE) { /* a receive that is asked back ends at once */
+        port->stop = true;
+        gp_port_mark(u, port);
+        gp_ports_submit(u, true, 1);
+        take_received(u, port);
+    }
+    if (!stepping)
+        leave_step(u);
+    return port->held;
+}
+
 static uint32_t uring_wait(struct gp_transport *t, bool sleep)
 {
     struct gp_uring *u = of(t);
 
-    if (!u->stepping)
-        gp_ring_mute(&u->ring);
-    u->stepping = true;
+    enter_step(u);
     gp_ports_reuse(u);
     uint32_t again = t->again_head ? deliver_again(u) : 0;
     bool nothing = again == 0 && u->first == u->count;
@@ -389,13 +450,6 @@ static int32_t uring_fd(const struct gp_transport *t)
     return ((const struct gp_uring *)t)->door;
 }
 
-static bool uring_pending(const struct gp_transport *t)
-{
-    const struct gp_uring *u = (const struct gp_uring *)t;
-
-    return t->again_head || u->first < u->count;
-}
-
 static enum gp_result uring_heat(struct gp_transport *t, int32_t loop_fd)
 {
     struct gp_uring *u = of(t);
@@ -415,15 +469,9 @@ static bool uring_cool(struct gp_transport *t)
     gp_ports_leave_loop(u);
     while (u->loop_armed)
         gp_ports_submit(u, true, 1);
-    gp_ring_unmute(&u->ring);
     if (hot && set_door(u, EPOLL_CTL_ADD, u->wake_fd) != GP_OK)
         abort(); /* other workers would wake nobody */
-    do
-        gp_ports_submit(u, true, 0);
-    while (u->marked_first);
-    u->stepping = false;
-    if (uring_pending(t))
-        gp_ring_ring(&u->ring);
+    leave_step(u);
     return true;
 }
 
@@ -474,6 +522,7 @@ static const struct gp_transport_ops ops = {
     .send = uring_send,
     .sent = uring_sent,
     .settle = uring_settle,
+    .halt = uring_halt,
 };
 
 struct gp_transport *gp_transport_uring(struct gp_engine *user)

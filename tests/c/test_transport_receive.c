@@ -88,6 +88,77 @@ static void test_all_of_a_crowd_are_heard(void)
     free(lines);
 }
 
+/* ---- for another process ---- */
+
+/* What was held and what is unread are all that has come, each byte once. */
+static void check_halted(struct line *line, const char *all)
+{
+    const struct gp_buffer *held = gp_conn_halt(t, &line->conn);
+    size_t len = gp_buffer_len(held);
+
+    CHECK(len <= strlen(all));
+    if (len)
+        CHECK_MEM(gp_buffer_at(held), all, len);
+    if (len < strlen(all))
+        check_unread(line->conn.fd, all + len);
+}
+
+static void test_halt_leaves_the_socket_to_others(void)
+{
+    for (int kind = GP_CONN_CLIENT; kind <= GP_CONN_SERVER; kind++) {
+        struct line line;
+        open_line(&line, (enum gp_conn_kind)kind);
+        attach(&line);
+        settle_down();
+        gp_conn_pause(&line.conn);
+        say(&line, "one ");
+        settle_down();
+        say(&line, "two ");
+        (void)gp_conn_halt(t, &line.conn);
+        settle_down();
+        say(&line, "three");
+        settle_down();
+        check_halted(&line, "one two three");
+        CHECK_EQ(line.got_len, 0);
+        close_line(&line);
+    }
+}
+
+static void test_halt_within_a_batch_takes_what_is_on_its_way(void)
+{
+    struct line line;
+    open_line(&line, GP_CONN_CLIENT);
+    attach(&line);
+    settle_down();
+    say(&line, "one");
+    gp_conn_pause(&line.conn);
+    check_halted(&line, "one");
+    close_line(&line);
+}
+
+static void test_a_halted_connection_goes_on(void)
+{
+    for (int kind = GP_CONN_CLIENT; kind <= GP_CONN_SERVER; kind++) {
+        struct line line, other;
+        open_line(&line, (enum gp_conn_kind)kind);
+        open_line(&other, GP_CONN_CLIENT);
+        attach(&line);
+        attach(&other);
+        settle_down();
+        gp_conn_pause(&line.conn);
+        say(&line, "one ");
+        say(&other, "unharmed");
+        (void)gp_conn_halt(t, &line.conn);
+        say(&line, "two ");
+        gp_conn_resume(t, &line.conn);
+        STEP_UNTIL(heard(&line, "one two ") && heard(&other, "unharmed"));
+        say(&line, "three");
+        STEP_UNTIL(heard(&line, "one two three"));
+        close_line(&line);
+        close_line(&other);
+    }
+}
+
 /* ---- ends ---- */
 
 static void test_end_follows_the_last_bytes(void)
@@ -198,6 +269,9 @@ static void run_all(make_transport *make)
     ON(make, test_pause_keeps_what_comes);
     ON(make, test_a_stream_survives_a_pause_at_every_delivery);
     ON(make, test_all_of_a_crowd_are_heard);
+    ON(make, test_halt_leaves_the_socket_to_others);
+    ON(make, test_halt_within_a_batch_takes_what_is_on_its_way);
+    ON(make, test_a_halted_connection_goes_on);
     ON(make, test_end_follows_the_last_bytes);
     ON(make, test_end_during_a_pause_is_told_after_it);
     ON(make, test_reset_is_an_error);
