@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "relay.h"
+#include "move.h"
 #include "tls.h"
 
 static struct gp_client *client_find(struct gp_engine *e, uint32_t client)
@@ -19,6 +19,7 @@ uint32_t gp_client_enter(struct gp_engine *e, bool reserve, const char *address)
 
     if (client == GP_NO_CLIENT)
         return client;
+    gp_move_over(e, client);
     struct gp_client_row *row = gp_client_at(e->seg, client);
     row->connected_ns = gp_now_ns();
     memset(row->address, 0, sizeof(row->address));
@@ -98,9 +99,8 @@ enum gp_result gp_client_serve(struct gp_engine *e, uint32_t client, uint32_t po
     }
     if (early_length)
         gp_frontend_received(e, c, early, early_length);
-    if (e->draining && c->state == GP_CLIENT_IDLE)
-        gp_client_fail(e, c, GP_REASON_SHUTDOWN, "57P01",
-                       "terminating connection due to administrator command");
+    if (e->draining)
+        gp_client_dismiss(e, c);
     if (e->todo_first || e->events_count)
         gp_worker_poke(e->seg, e->worker);
     return GP_OK;
@@ -136,6 +136,7 @@ void gp_client_forget(struct gp_engine *e, uint32_t client)
         gp_client_clear(e, c);
         e->clients[client - 1] = NULL;
         e->clients_live--;
+        e->movers -= c->target != 0;
         if (c->todo)
             c->forgotten = 1;
         else

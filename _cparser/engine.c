@@ -13,6 +13,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "move.h"
 #include "prepare.h"
 
 #define GP_EVENTS_FIRST 64u
@@ -86,6 +87,7 @@ void gp_engine_free(struct gp_engine *e)
     if (e->tick.fd != -1)
         close(e->tick.fd);
     gp_transport_free(e->transport);
+    gp_moves_free(e);
     gp_interner_free(&e->interner);
     gp_intents_free(e);
     free(e->clients);
@@ -237,6 +239,8 @@ static void woken(struct gp_engine *e)
             gp_pool_grow(e, q->pool); /* a place may have become free */
     }
     gp_yield_sweep(e);
+    if (e->away)
+        gp_moves_settle(e);
 }
 
 void gp_on_stirred(struct gp_engine *e, struct gp_conn *conn)
@@ -358,6 +362,8 @@ uint32_t gp_engine_step(struct gp_engine *e, struct gp_event *events, uint32_t c
         uint64_t sent = counts->sends;
         uint32_t ready = gp_transport_wait(e->transport, sleep);
         run_todo(e);
+        if (e->movers)
+            gp_moves_run(e);
         gp_servers_bury(e);
         count_batches(e, counts->sends != sent);
         if (e->events_count || e->transport->called)
@@ -417,6 +423,7 @@ void gp_engine_sweep(struct gp_engine *e)
     }
     gp_servers_census(e);
     gp_yield_sweep(e);
+    gp_moves_sweep(e);
     run_todo(e);
     gp_servers_bury(e);
     if (e->draining && e->clients_live == 0 && !e->drained) {
@@ -431,11 +438,8 @@ void gp_engine_drain(struct gp_engine *e)
 {
     e->draining = true;
     for (uint32_t row = 0; row < e->seg->clients_max; row++) {
-        struct gp_client *c = e->clients[row];
-        bool pinned = c && c->pins && c->server && c->server->status == GP_TXN_IDLE;
-        if (c && (c->state == GP_CLIENT_IDLE || pinned))
-            gp_client_fail(e, c, GP_REASON_SHUTDOWN, "57P01",
-                           "terminating connection due to administrator command");
+        if (e->clients[row])
+            gp_client_dismiss(e, e->clients[row]);
     }
     gp_engine_sweep(e);
 }

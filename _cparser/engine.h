@@ -21,7 +21,7 @@
 #define GP_NODISCARD __attribute__((warn_unused_result))
 
 /* cdef:begin */
-#define GP_ABI_VERSION      3
+#define GP_ABI_VERSION      4
 #define GP_PINS             7                  /* reasons that keep a client on its server */
 #define GP_NOTE_UNREAD      0xffffffffffffffff /* no version of a note */
 #define GP_TLS_SECRET_BYTES 32
@@ -95,7 +95,10 @@ enum gp_event_kind {
                           log, close it, gp_client_forget */
     GP_EVENT_ACCEPTED, /* detail: a client's descriptor that another worker accepted; nothing read
                           yet; now owned by Python */
-    GP_EVENT_DRAINED   /* gp_engine_drain is complete: no client is left */
+    GP_EVENT_DRAINED,  /* gp_engine_drain, or gp_engine_hand_over, is complete: no client is left */
+    GP_EVENT_ARRIVED, /* client, pool, detail: its descriptor, Python's from here: another worker has
+                          moved it here, and the relay serves it already */
+    GP_EVENT_MOVED    /* client: another worker has it; close the descriptor, and that is all */
 };
 
 /* Why a connection ended: for logs and counters. gp_reason_text gives the words. */
@@ -201,6 +204,7 @@ struct gp_worker_row {
     uint32_t pid, alive, births, clients, busy_permille;
     uint32_t io_backend; /* enum gp_io_backend; of the last process that had this place */
     uint64_t beat_ns;
+    uint64_t moved_in, moved_out; /* clients that came from other workers, and went to them */
 };
 
 /* Result of comparing all places of the segment with each other: what a sound segment has none of.
@@ -290,6 +294,15 @@ GP_API uint32_t gp_engine_step(struct gp_engine *engine, struct gp_event *events
 GP_API void gp_engine_sweep(struct gp_engine *engine);
 /* Close clients as they become idle, with 57P01; GP_EVENT_DRAINED when none is left. */
 GP_API void gp_engine_drain(struct gp_engine *engine);
+/* Move a client, with its server, to another worker as soon as it can be: GP_EVENT_MOVED here,
+ * GP_EVENT_ARRIVED there. If the other worker does not take it, it stays, and nobody is told.
+ * GP_ENOENT: no such client here, or no such worker alive. GP_EPROTO: it cannot be moved: its TLS
+ * session lives here, or it is greenpool itself, or about to end. */
+GP_API enum gp_result gp_engine_move(struct gp_engine *engine, uint32_t client, uint32_t target);
+/* Move all clients to these workers, the least loaded first, now and whoever comes later, and leave
+ * them the idle servers that they hold; open no more than clients wait for. GP_EVENT_DRAINED when no
+ * client and no server is left; TLS sessions of clients stay until they end. */
+GP_API void gp_engine_hand_over(struct gp_engine *engine, const uint32_t *targets, uint32_t count);
 GP_API void gp_engine_busy(struct gp_engine *engine, uint32_t busy_permille, uint32_t clients);
 /* The worker that should serve a connection that this one has just accepted. */
 GP_API uint32_t gp_engine_place(struct gp_engine *engine);

@@ -58,18 +58,25 @@ static void delist(struct gp_engine *e, struct gp_queue *q)
         q->behind->before = q->before;
 }
 
-static void append(struct gp_engine *e, struct gp_queue *q, struct gp_client *c)
+/* Behind all who came before it: the last, unless it has waited in another worker. */
+static void put_in(struct gp_engine *e, struct gp_queue *q, struct gp_client *c)
 {
-    c->before = q->last;
-    c->behind = NULL;
-    c->published = 0;
-    if (q->last)
-        q->last->behind = c;
-    else
-        q->first = c;
-    q->last = c;
-    if (!q->unpublished)
+    struct gp_client *before = q->last;
+
+    while (before && before->since_ns > c->since_ns)
+        before = before->before;
+    c->before = before;
+    c->behind = before ? before->behind : q->first;
+    *(before ? &before->behind : &q->first) = c;
+    *(c->behind ? &c->behind->before : &q->last) = c;
+    c->published = c->behind && c->behind->published;
+    if (c->published) { /* tickets stand for the first of them: the last one's is now this one's */
+        struct gp_client *last = q->unpublished ? q->unpublished->before : q->last;
+        last->published = 0;
+        q->unpublished = last;
+    } else if (q->unpublished == c->behind) {
         q->unpublished = c;
+    }
     if (q->length++ == 0)
         enlist(e, q);
 }
@@ -97,7 +104,7 @@ void gp_queue_join(struct gp_engine *e, struct gp_client *c)
 {
     struct gp_queue *q = gp_queue_at(e, c->pool);
 
-    append(e, q, c);
+    put_in(e, q, c);
     publish(e, q);
     report(e, q);
     gp_pool_settle(e->seg, q->pool, e->worker, e->now);

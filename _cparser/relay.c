@@ -398,7 +398,40 @@ void gp_server_release(struct gp_engine *e, struct gp_server *s)
     }
 }
 
+/* ---- from worker to worker ---- */
+
+void gp_link_part(struct gp_engine *e, struct gp_client *c)
+{
+    struct gp_server *s = c->server;
+
+    c->server = NULL;
+    e->linked--;
+    gp_server_clear(e, s);
+    gp_server_enter(e, s, GP_SERVER_REST);
+    s->conn.ended = 0; /* who reads it next will see */
+}
+
+void gp_link_restore(struct gp_engine *e, struct gp_server *s, struct gp_client *c)
+{
+    uint64_t since = s->since_ns;
+
+    gp_server_enter(e, s, GP_SERVER_LINKED);
+    s->since_ns = since;
+    s->client = c;
+    c->server = s;
+    e->linked++;
+}
+
 /* ---- ends ---- */
+
+void gp_client_dismiss(struct gp_engine *e, struct gp_client *c)
+{
+    bool pinned = c->pins && c->server && c->server->status == GP_TXN_IDLE;
+
+    if (c->state == GP_CLIENT_IDLE || pinned)
+        gp_client_fail(e, c, GP_REASON_SHUTDOWN, "57P01",
+                       "terminating connection due to administrator command");
+}
 
 void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason reason)
 {

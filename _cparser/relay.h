@@ -123,6 +123,7 @@ struct gp_client {
     uint8_t fault;                     /* enum gp_fault: leaving because of that */
     uint8_t pins;                      /* enum gp_pin: why it keeps its server */
     uint8_t begun;                     /* deferred.h: a transaction that has no server yet */
+    uint8_t target;                    /* move.h: the worker + 1 that it is to go to; 0: none */
     struct gp_names names;             /* of its prepared statements */
     struct gp_client *before, *behind; /* WAITING: the pool's queue */
     struct gp_conn *next_todo;
@@ -211,8 +212,12 @@ struct gp_engine {
     bool draining, drained, ticking,
         ticked; /* ticking: the timer runs; ticked: it fired in this step */
     struct gp_conn wake, inbox, tick;
-    struct gp_client **clients; /* by row */
-    uint32_t clients_live;
+    struct gp_client **clients;  /* by row */
+    uint32_t clients_live;       /* those who are away included */
+    uint32_t movers;             /* clients with a target ... */
+    uint64_t moves_at;           /* ... that are not tried before this */
+    struct gp_away *away;        /* move.c: offered to other workers */
+    uint64_t targets;            /* handover.c: who gets all we have; 0: nobody */
     bool secured;                /* some queue is */
     uint32_t linked;             /* servers with a client of this worker */
     struct gp_server ***servers; /* [pool][slot], rows made when needed */
@@ -257,6 +262,13 @@ void gp_client_depart(struct gp_engine *e, struct gp_client *c);
 /* Answer a WAITING client's request with an ERROR; it stays connected. */
 void gp_client_refuse(struct gp_engine *e, struct gp_client *c, const char *sqlstate,
                       const char *message);
+/* The worker drains: end it with 57P01 if it is at rest. */
+void gp_client_dismiss(struct gp_engine *e, struct gp_client *c);
+/* Its client goes to another worker: the server of it is at rest, as far as this one knows. Its
+ * connection is detached. */
+void gp_link_part(struct gp_engine *e, struct gp_client *c);
+/* ... and has come from another: they are linked as they were there. */
+void gp_link_restore(struct gp_engine *e, struct gp_server *s, struct gp_client *c);
 /* Whether nothing may be read from it now. */
 bool gp_client_blocked(const struct gp_client *c);
 void gp_todo(struct gp_engine *e, struct gp_conn *conn);
@@ -323,7 +335,7 @@ void gp_servers_bury(struct gp_engine *e);
 /* A descriptor that this worker has from now on, in state REST. NULL: no memory. */
 struct gp_server *gp_server_hold(struct gp_engine *e, uint32_t pool, uint32_t slot,
                                  uint32_t generation, int32_t fd);
-/* Free all that is this process's knowledge of a link, so that nothing but the descriptor is left. */
+/* Free and forget what this process knows of a link: nothing but the descriptor is left. */
 void gp_server_clear(struct gp_engine *e, struct gp_server *s);
 /* Let go of a descriptor; the struct is freed when the batch is over. */
 void gp_server_drop(struct gp_engine *e, struct gp_server *s);
@@ -334,7 +346,6 @@ void gp_inbox_receive(struct gp_engine *e);
 enum gp_result gp_inbox_share(struct gp_engine *e, uint32_t worker, const struct gp_server *s);
 /* Have a WAITING client of that worker answered with 57014. GP_AGAIN: its inbox is full. */
 enum gp_result gp_inbox_cancel(struct gp_engine *e, uint32_t worker, uint32_t client);
-
 /* ---- yield.c: servers that other workers cannot take ---- */
 /* A waiter that found the pool full: have other workers look whether they can do without one. */
 void gp_yield_plead(struct gp_engine *e, struct gp_queue *q);

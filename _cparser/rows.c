@@ -260,6 +260,8 @@ enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker, struct gp_
                                   .clients = load32(&w->clients),
                                   .busy_permille = load32(&w->busy_permille),
                                   .io_backend = load32(&w->io_backend),
-                                  .beat_ns = load64(&w->beat_ns)};
+                                  .beat_ns = load64(&w->beat_ns),
+                                  .moved_in = load64(&w->moved_in),
+                                  .moved_out = load64(&w->moved_out)};
     return GP_OK;
 }

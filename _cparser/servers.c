@@ -52,6 +52,16 @@ void gp_server_clear(struct gp_engine *e, struct gp_server *s)
     s->kept = NULL;
     gp_replies_clear(&s->replies);
     gp_intents_forget(e, s);
+    *s = (struct gp_server){.conn = s->conn,
+                            .pool = s->pool,
+                            .slot = s->slot,
+                            .generation = s->generation,
+                            .state = s->state,
+                            .txn = GP_TXN_IDLE,
+                            .status = GP_TXN_IDLE,
+                            .todo = s->todo,
+                            .next_todo = s->next_todo,
+                            .grave = s->grave};
 }
 
 void gp_server_drop(struct gp_engine *e, struct gp_server *s)
@@ -114,6 +124,8 @@ static bool wants_server(struct gp_engine *e, struct gp_queue *q)
 
     if (q->length > q->opening)
         return true;
+    if (e->targets)
+        return false; /* others see to that */
     for (uint32_t slot = 0; slot < high; slot++)
         used += word_of(e, q->pool, slot).state != GP_SLOT_FREE;
     return used < (least ? least : 1);

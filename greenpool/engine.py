@@ -10,7 +10,7 @@ worker's own, made after the fork.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from greenpool.binding import ffi, lib
@@ -305,6 +305,17 @@ class Engine:
     def drain(self) -> None:
         """Close clients as they become idle; EventKind.DRAINED follows when none is left."""
         lib.gp_engine_drain(self._engine)
+
+    def move(self, client: int, target: int) -> Result:
+        """Have another worker serve a client as soon as it can be moved; MOVED follows.
+
+        ENOENT: no such client here, or no such worker. EPROTO: this client cannot be moved.
+        """
+        return Result(lib.gp_engine_move(self._engine, client, target))
+
+    def hand_over(self, targets: Sequence[int]) -> None:
+        """Give all clients and servers to these workers; EventKind.DRAINED when none is left."""
+        lib.gp_engine_hand_over(self._engine, ffi.new("uint32_t[]", targets), len(targets))
 
     def busy(self, busy_permille: int, clients: int) -> None:
         """Publish this worker's load, by which connections are placed."""

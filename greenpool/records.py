@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-GP_ABI_VERSION = 3
+GP_ABI_VERSION = 4
 """The version of `_cparser/engine.h` that this program was written for."""
 
 NAME_BYTES = 63
@@ -86,6 +86,8 @@ class EventKind(IntEnum):
     GOODBYE = 4
     ACCEPTED = 5
     DRAINED = 6
+    ARRIVED = 7
+    MOVED = 8
 
 
 class NoteKind(IntEnum):
@@ -277,6 +279,9 @@ class WorkerRow:
     busy_permille: int
     io_backend: int  # EngineIo
     beat_ns: int
+    moved_in: int
+    """Clients that came from other workers; `moved_out`: that went to them."""
+    moved_out: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ def _workers_rows(view: View) -> Iterable[Row]:
             worker.busy_permille,
             view.now.age_ns(worker.beat_ns) // 1_000_000,
             str(EngineIo(worker.io_backend)),
+            worker.moved_in,
+            worker.moved_out,
         )
 
 
@@ -115,6 +117,8 @@ SHOWS: Mapping[str, Show] = {
             Column("busy_permille", INT8),
             Column("heartbeat_age_ms", INT8),
             Column("io_backend"),
+            Column("moved_in", INT8),
+            Column("moved_out", INT8),
         ),
         _workers_rows,
         "the worker processes",

@@ -43,6 +43,13 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOver:
+    """Master to worker: accept nobody, give all to the workers of these places, then exit."""
+
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """Worker to master: it accepts clients."""
 
@@ -64,7 +71,7 @@ class Command:
     name: str
 
 
-ControlMessage = Reload | Drain | Ready | Reloaded | Drained | Command
+ControlMessage = Reload | Drain | HandOver | Ready | Reloaded | Drained | Command
 
 
 class Socket(Protocol):

@@ -44,6 +44,10 @@ class Listeners:
         """Sessions that Python has in hand: logins, and the admin console's."""
         return len(self._sessions)
 
+    def logins(self) -> int:
+        """Count the sessions that are not the admin console's."""
+        return sum(each not in self._worker.consoles for each in self._sessions)
+
     def start(self) -> None:
         """Accept from now on."""
         self.set_options(self._worker.config.general)

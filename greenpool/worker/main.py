@@ -1,10 +1,13 @@
 """The life of a worker process, from just after the fork to its exit.
 
     run: hub, engine, pump, listeners, janitor -> Ready -> ... -> Drain -> servers closed -> Drained
+                                                               -> HandOver -> none left --^
 
 Law: the one place where the parts of a worker are put together, and where it ends. A worker ends
 when the master says so (Drain, or its end of the control socket closes) or by SIGTERM; both let
-transactions end first, within a time. Partner: `greenpool.master`, which calls `run`.
+transactions end first, within a time. Or other workers get all it has (HandOver), which nobody
+notices but sessions of the admin console: they are told 57P01 when everyone else has gone, and
+what they asked for is answered before that. Partner: `greenpool.master`, which calls `run`.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from greenpool.errors import ControlError, ExitCode
 from greenpool.observe import log as logs
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.records import Event, EventKind, Reason
-from greenpool.worker import cancel, check_query, goodbye, retire, server_login
+from greenpool.worker import cancel, check_query, goodbye, moves, rehearsal, retire, server_login
 from greenpool.worker.context import WorkerContext
 from greenpool.worker.control import (
     Command,
@@ -34,6 +37,7 @@ from greenpool.worker.control import (
     ControlSender,
     Drain,
     Drained,
+    HandOver,
     Ready,
     Reload,
     Reloaded,
@@ -51,6 +55,8 @@ LAST_WORDS_S = 1.0
 
 HELPER_THREADS = 4
 """Threads for PBKDF2 and name resolution: few, because they compete with the hub for cores."""
+
+_LOOK_S = 0.02
 
 _IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 # Young objects are collected rarely: a login makes hundreds and nearly all of them die at once.
@@ -76,6 +82,8 @@ class _Process:
         self._hub = _make_hub()
         self._tasks = Group()  # greenlets that owe the engine an answer
         self._is_over = Flag()
+        self._is_drained = Flag()
+        self._is_leaving = False  # others get what it has
         self._term_watcher = self._hub.loop.signal(signal.SIGTERM)
         control = socket.socket(fileno=context.control.detach())
         self._sender = ControlSender(control)
@@ -95,6 +103,7 @@ class _Process:
         gevent.spawn(self._obey)
         gevent.spawn(self._janitor.run)
         gevent.spawn(self._prepare_secrets)
+        rehearsal.begin(self._worker, self._hub, self._hand_over)
         self._listeners.start()
         gc.collect()
         gc.freeze()
@@ -133,6 +142,8 @@ class _Process:
             EventKind.GOODBYE: lambda event: goodbye.on_event(worker, event),
             EventKind.ACCEPTED: lambda event: self._listeners.adopt(event),
             EventKind.DRAINED: self._on_drained,
+            EventKind.ARRIVED: lambda event: moves.on_arrived(worker, event),
+            EventKind.MOVED: lambda event: moves.on_moved(worker, event),
         }
 
     def _set_up_log(self, context: WorkerContext) -> None:
@@ -163,6 +174,8 @@ class _Process:
             self._reload(message)
         elif isinstance(message, Drain):
             self._drain(message.timeout_s)
+        elif isinstance(message, HandOver):
+            self._hand_over(message.places)
         else:
             raise ControlError(f"a {type(message).__name__} is for the master")
 
@@ -199,7 +212,7 @@ class _Process:
         self._listeners.stop()
         self._say_last_words()
         worker = self._worker
-        for entry in worker.pools:
+        for entry in () if self._is_leaving else worker.pools:
             worker.engine.retire_idle(entry.index, Reason.SHUTDOWN)
         self._pump.run()
         self._tasks.join(timeout=retire.HANG_UP_S)
@@ -230,8 +243,33 @@ class _Process:
         self._worker.engine.drain()
         gevent.spawn(self._pump.run)
 
-    def _on_drained(self, _event: Event) -> None:
+    def _hand_over(self, places: tuple[int, ...]) -> None:
+        """Accept nobody; give clients and servers to other workers, and end when all have gone.
+
+        Clients that are logging in do so, and then go. Told again, nothing changes.
+        """
+        if self._worker.is_draining or self._is_leaving:
+            return
+        log.debug("handing over to %s", places)
+        self._is_leaving = True
+        self._listeners.stop()
+        self._worker.engine.hand_over(places)
+        gevent.spawn(self._pump.run)
+        gevent.spawn(self._leave, places)
+
+    def _leave(self, places: tuple[int, ...]) -> None:
+        """Greenlet: end when nobody is left. client_login_timeout bounds the first wait."""
+        while self._listeners.logins():
+            gevent.sleep(_LOOK_S)
+        self._is_drained.clear()
+        self._worker.engine.hand_over(places)  # it tells once more that it is drained
+        self._is_drained.wait()
         self._is_over.set()
+
+    def _on_drained(self, _event: Event) -> None:
+        self._is_drained.set()
+        if not self._is_leaving or self._worker.is_draining:
+            self._is_over.set()
 
     def _say_last_words(self) -> None:
         """Tell clients that are still here why they are closed; what they ran is cancelled."""

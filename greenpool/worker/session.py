@@ -279,6 +279,7 @@ class Session:
 
     def _serve_admin(self) -> None:
         """Stay: the console is spoken here, in Python."""
+        self._worker.consoles.add(gevent.getcurrent())
         reason = admin_session.serve(
             self._sock, self._worker.console, self._early, lambda: gevent.sleep(0)
         )

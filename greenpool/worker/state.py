@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gevent.pool import Group
 from gevent.threadpool import ThreadPool
 
 from greenpool.admin.console import Console
@@ -82,6 +83,8 @@ class Worker:
     authorities: ThreadPool = field(init=False)
     """Threads that ask PAM and LDAP, who may take their time: none else shall wait for it."""
     tls: TlsContexts = field(init=False)
+    consoles: Group = field(default_factory=Group)
+    """The sessions that speak the admin console; all others of Python's are logins."""
     is_draining: bool = False
 
     def __post_init__(self) -> None:

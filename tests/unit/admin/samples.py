@@ -109,6 +109,7 @@ def worker(index: int, **fields: int) -> WorkerRow:
     """Make a living worker's row."""
     values = {"pid": 4000 + index, "alive": 1, "births": 1, "clients": 0, "busy_permille": 0}
     values |= {"io_backend": EngineIo.URING, "beat_ns": NOW.monotonic_ns}
+    values |= {"moved_in": 0, "moved_out": 0}
     return WorkerRow(index=index, **values | fields)
 
 

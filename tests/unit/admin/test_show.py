@@ -65,7 +65,8 @@ COLUMNS = {
         "| rule_number file_name line_number type database user_name address netmask auth_method "
         "options"
     ),
-    "workers": "| worker pid state respawns clients busy_permille heartbeat_age_ms io_backend",
+    "workers": "| worker pid state respawns clients busy_permille heartbeat_age_ms io_backend"
+    " moved_in moved_out",
 }
 
 
@@ -188,11 +189,14 @@ def test_hba_shows_rules_without_their_secrets(tmp_path: Path) -> None:
 
 
 def test_workers(config: Config) -> None:
-    segment = FakeSegment(workers=[worker(0, busy_permille=420), worker(1, alive=0, births=3)])
+    segment = FakeSegment(
+        workers=[worker(0, busy_permille=420, moved_in=7), worker(1, alive=0, births=3)]
+    )
     first, second = Bench(config, segment).show("SHOW WORKERS")
     assert (first["pid"], first["state"], first["respawns"]) == (4000, "alive", 0)
     assert (first["busy_permille"], first["heartbeat_age_ms"]) == (420, 0)
     assert first["io_backend"] == "io_uring"
+    assert (first["moved_in"], first["moved_out"]) == (7, 0)
     assert (second["state"], second["respawns"]) == ("dead", 2)
 
 

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "handover_fields.h"
+#include "record_fields.h"
 #include "prepare.h"
 
 struct writer {

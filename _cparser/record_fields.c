@@ -1,4 +1,4 @@
-#include "handover_fields.h"
+#include "record_fields.h"
 
 #define IN(tag, part, type, member)                                                                \
     {                                                                                              \

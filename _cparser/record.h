@@ -25,9 +25,9 @@
  *
  * A statement's identity is made again of its text, so writer and reader have the same segment.
 
- * Partners: handover_fields.h, the fields themselves; move.c, which sends records and reads them. */
-#ifndef GP_HANDOVER_H
-#define GP_HANDOVER_H
+ * Partners: record_fields.h, the fields themselves; move.c, which sends records and reads them. */
+#ifndef GP_RECORD_H
+#define GP_RECORD_H
 
 #include "relay.h"
 

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "handover_fields.h"
+#include "record_fields.h"
 #include "prepare.h"
 
 /* What is left of a field, or of the record. */

@@ -1,9 +1,9 @@
-/* The fields of a record (handover.h), and where each is kept: what writer and reader must agree on.
- * Private to handover_*.c. */
-#ifndef GP_HANDOVER_FIELDS_H
-#define GP_HANDOVER_FIELDS_H
+/* The fields of a record (record.h), and where each is kept: what writer and reader must agree on.
+ * Private to record_*.c. */
+#ifndef GP_RECORD_FIELDS_H
+#define GP_RECORD_FIELDS_H
 
-#include "handover.h"
+#include "record.h"
 
 /* What a number or a buffer is part of. */
 enum gp_part { CLIENT, SERVER, LUGGAGE };
