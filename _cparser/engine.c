@@ -437,6 +437,7 @@ void gp_engine_sweep(struct gp_engine *e)
 void gp_engine_drain(struct gp_engine *e)
 {
     e->draining = true;
+    atomic_store_explicit(&e->me->ends, 1, memory_order_relaxed);
     for (uint32_t row = 0; row < e->seg->clients_max; row++) {
         if (e->clients[row])
             gp_client_dismiss(e, e->clients[row]);
@@ -446,8 +447,7 @@ void gp_engine_drain(struct gp_engine *e)
 
 /* ---- placement ---- */
 
-#define GP_PACK_CLIENTS  24u  /* a worker takes this many before the next one gets any */
-#define GP_PACK_PERMILLE 500u /* ... unless it is busier than this */
+#define GP_PACK_PERMILLE 500u /* a worker that is busier than this is not packed any further */
 
 void gp_engine_busy(struct gp_engine *e, uint32_t busy_permille, uint32_t clients)
 {
@@ -467,7 +467,7 @@ static uint32_t emptiest(struct gp_engine *e)
         uint32_t busy = atomic_load_explicit(&worker->busy_permille, memory_order_relaxed);
         uint32_t clients = atomic_load_explicit(&worker->clients, memory_order_relaxed);
 
-        if (!atomic_load_explicit(&worker->alive, memory_order_acquire))
+        if (!gp_worker_takes(e, w))
             continue;
         if (clients < GP_PACK_CLIENTS && busy < GP_PACK_PERMILLE)
             return w;

@@ -83,6 +83,7 @@ void gp_engine_hand_over(struct gp_engine *e, const uint32_t *targets, uint32_t 
     for (uint32_t i = 0; i < count; i++)
         if (targets[i] < e->seg->workers && targets[i] != e->worker)
             e->targets |= 1ull << targets[i];
+    atomic_store_explicit(&e->me->ends, 1, memory_order_relaxed);
     e->drained = false;
     gp_engine_sweep(e);
 }
@@ -93,6 +94,8 @@ void gp_moves_sweep(struct gp_engine *e)
         gp_moves_settle(e);
     if (e->targets && !e->draining)
         hand_over(e);
+    else if (!e->draining)
+        gp_rebalance(e);
     if (e->movers)
         gp_moves_run(e);
 }

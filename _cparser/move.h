@@ -27,6 +27,8 @@
 
 #include "relay.h"
 
+/* A worker takes this many clients before the next one gets any, unless it is busy. */
+#define GP_PACK_CLIENTS 24u
 /* Longer than this nobody waits for a target. */
 #define GP_OFFER_NS 500000000ull
 
@@ -45,6 +47,8 @@ void gp_moves_run(struct gp_engine *e);
 void gp_moves_settle(struct gp_engine *e);
 /* Everything of a hand-over that goes by time. */
 void gp_moves_sweep(struct gp_engine *e);
+/* Give busy clients to a worker that has fewer, now and then. */
+void gp_rebalance(struct gp_engine *e);
 /* Forget those who were offered: the engine ends. */
 void gp_moves_free(struct gp_engine *e);
 void gp_move_arrived(struct gp_engine *e, const struct gp_arrival *arrival);

@@ -248,6 +248,8 @@ struct gp_worker {
     _Atomic uint64_t beat_ns;                    /* last time its loop was alive; likewise */
     _Atomic uint32_t io_backend;                 /* enum gp_io_backend; likewise */
     _Atomic uint32_t row_hint; /* its next search for a free client row begins there; likewise */
+    _Atomic uint32_t busy_clients;        /* who have asked for something lately; likewise */
+    _Atomic uint32_t ends;                /* 1: it is to be given no more clients; likewise */
     _Atomic uint64_t moved_in, moved_out; /* clients, from and to other workers; likewise */
     _Alignas(64) _Atomic uint64_t handed_pools[64]; /* bit p % 4096: look at lane handed of p */
 };

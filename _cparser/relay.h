@@ -218,6 +218,8 @@ struct gp_engine {
     uint64_t moves_at;           /* ... that are not tried before this */
     struct gp_away *away;        /* move.c: offered to other workers */
     uint64_t targets;            /* handover.c: who gets all we have; 0: nobody */
+    uint64_t look_at;            /* rebalance.c: when the load is compared next ... */
+    uint32_t lopsided;           /* ... and how often in a row it was too much here */
     bool secured;                /* some queue is */
     uint32_t linked;             /* servers with a client of this worker */
     struct gp_server ***servers; /* [pool][slot], rows made when needed */
@@ -359,6 +361,13 @@ void gp_yield_sweep(struct gp_engine *e);
 static inline bool gp_worker_lives(struct gp_engine *e, uint32_t worker)
 {
     return atomic_load_explicit(&gp_worker_at(e->seg, worker)->alive, memory_order_acquire) != 0;
+}
+
+/* Whether that worker may be given clients. */
+static inline bool gp_worker_takes(struct gp_engine *e, uint32_t worker)
+{
+    return gp_worker_lives(e, worker) &&
+           !atomic_load_explicit(&gp_worker_at(e->seg, worker)->ends, memory_order_relaxed);
 }
 
 static inline struct gp_counters *gp_counters_of(struct gp_engine *e, uint32_t pool)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from tests.integration.conftest import MakePooler
 from tests.integration.harness.crowd import Crowd
-from tests.integration.harness.pooler import QUIET
+from tests.integration.harness.pooler import QUIET, Pooler
+from tests.integration.harness.waiting import wait_for
 
 FEW = 4
 
@@ -28,3 +32,37 @@ def test_many_busy_clients_are_spread(make_pooler: MakePooler) -> None:
         crowd.stop()
         assert min(crowd.census().values()) >= 16, crowd.census()
         assert not crowd.complaints()
+
+
+def test_busy_clients_are_levelled(
+    make_pooler: MakePooler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that has just begun, because all of another were given away, gets its share."""
+    monkeypatch.setenv("GREENPOOL_REHEARSAL_MS", "0")
+    pooler = make_pooler(2, **QUIET)
+    with Crowd(pooler, "select pg_sleep(0.01)") as crowd:
+        crowd.gather(64, least=16)
+        crowd.start()
+        for _ in range(2):
+            os.kill(pooler.worker_pids()[0], signal.SIGUSR1)
+            wait_for(lambda: 0 in _census(pooler), "one worker has all of them")
+            wait_for(lambda: min(_census(pooler)) >= 30, "both have their share", 8)
+        crowd.stop()
+        assert not crowd.complaints()
+        assert not any(each.is_gone for each in crowd.members)
+
+
+def test_few_busy_clients_stay_together(make_pooler: MakePooler) -> None:
+    pooler = make_pooler(2, **QUIET)
+    with Crowd(pooler, "select pg_sleep(0.01)") as crowd:
+        crowd.join(12)
+        crowd.start()
+        pooler.sleep(2.5)
+        crowd.stop()
+        assert sorted(_census(pooler)) == [0, 12]
+
+
+def _census(pooler: Pooler) -> list[int]:
+    """Count the clients of both workers as it is now."""
+    workers = [row["worker"] for row in pooler.admin("show clients") if row["user"] == "app"]
+    return [workers.count(worker) for worker in range(2)]
