@@ -243,9 +243,9 @@ static enum gp_result read_fields(struct gp_engine *e, struct gp_luggage *luggag
     while (result == GP_OK && r->at < r->end) {
         uint16_t tag = (uint16_t)take_number(r, 2);
         struct gp_span body = take(r, take_number(r, 4));
-        struct reader field = {.at = body.at, .end = body.at + body.len};
         if (r->failed)
             return GP_EPROTO;
+        struct reader field = {.at = body.at, .end = body.at + body.len};
         result = read_field(e, luggage, tag, &field);
         if (result == GP_OK && (field.failed || field.at != field.end))
             result = GP_EPROTO;

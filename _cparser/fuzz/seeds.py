@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Turn the recorded conversations into seed corpora: seeds.py DIRECTORY.
 
-Writes DIRECTORY/fuzz_frames (whole conversations, cut in several ways) and DIRECTORY/fuzz_fields
-(one file per different message). The layout of an input is described at the head of each target;
+Writes DIRECTORY/fuzz_frames (whole conversations, cut in several ways), DIRECTORY/fuzz_fields
+(one file per different message) and DIRECTORY/fuzz_record (clients in each state). The layout of an
+input is described at the head of each target, that of a record in ../record.h;
 READERS is the order of `enum reader` in fuzz_fields.c.
 """
 
@@ -44,6 +45,26 @@ def field_seeds() -> Iterator[bytes]:
                 yield bytes([READERS.index(reader)]) + message[5:]
 
 
+def field(tag: int, body: int | bytes) -> bytes:
+    """Lay out one field of a record; tags as in record_fields.h, all of them needed."""
+    data = body.to_bytes(8, "big") if isinstance(body, int) else body
+    return (0x8000 | tag).to_bytes(2, "big") + len(data).to_bytes(4, "big") + data
+
+
+def record_seeds() -> Iterator[bytes]:
+    """Lay out records: an idle, a waiting and a linked client."""
+    head = (0x67706D76).to_bytes(4, "big") + b"\x00\x01" + field(1, 3)
+    text = b"select 1\0\0\0"
+    statement = bytes(9) + len(text).to_bytes(4, "big") + text
+    base = field(14, bytes(8) + (4).to_bytes(4, "big") + b"sql;" + b"look")
+    names = field(16, statement) + field(16, statement + b"s1")
+    yield head + field(3, 2) + base + names
+    yield head + field(3, 3) + base + field(11, b"Q\0\0\0\x05\0")
+    intent = field(0x118, b"\0\1" + bytes(20) + statement + b"s1")
+    linked = field(0x100, 1) + field(0x117, b"\x42\x07") + intent
+    yield head + field(3, 4) + base + names + linked + field(0x119, bytes(12) + b"kept")
+
+
 def write(directory: Path, seeds: Iterator[bytes]) -> None:
     """Write each seed under the name of its digest, so that equal ones are one."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -57,6 +78,7 @@ def main() -> None:
         sys.exit(f"usage: {sys.argv[0]} DIRECTORY")
     write(Path(sys.argv[1]) / "fuzz_frames", frame_seeds())
     write(Path(sys.argv[1]) / "fuzz_fields", field_seeds())
+    write(Path(sys.argv[1]) / "fuzz_record", record_seeds())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -150,6 +153,38 @@ def test_half_a_message_is_completed_elsewhere(restless: Pooler) -> None:
             wire.send(question[cut:])
             found = wire.read_until(b"Z")
             assert any(b"3000" in each.body for each in found), cut
+
+
+def test_a_worker_dies_while_clients_move(restless: Pooler) -> None:
+    """Only those who were its clients at that moment are disconnected; nothing is left of them."""
+    with Crowd(restless, "begin; select pg_sleep(0.001); commit") as crowd:
+        crowd.join(24)
+        crowd.start()
+        for victim in range(4):
+            crowd.wait_for_turns(3)
+            pids = _pids(restless)
+            os.kill(pids[victim % 2], signal.SIGKILL)
+            wait_for(partial(_is_whole, restless, pids), "it has a successor", 20)
+            crowd.dismiss_gone()
+            assert not crowd.complaints()
+            crowd.gather(24, least=0)
+        crowd.stop()
+        assert not crowd.complaints()
+        wait_for_balance(restless, len(crowd.members))
+
+
+def _pids(pooler: Pooler) -> list[int]:
+    rows = sorted(pooler.admin("show workers"), key=lambda row: row["worker"])
+    return [row["pid"] for row in rows if row["state"] == "alive"]
+
+
+def _is_whole(pooler: Pooler, before: list[int]) -> bool:
+    """Whether both places have a process, and one of them another than before."""
+    try:
+        now = _pids(pooler)
+    except psycopg.OperationalError:  # accepted by the one that was killed
+        return False
+    return len(now) == 2 and now != before
 
 
 def _one(connection: psycopg.Connection[tuple[Any, ...]], sql: str) -> Any:
