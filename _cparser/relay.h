@@ -2,8 +2,8 @@
  *
  * Law: relay.c alone changes the state of a client, of a server, and the link between them
  * (set_client_state, gp_server_enter). frontend.c reads what clients say, backend.c what servers
- * say, queue.c keeps those who wait, clean.c brings servers to rest,
- * servers.c opens, shares and retires them, engine.c is the loop and the public face.
+ * say, queue.c keeps those who wait, clean.c brings servers to rest, servers.c opens, shares and
+ * retires them, move.c takes clients to other workers, engine.c is the loop and the public face.
  *
  * A client (enum gp_client_state, engine.h):
  *
@@ -12,6 +12,8 @@
  *                     |                   \--refused (cancel, query_wait_timeout)--> IDLE
  *                     v
  *        any --finish--> CLOSING (its last words are unsent) --> GONE (Python says goodbye)
+ *
+ *   IDLE, WAITING, ACTIVE --> the same in another worker, which makes another struct of it (move.h)
  *
  * A server, as this worker sees it (the segment's slot word says what all workers see):
  *
@@ -26,6 +28,7 @@
  *
  *   REST --link--> LINKED or APPLY --> LINKED <--> LOOK
  *   LINKED --transaction over--> REST            LINKED, APPLY, LOOK --client gone--> ORPHAN
+ *   LINKED --client moves to another worker--> REST here, REST --> LINKED there
  *   LINKED, ORPHAN --> CLEAN --> REST            REST --> PARKED --> REST        any --> OUT
  *
  * The todo list holds connections that must be looked at once more before the step ends (gp_turn):

@@ -155,6 +155,17 @@ def test_half_a_message_is_completed_elsewhere(restless: Pooler) -> None:
             assert any(b"3000" in each.body for each in found), cut
 
 
+def test_a_long_statement_is_completed_elsewhere(restless: Pooler) -> None:
+    """What is kept of it is more than one message between workers carries."""
+    question = messages.extended("select length('" + "z" * 100_000 + "')")
+    with Wire.connect(restless.host, restless.port) as wire:
+        wire.login()
+        wire.send(question[:90_000])
+        _wait_for_moves(restless, 4)
+        wire.send(question[90_000:])
+        assert any(b"100000" in each.body for each in wire.read_until(b"Z"))
+
+
 def test_a_worker_dies_while_clients_move(restless: Pooler) -> None:
     """Only those who were its clients at that moment are disconnected; nothing is left of them."""
     with Crowd(restless, "begin; select pg_sleep(0.001); commit") as crowd:
