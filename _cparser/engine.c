@@ -74,9 +74,9 @@ struct gp_engine *gp_engine_new(struct gp_segment *seg, uint32_t worker, uint32_
     }
     atomic_store_explicit(&e->me->io_backend, backend, memory_order_relaxed);
     gp_worker_born(seg, worker, (uint32_t)getpid());
-    for (uint32_t w = 0; w < seg->workers; w++)
-        if (w != worker)
-            gp_worker_poke(seg, w); /* their census shares descriptors with us */
+    uint64_t others = atomic_load_explicit(&seg->alive, memory_order_relaxed) & ~(1ull << worker);
+    for (; others != 0; others &= others - 1) /* their census shares descriptors with us */
+        gp_worker_poke(seg, (uint32_t)__builtin_ctzll(others));
     return e;
 }
 
@@ -437,7 +437,7 @@ void gp_engine_sweep(struct gp_engine *e)
 void gp_engine_drain(struct gp_engine *e)
 {
     e->draining = true;
-    atomic_store_explicit(&e->me->ends, 1, memory_order_relaxed);
+    gp_engine_accept(e, false);
     for (uint32_t row = 0; row < e->seg->clients_max; row++) {
         if (e->clients[row])
             gp_client_dismiss(e, e->clients[row]);
@@ -455,6 +455,22 @@ void gp_engine_busy(struct gp_engine *e, uint32_t busy_permille, uint32_t client
     atomic_store_explicit(&e->me->clients, clients, memory_order_relaxed);
 }
 
+/* Relaxed: who has stopped meanwhile passes the client on. */
+static uint64_t accepting(struct gp_engine *e)
+{
+    return atomic_load_explicit(&e->seg->accepting, memory_order_relaxed);
+}
+
+void gp_engine_accept(struct gp_engine *e, bool accept)
+{
+    uint64_t me = 1ull << e->worker;
+
+    if (accept)
+        atomic_fetch_or_explicit(&e->seg->accepting, me, memory_order_relaxed);
+    else
+        atomic_fetch_and_explicit(&e->seg->accepting, ~me, memory_order_relaxed);
+}
+
 /* Few clients are packed on the first worker, since one busy process wakes up for less than two idle
  * ones; more are spread by their number, and busier workers count for more. */
 static uint32_t emptiest(struct gp_engine *e)
@@ -462,13 +478,12 @@ static uint32_t emptiest(struct gp_engine *e)
     uint32_t best = e->worker;
     uint64_t least = UINT64_MAX;
 
-    for (uint32_t w = 0; w < e->seg->workers; w++) {
+    for (uint64_t set = accepting(e); set != 0; set &= set - 1) {
+        uint32_t w = (uint32_t)__builtin_ctzll(set);
         struct gp_worker *worker = gp_worker_at(e->seg, w);
         uint32_t busy = atomic_load_explicit(&worker->busy_permille, memory_order_relaxed);
         uint32_t clients = atomic_load_explicit(&worker->clients, memory_order_relaxed);
 
-        if (!gp_worker_takes(e, w))
-            continue;
         if (clients < GP_PACK_CLIENTS && busy < GP_PACK_PERMILLE)
             return w;
         uint64_t load = (uint64_t)clients * (1000 + busy);

@@ -225,11 +225,21 @@ GP_API const char *gp_result_text(uint32_t result);
 
 /* ---- master, before the fork ---- */
 
-/* Map a segment and make every worker's eventfd and inbox (numbers stay valid in all children).
- * NULL: errno. clients_max counts the rows kept for the admin too. Sparse: costs memory only where
+/* Make a segment in memory with a descriptor, map it, and make every place's eventfd and inbox
+ * (numbers stay valid in all children). workers: places for them, at most 64. NULL: errno. clients_max counts the rows kept for the admin too. Sparse: costs memory only where
  * it is used. */
 GP_API struct gp_segment *gp_segment_create(uint32_t workers, uint32_t pools_max,
                                             uint32_t clients_max);
+/* Map the segment that another program made; its descriptors have been inherited at the same
+ * numbers. NULL: errno; EPROTO: that program has another layout, whose version is in *layout. */
+GP_API struct gp_segment *gp_segment_attach(int32_t fd, uint32_t *layout);
+struct gp_segment_size {
+    uint32_t workers, pools_max, clients_max;
+};
+GP_API void gp_segment_size(struct gp_segment *seg, struct gp_segment_size *size);
+#define GP_SEGMENT_FDS_MAX 193
+/* The descriptors that whoever attaches must inherit, that of the memory first. Gives their number. */
+GP_API uint32_t gp_segment_fds(struct gp_segment *seg, int32_t *fds);
 /* Unmap and close the descriptors (in a child: its own copies only). */
 GP_API void gp_segment_destroy(struct gp_segment *seg);
 /* max_connections and max_concurrent_creates (1..64; 0 = 64). */
@@ -304,7 +314,10 @@ GP_API enum gp_result gp_engine_move(struct gp_engine *engine, uint32_t client, 
  * client and no server is left; TLS sessions of clients stay until they end. */
 GP_API void gp_engine_hand_over(struct gp_engine *engine, const uint32_t *targets, uint32_t count);
 GP_API void gp_engine_busy(struct gp_engine *engine, uint32_t busy_permille, uint32_t clients);
-/* The worker that should serve a connection that this one has just accepted. */
+/* Whether this worker wants new clients; until it says so it gets none from others. */
+GP_API void gp_engine_accept(struct gp_engine *engine, bool accept);
+/* The worker that should serve a connection that this one has just accepted: one of those that want
+ * any; this one if none does. */
 GP_API uint32_t gp_engine_place(struct gp_engine *engine);
 /* Pass an accepted descriptor, nothing read from it yet, to another worker (it gets
  * GP_EVENT_ACCEPTED). The caller still closes its own copy. GP_AGAIN: its inbox is full; serve the

@@ -83,7 +83,7 @@ void gp_engine_hand_over(struct gp_engine *e, const uint32_t *targets, uint32_t 
     for (uint32_t i = 0; i < count; i++)
         if (targets[i] < e->seg->workers && targets[i] != e->worker)
             e->targets |= 1ull << targets[i];
-    atomic_store_explicit(&e->me->ends, 1, memory_order_relaxed);
+    gp_engine_accept(e, false);
     e->drained = false;
     gp_engine_sweep(e);
 }

@@ -200,13 +200,13 @@ uint32_t gp_pool_take(struct gp_segment *seg, uint32_t pool, uint32_t worker, ui
     struct gp_counters *counters = &gp_lane_at(seg, pool, worker)->counters;
     uint64_t waiting = lanes_waiting(seg, pool);
 
-    for (uint32_t n = 0, lane = worker; n < seg->workers; n++) {
+    for (uint64_t lanes = workers_from(seg, worker); lanes != 0;) {
+        uint32_t lane = (worker + set_pop(&lanes)) % 64;
         uint32_t slot = lane_take(seg, pool, lane, worker, client, waiting);
         if (slot != GP_NO_SLOT) {
             gp_count(lane == worker ? &counters->taken_own : &counters->taken_other, 1);
             return slot;
         }
-        lane = lane + 1 == seg->workers ? 0 : lane + 1;
     }
     return GP_NO_SLOT;
 }
@@ -339,12 +339,12 @@ void gp_pool_settle(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint
     atomic_thread_fence(memory_order_seq_cst); /* pairs with the fence in slot_rest */
     if (lanes_waiting(seg, pool) == 0)
         return;
-    for (uint32_t n = 0, lane = worker; n < seg->workers; n++) {
+    for (uint64_t lanes = workers_from(seg, worker); lanes != 0;) {
+        uint32_t lane = (worker + set_pop(&lanes)) % 64;
         _Atomic uint64_t *idle = gp_lane_at(seg, pool, lane)->idle;
         uint32_t high = pool_high(gp_pool_at(seg, pool));
         for (uint32_t slot = 0; hint_next(idle, high, &slot); slot++)
             slot_settle(seg, pool, slot, worker, now_ns);
-        lane = lane + 1 == seg->workers ? 0 : lane + 1;
     }
 }
 
@@ -390,9 +390,9 @@ void gp_pool_poke_idle(struct gp_segment *seg, uint32_t pool, uint32_t worker)
 {
     uint32_t high = pool_high(gp_pool_at(seg, pool));
 
-    for (uint32_t w = 0; w < seg->workers; w++) {
-        uint32_t slot = 0;
-        if (w != worker && hint_next(gp_lane_at(seg, pool, w)->idle, high, &slot))
+    for (uint64_t others = workers_alive(seg) & ~worker_bit(worker); others != 0;) {
+        uint32_t w = set_pop(&others), slot = 0;
+        if (hint_next(gp_lane_at(seg, pool, w)->idle, high, &slot))
             gp_worker_poke(seg, w);
     }
 }

@@ -1,5 +1,5 @@
 /* The pool that processes share: one segment of shared memory, mapped by the master before it
- * forks. It holds, for every pool (one database and user), the server connections (slots), which
+ * forks, and by the masters of later generations from its descriptor. It holds, for every pool (one database and user), the server connections (slots), which
  * of them are free, who waits for one, and for every client the row that SHOW and cancel need.
  *
  * Law of this file: a slot's state word changes in slot_move() of pool_internal.h and nowhere else;
@@ -14,7 +14,7 @@
  *   +--------------------+ 0
  *   | gp_segment         |  magic, version, sizes, places for logins in flight
  *   +--------------------+ workers_off
- *   | gp_worker   x W    |  one per worker process: pid, wake-up, inbox, load
+ *   | gp_worker   x W    |  one per place of a worker process: pid, wake-up, inbox, load
  *   +--------------------+ owners_off
  *   | u64         x C    |  who owns client row i (0 = free): the places of max_connections
  *   +--------------------+ clients_off
@@ -233,11 +233,11 @@ struct gp_client_row {
     char tls[GP_TLS_NAME_BYTES];
 };
 
-/* A worker's place. The descriptors are made by the master before any fork, so that their numbers
- * are valid in all processes. */
+/* A worker's place. There are more than one generation needs: the next one lives in those that are
+ * free. The descriptors are made by the first master before any fork and inherited by all others at
+ * the same numbers, so these are valid in all processes. */
 struct gp_worker {
     _Alignas(64) _Atomic uint32_t poked; /* 1 = an eventfd write is on its way: coalesces pokes */
-    _Atomic uint32_t alive;              /* 1 from gp_worker_born until gp_segment_reclaim */
     _Atomic uint32_t pid;
     _Atomic uint32_t births; /* how many processes have had this place */
     int32_t wake_fd;         /* eventfd */
@@ -249,7 +249,6 @@ struct gp_worker {
     _Atomic uint32_t io_backend;                 /* enum gp_io_backend; likewise */
     _Atomic uint32_t row_hint; /* its next search for a free client row begins there; likewise */
     _Atomic uint32_t busy_clients;        /* who have asked for something lately; likewise */
-    _Atomic uint32_t ends;                /* 1: it is to be given no more clients; likewise */
     _Atomic uint64_t moved_in, moved_out; /* clients, from and to other workers; likewise */
     _Alignas(64) _Atomic uint64_t handed_pools[64]; /* bit p % 4096: look at lane handed of p */
 };
@@ -257,7 +256,8 @@ struct gp_worker {
 struct gp_segment {
     uint64_t magic;
     uint32_t layout_version;
-    uint32_t workers;
+    uint32_t workers;     /* places for them */
+    int32_t fd;           /* of the memory itself; the same number in all processes */
     uint32_t clients_max; /* rows, the admin's reserve included */
     uint32_t pools_max;
     uint64_t total_size;
@@ -272,6 +272,9 @@ struct gp_segment {
     _Alignas(64) _Atomic uint32_t pools_high; /* pools ever defined */
     _Atomic uint32_t max_creates;             /* max_concurrent_creates */
     _Atomic uint32_t clients_limit;           /* max_connections; rows below it are for everyone */
+    _Atomic uint64_t alive; /* bit w: from gp_worker_born until gp_segment_reclaim */
+    _Atomic uint64_t
+        accepting; /* bit w: w wants new clients (gp_engine_accept); by w, or at its reclaim */
     _Atomic uint64_t starved; /* bit w: w found no place for a login; woken when one is freed */
     _Atomic uint64_t handshake_ns; /* when the next TLS handshake may begin; by whoever takes it */
     _Alignas(

@@ -127,9 +127,21 @@ static inline bool hint_next(_Atomic uint64_t *words, uint32_t high, uint32_t *i
 
 /* Acquire: pairs with the release in gp_worker_born. Its pair at death is the fence of
  * gp_segment_reclaim. */
+static inline uint64_t workers_alive(struct gp_segment *seg)
+{
+    return atomic_load_explicit(&seg->alive, memory_order_acquire);
+}
+
+/* Bit n: the worker n places after `first` is alive, the places taken as a circle. */
+static inline uint64_t workers_from(struct gp_segment *seg, uint32_t first)
+{
+    uint64_t alive = workers_alive(seg);
+    return alive >> first | alive << (-first & 63u);
+}
+
 static inline bool worker_alive(struct gp_segment *seg, uint32_t worker)
 {
-    return atomic_load_explicit(&gp_worker_at(seg, worker)->alive, memory_order_acquire) != 0;
+    return (workers_alive(seg) >> worker & 1u) != 0;
 }
 
 /* HANDOFF(to), in its client field the birth that it is meant for: a releaser that slept through

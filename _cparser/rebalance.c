@@ -48,10 +48,10 @@ static uint32_t permille_of(struct gp_engine *e, uint32_t worker)
 static uint32_t least_busy(struct gp_engine *e, uint32_t mine)
 {
     uint32_t best = e->worker, least = mine;
+    uint64_t takers = atomic_load_explicit(&e->seg->accepting, memory_order_relaxed);
 
-    for (uint32_t w = 0; w < e->seg->workers; w++) {
-        if (w == e->worker || !gp_worker_takes(e, w))
-            continue;
+    for (takers &= ~(1ull << e->worker); takers != 0; takers &= takers - 1) {
+        uint32_t w = (uint32_t)__builtin_ctzll(takers);
         uint32_t busy = busy_of(e, w);
         if (busy > mine)
             return e->worker;

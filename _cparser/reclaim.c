@@ -112,7 +112,8 @@ void gp_segment_reclaim(struct gp_segment *seg, uint32_t worker)
     if (worker >= seg->workers)
         return;
     w = gp_worker_at(seg, worker);
-    atomic_store_explicit(&w->alive, 0, memory_order_release);
+    atomic_fetch_and_explicit(&seg->accepting, ~worker_bit(worker), memory_order_relaxed);
+    atomic_fetch_and_explicit(&seg->alive, ~worker_bit(worker), memory_order_release);
     atomic_thread_fence(memory_order_seq_cst);
     rows_reclaim(seg, worker);
     places_reclaim(seg, worker);
@@ -121,10 +122,8 @@ void gp_segment_reclaim(struct gp_segment *seg, uint32_t worker)
     atomic_store_explicit(&w->clients, 0, memory_order_relaxed);
     atomic_store_explicit(&w->busy_permille, 0, memory_order_relaxed);
     atomic_fetch_and_explicit(&seg->starved, ~worker_bit(worker), memory_order_relaxed);
-    for (uint32_t i = 0; i < seg->workers; i++) {
-        if (worker_alive(seg, i))
-            worker_poke_hard(seg, i);
-    }
+    for (uint64_t alive = workers_alive(seg); alive != 0;)
+        worker_poke_hard(seg, set_pop(&alive));
 }
 
 /* ---- audit ---- */

@@ -363,14 +363,7 @@ void gp_yield_sweep(struct gp_engine *e);
 
 static inline bool gp_worker_lives(struct gp_engine *e, uint32_t worker)
 {
-    return atomic_load_explicit(&gp_worker_at(e->seg, worker)->alive, memory_order_acquire) != 0;
-}
-
-/* Whether that worker may be given clients. */
-static inline bool gp_worker_takes(struct gp_engine *e, uint32_t worker)
-{
-    return gp_worker_lives(e, worker) &&
-           !atomic_load_explicit(&gp_worker_at(e->seg, worker)->ends, memory_order_relaxed);
+    return (atomic_load_explicit(&e->seg->alive, memory_order_acquire) >> worker & 1u) != 0;
 }
 
 static inline struct gp_counters *gp_counters_of(struct gp_engine *e, uint32_t pool)

@@ -255,7 +255,7 @@ enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker, struct gp_
         return GP_ENOENT;
     w = gp_worker_at(seg, worker);
     *row = (struct gp_worker_row){.pid = load32(&w->pid),
-                                  .alive = load32(&w->alive),
+                                  .alive = worker_alive(seg, worker),
                                   .births = load32(&w->births),
                                   .clients = load32(&w->clients),
                                   .busy_permille = load32(&w->busy_permille),

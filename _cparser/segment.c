@@ -6,18 +6,22 @@
 #include "pool_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#define LINE 64u
+#define LINE  64u
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define POOLS_LIMIT                                                                                \
     (1u << 20) /* a pool's place is about 400 KB of address space: 2^20 of them fit 47 bits */
 
+_Static_assert(GP_SEGMENT_FDS_MAX == 1 + 3 * GP_WORKERS_MAX, "the memory's and three a place");
 _Static_assert(sizeof(struct gp_segment) % LINE == 0, "parts start on a line");
 _Static_assert(sizeof(struct gp_worker) % LINE == 0, "parts start on a line");
 _Static_assert(sizeof(struct gp_client_row) % LINE == 0, "parts start on a line");
@@ -110,9 +114,43 @@ static bool worker_wire(struct gp_worker *w)
     return true;
 }
 
+static void keep_errno_close(int32_t fd)
+{
+    int error = errno;
+    (void)close(fd);
+    errno = error;
+}
+
+/* Memory that whoever has the descriptor can map, and nobody can make smaller under the others. */
+static int32_t memory_make(uint64_t size)
+{
+    int32_t fd = memfd_create("greenpool", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd == -1)
+        return -1;
+    if (ftruncate(fd, (off_t)size) == -1 || fcntl(fd, F_ADD_SEALS, SEALS) == -1) {
+        keep_errno_close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static struct gp_segment *memory_map(const struct gp_segment *plan)
+{
+    struct gp_segment *seg = mmap(NULL, plan->total_size, PROT_READ | PROT_WRITE,
+                                  MAP_SHARED | MAP_NORESERVE, plan->fd, 0);
+
+    if (seg == MAP_FAILED)
+        return NULL;
+    /* Secrets are in no core dump. Refused only by kernels without the advice. */
+    (void)madvise((uint8_t *)seg + plan->keys_off, plan->rates_off - plan->keys_off, MADV_DONTDUMP);
+    return seg;
+}
+
 struct gp_segment *gp_segment_create(uint32_t workers, uint32_t pools_max, uint32_t clients_max)
 {
     struct gp_segment plan, *seg;
+    int32_t fd;
 
     if (workers == 0 || workers > GP_WORKERS_MAX || pools_max == 0 || pools_max > POOLS_LIMIT ||
         clients_max == 0 || clients_max > GP_CLIENTS_LIMIT) {
@@ -120,14 +158,17 @@ struct gp_segment *gp_segment_create(uint32_t workers, uint32_t pools_max, uint3
         return NULL;
     }
     plan = segment_plan(workers, pools_max, clients_max);
-    seg = mmap(NULL, plan.total_size, PROT_READ | PROT_WRITE,
-               MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (seg == MAP_FAILED)
+    plan.fd = fd = memory_make(plan.total_size);
+    if (fd == -1)
         return NULL;
-    /* Secrets are in no core dump. Refused only by kernels without the advice. */
-    (void)madvise((uint8_t *)seg + plan.keys_off, plan.rates_off - plan.keys_off, MADV_DONTDUMP);
+    seg = memory_map(&plan);
+    if (seg == NULL) {
+        keep_errno_close(fd);
+        return NULL;
+    }
     memcpy(seg, &plan, sizeof(plan));
     if (getrandom(seg->hash_key, sizeof(seg->hash_key), 0) != (ssize_t)sizeof(seg->hash_key)) {
+        keep_errno_close(fd);
         (void)munmap(seg, plan.total_size);
         return NULL;
     }
@@ -147,6 +188,62 @@ struct gp_segment *gp_segment_create(uint32_t workers, uint32_t pools_max, uint3
     return seg;
 }
 
+/* Is this the head of a segment that would be laid out here as it is there? */
+static bool head_sound(const struct gp_segment *head, int32_t fd, uint64_t size)
+{
+    struct gp_segment plan;
+
+    if (head->fd != fd || head->workers == 0 || head->workers > GP_WORKERS_MAX ||
+        head->pools_max == 0 || head->pools_max > POOLS_LIMIT || head->clients_max == 0 ||
+        head->clients_max > GP_CLIENTS_LIMIT)
+        return false;
+    plan = segment_plan(head->workers, head->pools_max, head->clients_max);
+    return plan.total_size == size && head->total_size == size &&
+           plan.pools_off == head->pools_off && plan.pool_stride == head->pool_stride;
+}
+
+struct gp_segment *gp_segment_attach(int32_t fd, uint32_t *layout)
+{
+    struct gp_segment head;
+    struct stat st;
+    int seals = fcntl(fd, F_GET_SEALS);
+
+    *layout = 0;
+    if (seals == -1 || fstat(fd, &st) == -1)
+        return NULL;
+    if ((seals & SEALS) != SEALS ||
+        pread(fd, &head, sizeof(head), 0) < (ssize_t)offsetof(struct gp_segment, workers) ||
+        head.magic != GP_SEGMENT_MAGIC) {
+        errno = EINVAL;
+        return NULL;
+    }
+    *layout = head.layout_version;
+    if (head.layout_version != GP_LAYOUT_VERSION || !head_sound(&head, fd, (uint64_t)st.st_size)) {
+        errno = EPROTO;
+        return NULL;
+    }
+    return memory_map(&head);
+}
+
+void gp_segment_size(struct gp_segment *seg, struct gp_segment_size *size)
+{
+    *size = (struct gp_segment_size){seg->workers, seg->pools_max, seg->clients_max};
+}
+
+uint32_t gp_segment_fds(struct gp_segment *seg, int32_t *fds)
+{
+    uint32_t count = 0;
+
+    fds[count++] = seg->fd;
+    for (uint32_t i = 0; i < seg->workers; i++) {
+        struct gp_worker *w = gp_worker_at(seg, i);
+        fds[count++] = w->wake_fd;
+        fds[count++] = w->inbox_read;
+        fds[count++] = w->inbox_write;
+    }
+    return count;
+}
+
 /* close(2) releases the descriptor whatever it returns, and there is nothing buffered to lose. */
 static void descriptor_close(int32_t fd)
 {
@@ -156,12 +253,10 @@ static void descriptor_close(int32_t fd)
 
 void gp_segment_destroy(struct gp_segment *seg)
 {
-    for (uint32_t i = 0; i < seg->workers; i++) {
-        struct gp_worker *w = gp_worker_at(seg, i);
-        descriptor_close(w->wake_fd);
-        descriptor_close(w->inbox_read);
-        descriptor_close(w->inbox_write);
-    }
+    int32_t fds[GP_SEGMENT_FDS_MAX];
+
+    for (uint32_t count = gp_segment_fds(seg, fds); count-- > 0;)
+        descriptor_close(fds[count]);
     (void)munmap(seg, seg->total_size); /* fails for a bad address only */
 }
 
@@ -197,8 +292,7 @@ uint64_t gp_handshake_turn(struct gp_segment *seg, uint32_t per_second, uint64_t
 
 static void workers_poke_all(struct gp_segment *seg)
 {
-    for (uint32_t i = 0; i < seg->workers; i++)
-        gp_worker_poke(seg, i);
+    workers_poke(seg, workers_alive(seg)); /* who is born later looks at everything anyway */
 }
 
 static bool settings_sound(const struct gp_pool_settings *s)
@@ -344,11 +438,10 @@ void gp_worker_born(struct gp_segment *seg, uint32_t worker, uint32_t pid)
 
     atomic_store_explicit(&w->pid, pid, memory_order_relaxed);
     atomic_store_explicit(&w->beat_ns, gp_now_ns(), memory_order_relaxed);
-    atomic_store_explicit(&w->ends, 0, memory_order_relaxed);
     atomic_store_explicit(&w->busy_clients, 0, memory_order_relaxed);
     atomic_fetch_add_explicit(&w->births, 1, memory_order_release); /* pairs with word_handed */
     /* release: pairs with worker_alive; whoever grants to us sees the place as the reclaim left it
      */
-    atomic_store_explicit(&w->alive, 1, memory_order_release);
+    atomic_fetch_or_explicit(&seg->alive, worker_bit(worker), memory_order_release);
     worker_poke_hard(seg, worker); /* a poke for the predecessor may be half done */
 }

@@ -96,6 +96,11 @@ void gp_server_retire(struct gp_engine *e, struct gp_server *s, enum gp_reason r
 
 /* ---- sharing ---- */
 
+static uint64_t others_alive(struct gp_engine *e)
+{
+    return atomic_load_explicit(&e->seg->alive, memory_order_acquire) & ~(1ull << e->worker);
+}
+
 /* Send a server's descriptor to every worker that lacks it. A full inbox is tried again by the
  * census. A TLS session lives in one process: its server stays there, and since no other worker
  * ever holds the descriptor, nobody hands it there, steals or inherits it (pool.h: holders). */
@@ -106,9 +111,8 @@ static void share(struct gp_engine *e, struct gp_server *s)
 
     if (s->conn.tls)
         return;
-    for (uint32_t w = 0; w < e->seg->workers; w++)
-        if (w != e->worker && !(holders >> w & 1) && gp_worker_lives(e, w))
-            (void)gp_inbox_share(e, w, s);
+    for (uint64_t lacking = others_alive(e) & ~holders; lacking != 0; lacking &= lacking - 1)
+        (void)gp_inbox_share(e, (uint32_t)__builtin_ctzll(lacking), s);
 }
 
 /* ---- opening and closing: Python's side ---- */
@@ -366,11 +370,10 @@ static void census_pool(struct gp_engine *e, uint32_t index)
 /* Changes when any worker is born or dies. */
 static uint64_t births(struct gp_engine *e)
 {
-    uint64_t sum = 0;
+    uint64_t sum = (uint64_t)__builtin_popcountll(others_alive(e));
 
     for (uint32_t w = 0; w < e->seg->workers; w++)
-        sum += 2ull * atomic_load_explicit(&gp_worker_at(e->seg, w)->births, memory_order_relaxed) +
-               gp_worker_lives(e, w);
+        sum += 64ull * atomic_load_explicit(&gp_worker_at(e->seg, w)->births, memory_order_relaxed);
     return sum;
 }
 

@@ -9,6 +9,7 @@ worker's own, made after the fork.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
@@ -109,11 +110,36 @@ class Segment:
 
     @classmethod
     def create(cls, workers: int, pools_max: int, clients_max: int) -> Self:
-        """Map a segment, sparse. `clients_max` counts the admin's rows too. Raises: EngineError."""
+        """Map a segment, sparse, with places for that many workers.
+
+        `clients_max` counts the admin's rows too. Raises: EngineError.
+        """
         seg = lib.gp_segment_create(workers, pools_max, clients_max)
         if seg == ffi.NULL:
             raise EngineError(f"cannot map the shared segment: {os.strerror(ffi.errno)}")
         return cls(seg, workers, pools_max, clients_max)
+
+    @classmethod
+    def attach(cls, fd: int) -> Self:
+        """Map the segment that another program made, all of its `fds` inherited.
+
+        Raises: EngineError, also when that program lays it out in another way.
+        """
+        layout = ffi.new("uint32_t *")
+        seg = lib.gp_segment_attach(fd, layout)
+        if seg == ffi.NULL:
+            why = os.strerror(ffi.errno)
+            if ffi.errno == errno.EPROTO:
+                why = f"it has layout {layout[0]}, which this version does not know"
+            raise EngineError(f"cannot take over the shared segment: {why}")
+        size = ffi.new("struct gp_segment_size *")
+        lib.gp_segment_size(seg, size)
+        return cls(seg, size.workers, size.pools_max, size.clients_max)
+
+    def fds(self) -> list[int]:
+        """Return what `attach` needs inherited at the same numbers, its argument first."""
+        numbers = ffi.new("int32_t[]", lib.GP_SEGMENT_FDS_MAX)
+        return list(numbers[0 : lib.gp_segment_fds(self._seg, numbers)])
 
     def close(self) -> None:
         """Unmap it and close its descriptors, in this process only. Calling twice is harmless."""
@@ -328,6 +354,10 @@ class Engine:
         return StepCounts(*(getattr(counts, field) for field in StepCounts.__slots__))
 
     # ---- accepted connections --------------------------------------------------------------
+
+    def accept(self, wanted: bool) -> None:
+        """Say whether this worker wants new clients; until then none are passed to it."""
+        lib.gp_engine_accept(self._engine, wanted)
 
     def place(self) -> int:
         """Return the worker that should serve a connection just accepted here."""

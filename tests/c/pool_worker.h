@@ -156,7 +156,7 @@ static void queue_again(struct worker *w)
 
     for (uint32_t i = 0; i < truth->workers; i++)
         deaths += 2 * atomic_load(&gp_worker_at(seg, i)->births) +
-                  (atomic_load(&gp_worker_at(seg, i)->alive) == 0);
+                  ((atomic_load(&seg->alive) >> i & 1) == 0);
     if (deaths == w->deaths_seen)
         return;
     w->deaths_seen = deaths;

@@ -3,6 +3,7 @@
 /* sources: _cparser/statements.c _cparser/session.c */
 /* The segment around the slots: its layout, its pools, the rows of clients, the copies for SHOW. */
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "pool_fixture.h"
 
@@ -27,6 +28,53 @@ static void test_segment_refuses_sizes_out_of_bounds(void)
     CHECK(gp_segment_create(1, 0, 1) == NULL && errno == EINVAL);
     CHECK(gp_segment_create(1, 1, 0) == NULL && errno == EINVAL);
     CHECK(gp_segment_create(1, 1, GP_CLIENTS_LIMIT + 1) == NULL && errno == EINVAL);
+}
+
+static void test_segment_is_found_by_its_descriptor(void)
+{
+    int32_t fds[GP_SEGMENT_FDS_MAX];
+    struct gp_segment_size size;
+    struct gp_segment *again;
+    uint32_t layout, found;
+    setup();
+    CHECK_EQ(gp_segment_fds(seg, fds), 1 + 3 * W);
+    CHECK_EQ(fds[1 + 3 * 2], gp_worker_at(seg, 2)->wake_fd);
+    again = gp_segment_attach(fds[0], &layout);
+    CHECK(again != NULL && again != seg);
+    gp_segment_size(again, &size);
+    CHECK_EQ(size.workers, W);
+    CHECK_EQ(size.pools_max, 3);
+    CHECK_EQ(size.clients_max, 10);
+    CHECK_EQ(gp_pool_define(again, "shop", "bob", &settings, &found), GP_OK);
+    CHECK_EQ(gp_pools_high(seg), 2); /* it is the same memory */
+    CHECK_EQ(munmap(again, again->total_size), 0);
+    CHECK(ftruncate(fds[0], 4096) == -1 && errno == EPERM);
+    teardown();
+}
+
+static void test_segment_of_another_layout_is_refused(void)
+{
+    int32_t fds[GP_SEGMENT_FDS_MAX];
+    uint32_t layout;
+    int other;
+    setup();
+    (void)gp_segment_fds(seg, fds);
+    seg->layout_version++;
+    CHECK(gp_segment_attach(fds[0], &layout) == NULL && errno == EPROTO);
+    CHECK_EQ(layout, GP_LAYOUT_VERSION + 1);
+    seg->layout_version--;
+    seg->pool_stride += 64; /* the same version, and yet not the same */
+    CHECK(gp_segment_attach(fds[0], &layout) == NULL && errno == EPROTO);
+    seg->pool_stride -= 64;
+    seg->magic++;
+    CHECK(gp_segment_attach(fds[0], &layout) == NULL && errno == EINVAL);
+    seg->magic--;
+    other = dup(fds[0]); /* the numbers inside would be wrong, too */
+    CHECK(gp_segment_attach(other, &layout) == NULL && errno == EPROTO);
+    CHECK_EQ(close(other), 0);
+    CHECK(gp_segment_attach(other, &layout) == NULL && errno == EBADF);
+    CHECK(gp_segment_attach(0, &layout) == NULL);
+    teardown();
 }
 
 static void test_segment_parts_do_not_overlap(void)
@@ -253,6 +301,8 @@ int main(void)
 {
     RUN(test_word_packs_every_field);
     RUN(test_segment_refuses_sizes_out_of_bounds);
+    RUN(test_segment_is_found_by_its_descriptor);
+    RUN(test_segment_of_another_layout_is_refused);
     RUN(test_segment_parts_do_not_overlap);
     RUN(test_pools_are_found_by_name);
     RUN(test_define_refuses_what_is_out_of_bounds);
