@@ -43,6 +43,11 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """Master to worker: accept clients from now on."""
+
+
+@dataclass(frozen=True, slots=True)
 class HandOver:
     """Master to worker: accept nobody, give all to the workers of these places, then exit."""
 
@@ -51,7 +56,7 @@ class HandOver:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Worker to master: it accepts clients."""
+    """Worker to master: everything has been made that it needs to serve; it waits for Listen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +71,12 @@ class Drained:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Worker to master: the administrator gave this command, "reload" or "shutdown"."""
+    """Worker to master: the administrator gave this command: "reload", "upgrade", "shutdown"."""
 
     name: str
 
 
-ControlMessage = Reload | Drain | HandOver | Ready | Reloaded | Drained | Command
+ControlMessage = Reload | Drain | Listen | HandOver | Ready | Reloaded | Drained | Command
 
 
 class Socket(Protocol):

@@ -8,6 +8,7 @@ Out of descriptors (EMFILE), StreamServer stops accepting for 10 ms to 1 s, whic
 from __future__ import annotations
 
 import logging
+import os
 import socket as plain
 from collections.abc import Iterable
 
@@ -53,9 +54,11 @@ class Listeners:
         self.set_options(self._worker.config.general)
         for server in self._servers:
             server.start()
+        self._worker.engine.accept(True)
 
     def stop(self) -> None:
         """Accept no more; this process's copies of the sockets are closed. Sessions go on."""
+        self._worker.engine.accept(False)
         for server in self._servers:
             server.close()
         self._servers = []
@@ -72,8 +75,15 @@ class Listeners:
             set_options(server.socket, general)
 
     def adopt(self, event: Event) -> None:
-        """Serve a client that another worker has accepted. Runs in the hub."""
-        self._begin(event.detail)
+        """Serve a client that another worker has accepted. Runs in the hub.
+
+        It was on its way here when this worker stopped to accept: then another may have it.
+        """
+        fd = event.detail
+        if self._servers or not self._pass_on(fd):
+            self._begin(fd)
+        else:
+            os.close(fd)
 
     def _kill_all(self, error: ClientError) -> None:
         self._sessions.kill(error, block=False)
@@ -85,11 +95,14 @@ class Listeners:
 
     def _route(self, sock: socket.socket, _address: object) -> None:
         """Decide who serves a client that was just accepted. Runs in the hub. Switches: no."""
+        if not self._pass_on(sock.fileno()):
+            self._begin(sock.detach())
+
+    def _pass_on(self, fd: int) -> bool:
+        """Pass a client to the worker that should serve it; False: that is this one."""
         worker = self._worker
         target = worker.engine.place()
-        if target != worker.index and worker.engine.pass_fd(target, sock.fileno()):
-            return
-        self._begin(sock.detach())
+        return target != worker.index and worker.engine.pass_fd(target, fd)
 
     def _begin(self, fd: int) -> None:
         sock = socket.socket(fileno=fd)

@@ -1,7 +1,7 @@
 """The life of a worker process, from just after the fork to its exit.
 
-    run: hub, engine, pump, listeners, janitor -> Ready -> ... -> Drain -> servers closed -> Drained
-                                                               -> HandOver -> none left --^
+    run: hub, engine, pump, janitor -> Ready -> Listen -> ... -> Drain -> servers closed -> Drained
+                                                             HandOver -> none left ------^
 
 Law: the one place where the parts of a worker are put together, and where it ends. A worker ends
 when the master says so (Drain, or its end of the control socket closes) or by SIGTERM; both let
@@ -38,6 +38,7 @@ from greenpool.worker.control import (
     Drain,
     Drained,
     HandOver,
+    Listen,
     Ready,
     Reload,
     Reloaded,
@@ -97,14 +98,13 @@ class _Process:
     # ---- begin -----------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start all parts; the worker then accepts clients, and the master knows."""
+        """Start all parts; the worker then waits for the word to accept clients."""
         self._pump.start(self._hub)
         self._term_watcher.start(self._on_term)
         gevent.spawn(self._obey)
         gevent.spawn(self._janitor.run)
         gevent.spawn(self._prepare_secrets)
         rehearsal.begin(self._worker, self._hub, self._hand_over)
-        self._listeners.start()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
@@ -174,6 +174,8 @@ class _Process:
             self._reload(message)
         elif isinstance(message, Drain):
             self._drain(message.timeout_s)
+        elif isinstance(message, Listen):
+            self._listeners.start()
         elif isinstance(message, HandOver):
             self._hand_over(message.places)
         else:
