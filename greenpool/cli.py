@@ -18,7 +18,7 @@ import greenpool
 from greenpool import config as configuration
 from greenpool.admin import client, table
 from greenpool.errors import ConfigError, ExitCode, GreenpoolError
-from greenpool.master import about, command, paths, report
+from greenpool.master import about, command, control, paths, report
 
 _FILE = click.Path(path_type=Path)
 
@@ -104,6 +104,19 @@ def reload(config_file: Path | None, pid_file: Path | None) -> None:
     for key in result["not_applied"]:
         click.echo(f"not applied, takes a restart: {key}", err=True)
     click.echo("\n".join(result["changed"]) or "nothing has changed")
+
+
+@cli.command()
+@_config_option
+@_pid_file_option
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
+    default=control.UPGRADE_S, show_default=True, help="Until the new version must be ready.",
+)  # fmt: skip
+def upgrade(config_file: Path | None, pid_file: Path | None, timeout_s: float) -> None:
+    """Have the installed version take over from the running one; nobody is disconnected."""
+    result = command.upgrade(paths.find_pid_file(config_file, pid_file), timeout_s)
+    click.echo(f"upgraded: the master is pid {result['pid']}")
 
 
 @cli.command()

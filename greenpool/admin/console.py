@@ -1,6 +1,6 @@
 """The console: what a statement means, and what it answers.
 
-Law: pure apart from the two commands, which are handed to `command` (the worker tells the
+Law: pure apart from the commands, which are handed to `command` (the worker tells the
 master). Everything a client can get wrong is a ClientError of severity ERROR; nothing else is
 raised, whatever the text.
 Partners: `show.py` (what there is to see), `chatter.py` (what drivers say), `conversation.py`.
@@ -22,8 +22,10 @@ from greenpool.errors import GreenpoolError
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 
 RELOAD = "reload"
+UPGRADE = "upgrade"
 SHUTDOWN = "shutdown"
 
+_ORDERS = (RELOAD, UPGRADE, SHUTDOWN)
 _HELP_HINT = "SHOW HELP lists the commands."
 _EMPTY = Plan("")
 
@@ -38,7 +40,6 @@ _ABSENT_COMMANDS = frozenset(
         "reconnect",
         "resume",
         "suspend",
-        "upgrade",
         "wait_close",
     )
 )
@@ -63,8 +64,8 @@ _ABSENT_SHOWS = frozenset(
 class Console:
     """One worker's console, shared by all of its admin sessions.
 
-    `config_getter` returns the configuration in force; `command` receives RELOAD or SHUTDOWN and
-    must not wait. Call `sample()` at start and every `stats.STATS_PERIOD_S` seconds.
+    `config_getter` returns the configuration in force; `command` receives RELOAD, UPGRADE or
+    SHUTDOWN and must not wait. Call `sample()` at start and every `stats.STATS_PERIOD_S` seconds.
     """
 
     __slots__ = ("_clock", "_command", "_config_getter", "_segment", "_window")
@@ -107,13 +108,13 @@ class Console:
             raise syntax_error(f'syntax error at or near "{shown(first.text)}"', _HELP_HINT)
         if first.text == "show":
             return self._show(statement)
-        if first.text in (RELOAD, SHUTDOWN):
+        if first.text in _ORDERS:
             return self._order(statement)
         if planner := chatter.STATEMENTS.get(first.text):
             return planner(statement)
         if first.text in _ABSENT_COMMANDS:
             raise chatter.not_supported(first.text.upper())
-        known = ("show", RELOAD, SHUTDOWN, *chatter.STATEMENTS)
+        known = ("show", *_ORDERS, *chatter.STATEMENTS)
         raise _unknown("", first.text, known)
 
     def _show(self, statement: Statement) -> Plan:

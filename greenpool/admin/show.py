@@ -59,6 +59,8 @@ def _config_rows(view: View) -> Iterable[Row]:
 
 def _workers_rows(view: View) -> Iterable[Row]:
     for worker in view.segment.worker_rows():
+        if not worker.births:
+            continue  # a place where nobody has lived yet
         yield (
             worker.index,
             worker.pid,
@@ -81,6 +83,7 @@ def _help_rows(view: View) -> Iterable[Row]:
 
 COMMAND_HELP: tuple[Row, ...] = (
     ("RELOAD", "read the configuration files again and apply what may change while running"),
+    ("UPGRADE", "start the installed version, hand over to it, and end"),
     ("SHUTDOWN", "finish transactions for shutdown_timeout, then exit"),
 )
 

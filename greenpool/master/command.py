@@ -15,6 +15,10 @@ from greenpool.errors import ConfigError, ControlError
 from greenpool.master.paths import control_path
 
 _ANSWER_DEADLINE_S = 30.0
+# Beyond what an upgrade may take: for the new master to take over, or for the old one to undo it.
+_UPGRADE_MARGIN_S = 15.0
+# A master that hands over hangs up on whoever it has not heard; the next one answers.
+_HANG_UPS_MAX = 3
 # Beyond what the master said that it would take to stop.
 _STOP_MARGIN_S = 5.0
 _RECV_BYTES = 65536
@@ -37,10 +41,27 @@ def reload(pid_file: Path) -> dict[str, Any]:
     return result
 
 
+def upgrade(pid_file: Path, timeout_s: float) -> dict[str, Any]:
+    """Have the installed version take over; return what came of it.
+
+    Raises: ConfigError when that finds the configuration wrong, ControlError; in both cases all
+    is as before.
+    """
+    with _connect(pid_file) as connection:
+        connection.settimeout(timeout_s + _UPGRADE_MARGIN_S)
+        answer = _exchange(connection, "upgrade", pid_file, timeout_s=timeout_s)
+    result: dict[str, Any] = answer["upgrade"]
+    if result["problems"]:
+        raise ConfigError(result["problems"])
+    if not result["ok"]:
+        raise ControlError(f"not upgraded: {result['why']}")
+    return result
+
+
 def stop(pid_file: Path, now: bool) -> None:
     """Stop the master and wait until it is gone. Raises: ControlError."""
-    with _connect(pid_file) as connection:
-        answer = _exchange(connection, "stop now" if now else "stop", pid_file)
+    connection, answer = _converse(pid_file, "stop now" if now else "stop")
+    with connection:
         deadline_s = float(answer["deadline_s"]) + _STOP_MARGIN_S
         if not _hangs_up(connection, deadline_s):
             raise ControlError(
@@ -49,9 +70,30 @@ def stop(pid_file: Path, now: bool) -> None:
             )
 
 
+class _Unheard(ControlError):
+    """The master has hung up without an answer."""
+
+
 def _ask(pid_file: Path, command: str) -> dict[str, Any]:
-    with _connect(pid_file) as connection:
-        return _exchange(connection, command, pid_file)
+    connection, answer = _converse(pid_file, command)
+    connection.close()
+    return answer
+
+
+def _converse(pid_file: Path, command: str) -> tuple[socket.socket, dict[str, Any]]:
+    """Return the answer and the connection it came by; ask again where one master left another."""
+    for attempt in range(_HANG_UPS_MAX):
+        connection = _connect(pid_file)
+        try:
+            return connection, _exchange(connection, command, pid_file)
+        except _Unheard:
+            connection.close()
+            if attempt == _HANG_UPS_MAX - 1:
+                raise
+        except BaseException:
+            connection.close()
+            raise
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _connect(pid_file: Path) -> socket.socket:
@@ -69,15 +111,19 @@ def _connect(pid_file: Path) -> socket.socket:
     return connection
 
 
-def _exchange(connection: socket.socket, command: str, pid_file: Path) -> dict[str, Any]:
+def _exchange(
+    connection: socket.socket, command: str, pid_file: Path, **fields: object
+) -> dict[str, Any]:
     received = b""
     try:
-        connection.sendall(json.dumps({"command": command}).encode() + b"\n")
+        connection.sendall(json.dumps({"command": command, **fields}).encode() + b"\n")
         while not received.endswith(b"\n"):
             chunk = connection.recv(_RECV_BYTES)
             if not chunk:
-                raise ControlError(f'greenpool ended before it answered "{command}"')
+                raise _Unheard(f'greenpool ended before it answered "{command}"')
             received += chunk
+    except (ConnectionResetError, BrokenPipeError) as exc:
+        raise _Unheard(f'greenpool ended before it answered "{command}"') from exc
     except OSError as exc:
         raise ControlError(
             f'greenpool does not answer "{command}" (pid file "{pid_file}"): {exc}'

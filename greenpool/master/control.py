@@ -4,6 +4,7 @@ A UNIX socket beside the pid file, for its owner only (mode 0600). One request a
 line of JSON each way:
 
     {"command": "status"}  ->  {"ok": true, "status": {...}}
+    {"command": "upgrade", "timeout_s": 30}  ->  {"ok": true, "upgrade": {...}}
     {"command": "nonsense"}  ->  {"ok": false, "error": "..."}
 
 The connection stays open until the master has answered, which for a reload is when all workers
@@ -21,13 +22,18 @@ import selectors
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from greenpool.master.listeners import listen_unix
 
 log = logging.getLogger(__name__)
 
 Reply = Callable[[Mapping[str, object]], None]
-Handler = Callable[[str, Reply], None]
+Request = Mapping[str, Any]
+Handler = Callable[[Request, Reply], None]
+
+UPGRADE_S = 30.0
+"""How long an upgrade may take until the new generation is ready; it needs a second or two."""
 
 _MODE = 0o600
 _BACKLOG = 16
@@ -39,7 +45,10 @@ _SEND_DEADLINE_S = 1.0
 
 
 class ControlServer:
-    """Serve the control socket within the master's selector; `handle` gets each command."""
+    """Serve the control socket within the master's selector; `handle` gets each request.
+
+    A request is a JSON object whose "command" is a string.
+    """
 
     def __init__(self, path: Path, selector: selectors.BaseSelector, handle: Handler) -> None:
         """Listen. Raises: StartupError, also when a living master listens there."""
@@ -48,15 +57,35 @@ class ControlServer:
         self._handle = handle
         self._connections: dict[socket.socket, bytes] = {}
         self._listener = listen_unix(path, _MODE, _BACKLOG)
-        selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._file = _identity(path)
+        self._is_paused = True
+        self.resume()
+
+    def move_to(self, path: Path) -> None:
+        """Be found under another name, in the place of the socket of another master."""
+        self.path.rename(path)
+        self.path = path
+
+    def pause(self) -> None:
+        """Accept nobody for now; who connects waits."""
+        if not self._is_paused:
+            self._is_paused = True
+            self._selector.unregister(self._listener)
+
+    def resume(self) -> None:
+        """Accept again."""
+        if self._is_paused:
+            self._is_paused = False
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
     def close(self) -> None:
-        """Remove the socket file and take no further commands.
+        """Take no further commands and remove the socket file, unless it is a successor's.
 
         Those who wait for the end are not hung up on: the end of the process does that.
         """
-        self.path.unlink(missing_ok=True)
-        self._selector.unregister(self._listener)
+        if _identity(self.path) == self._file:
+            self.path.unlink(missing_ok=True)
+        self.pause()
         self._listener.close()
 
     def close_in_child(self) -> None:
@@ -96,12 +125,12 @@ class ControlServer:
         def reply(fields: Mapping[str, object]) -> None:
             self._send(connection, fields)
 
-        command = _command_in(request)
-        if command is None:
+        asked = _request_in(request)
+        if asked is None:
             reply({"ok": False, "error": "the request is not a JSON object with a command"})
             return
         self._connections[connection] = b""
-        self._handle(command, reply)
+        self._handle(asked, reply)
 
     def _send(self, connection: socket.socket, fields: Mapping[str, object]) -> None:
         if connection not in self._connections:
@@ -121,10 +150,20 @@ class ControlServer:
         connection.close()
 
 
-def _command_in(request: bytes) -> str | None:
+def _request_in(request: bytes) -> Request | None:
     try:
         fields = json.loads(request)
     except ValueError:
         return None
-    command = fields.get("command") if isinstance(fields, dict) else None
-    return command if isinstance(command, str) else None
+    if not isinstance(fields, dict) or not isinstance(fields.get("command"), str):
+        return None
+    return fields
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells this file from another of the same name; None: there is none."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 # Beside clients and servers: listeners, pipes, rings, cancel requests in flight, log, files that
 # are read at reload. HAProxy and nginx reserve about as many.
 _OWN_FILES = 256
-# Of each worker there are an eventfd and both ends of an inbox in every process.
-_FILES_PER_WORKER = 4
+# Of each worker's place there are an eventfd and both ends of an inbox in every process.
+_FILES_PER_PLACE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class FileLimit:
         return self.granted >= self.needed
 
 
-def files_needed(max_connections: int, servers: int, workers: int) -> int:
+def files_needed(max_connections: int, servers: int, places: int) -> int:
     """Return how many descriptors one worker may come to hold; `servers`: all pool_size summed."""
-    return max_connections + servers + workers * _FILES_PER_WORKER + _OWN_FILES
+    return max_connections + servers + places * _FILES_PER_PLACE + _OWN_FILES
 
 
 def raise_file_limit(needed: int) -> FileLimit:

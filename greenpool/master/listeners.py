@@ -1,12 +1,17 @@
-"""The listening sockets: opened once by the master, shared by all workers.
+"""The listening sockets: opened once by the first master, shared by all workers, inherited.
 
 TCP addresses get a socket each; an IPv6 socket takes IPv6 only, so "0.0.0.0" and "::" can stand
 side by side. The UNIX socket is `<unix_socket_dir>/.s.PGSQL.<port>`, where libpq looks for it;
-its file is removed when the master ends, not when a worker does.
+its file is removed when the last master ends that listens on it, not when a worker does.
+
+Each has the name that the configuration gives it ("127.0.0.1:6432", a path): by that one that takes
+over finds those that it goes on with. Only what is new is opened, only what is wanted no more is
+closed, so nobody who connects is ever refused.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -24,9 +29,13 @@ _PROBE_DEADLINE_S = 1.0
 class Listeners:
     """All listening sockets of one master; `open_all` makes them, `close` ends them."""
 
-    def __init__(self) -> None:
-        self.sockets: list[socket.socket] = []
-        self._unix_paths: list[Path] = []
+    def __init__(self, inherited: Iterable[tuple[str, int]] = ()) -> None:
+        """`inherited`: names and descriptors of what listens already, for another master yet."""
+        self._by_name: dict[str, socket.socket] = {}
+        self._inherited = {name: socket.socket(fileno=fd) for name, fd in inherited}
+        self._unix_mode = 0
+        self._backlog = 0
+        self._is_owner = not self._inherited
 
     def open_all(
         self,
@@ -37,16 +46,45 @@ class Listeners:
         backlog: int,
     ) -> None:
         """Listen everywhere. Raises: StartupError naming the address; nothing is left open."""
+        self._unix_mode, self._backlog = unix_mode, backlog
         try:
             for host in hosts:
-                self.sockets.append(_listen_tcp(host, port, backlog))
+                name = _join(host, port)
+                self._by_name[name] = self._inherit(name) or _listen_tcp(host, port, backlog)
             if unix_dir is not None:
                 path = unix_dir / f".s.PGSQL.{port}"
-                self.sockets.append(listen_unix(path, unix_mode, backlog))
-                self._unix_paths.append(path)
+                name = str(path)
+                self._by_name[name] = self._inherit(name) or listen_unix(path, unix_mode, backlog)
         except StartupError:
             self.close()
             raise
+        for unwanted in self._inherited.values():
+            unwanted.close()
+        self._inherited.clear()
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        return list(self._by_name.values())
+
+    def named(self) -> list[tuple[str, int]]:
+        """Return names and descriptors, for whoever is to inherit them."""
+        return [(name, each.fileno()) for name, each in self._by_name.items()]
+
+    def own(self) -> None:
+        """Become the one who removes the files, and give the sockets what is configured now."""
+        self._is_owner = True
+        for name, each in self._by_name.items():
+            if each.family == socket.AF_UNIX:
+                with contextlib.suppress(FileNotFoundError):  # somebody removed it: as before
+                    Path(name).chmod(self._unix_mode)
+            each.listen(self._backlog)
+
+    def leave(self, names: Iterable[str]) -> None:
+        """Close what the successor does not go on with; the other files are its own from now on."""
+        kept = set(names)
+        for name in [name for name in self._by_name if name not in kept]:
+            self._end(name, self._by_name.pop(name))
+        self._is_owner = False
 
     def addresses(self) -> list[str]:
         """Name what is listened on: "127.0.0.1:6432", "[::1]:6432", "/run/.s.PGSQL.6432"."""
@@ -54,12 +92,18 @@ class Listeners:
 
     def close(self) -> None:
         """Stop listening and remove the UNIX socket files. Runs in master."""
-        for each in self.sockets:
-            each.close()
-        for path in self._unix_paths:
-            path.unlink(missing_ok=True)
-        self.sockets.clear()
-        self._unix_paths.clear()
+        for name, each in [*self._by_name.items(), *self._inherited.items()]:
+            self._end(name, each)
+        self._by_name.clear()
+        self._inherited.clear()
+
+    def _inherit(self, name: str) -> socket.socket | None:
+        return self._inherited.pop(name) if name in self._inherited else None
+
+    def _end(self, name: str, listener: socket.socket) -> None:
+        if self._is_owner and listener.family == socket.AF_UNIX:
+            Path(name).unlink(missing_ok=True)
+        listener.close()
 
 
 def listen_unix(path: Path, mode: int, backlog: int) -> socket.socket:

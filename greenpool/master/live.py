@@ -9,7 +9,7 @@ What takes a restart keeps its old value, so that nobody is told of a port nobod
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from greenpool import config as configuration
 from greenpool.config import Changes, Config
 from greenpool.errors import ConfigError, EngineError
 from greenpool.master import pools as pools_of
-from greenpool.master.pools import Pools, Segment
+from greenpool.master.pools import PoolMark, Pools, Segment
 from greenpool.observe import log as logs
 
 log = logging.getLogger(__name__)
@@ -53,13 +53,18 @@ class ReloadResult:
 class LiveConfig:
     """Own the configuration in force and the pools made from it. Runs in master."""
 
-    def __init__(self, config: Config, load: Callable[[], Config], segment: Segment) -> None:
-        """Define the first pools; `load` is asked again at each reload. Raises: EngineError."""
+    def __init__(
+        self, config: Config, load: Callable[[], Config], segment: Segment, is_first: bool = True
+    ) -> None:
+        """Define the pools; `load` is asked again at each reload. Raises: EngineError.
+
+        Not the first: another generation serves by what is in the segment until `take_over`.
+        """
         self.config = config
         self._load = load
         self.last_reload: ReloadResult | None = None
         self._segment = segment
-        self.pools: Pools = pools_of.apply(segment, config)
+        self.pools: Pools = (pools_of.apply if is_first else pools_of.adopt)(segment, config)
         self._doomed: list[int] = []
         self._stale: list[int] = []
 
@@ -86,6 +91,35 @@ class LiveConfig:
             self._segment.renew_pool(index)
         self._doomed.clear()
         self._stale.clear()
+
+    def take_over(self) -> None:
+        """Put this configuration in force in the segment, where another one was."""
+        self.pools = pools_of.apply(self._segment, self.config)
+
+    def settle_inheritance(self, left: Iterable[PoolMark], secret: bytes) -> None:
+        """Retire what only the generation before needed, which is gone by now.
+
+        `left` tells by which servers it had its pools: those of others are replaced.
+        """
+        own = {(database, user): mark for database, user, mark in self.marks(secret)}
+        before = {(database, user): mark for database, user, mark in left}
+        self._doomed += pools_of.strangers(self._segment, self.pools)
+        self._stale += [
+            self.pools[name] for name, mark in own.items() if before.get(name, mark) != mark
+        ]
+        self.settle()
+
+    def put_back(self) -> None:
+        """Undo what a generation that did not last has done to the segment."""
+        pools_of.put_back(self._segment, self.config, self.pools)
+
+    def marks(self, secret: bytes) -> tuple[PoolMark, ...]:
+        """Return what tells the servers of each pool from those of another configuration."""
+        return pools_of.marks(self.config, secret)
+
+    def not_applied(self) -> list[str]:
+        """Name what the segment is too small for."""
+        return self._above_the_segment(self.config)
 
     def _adopt(self, loaded: Config) -> ReloadResult:
         old = self.config

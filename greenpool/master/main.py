@@ -3,8 +3,10 @@
     load and check ─► (daemon) ─► log ─► file limit ─► user ─► pid file ─► listeners ─► segment
                                                          workers ◄─ supervise ◄─ control socket
 
-Privileges are dropped before any file is made, so that whoever must remove it at the end owns it.
-Only what was checked is undone: a start that fails leaves nothing behind.
+A master that is to take over from another is started by that one, in the same way: it finds its
+listeners and its segment in what it inherits, and says there, too, why it cannot start. Privileges
+are dropped before any file is made, so that whoever must remove it at the end owns it. Only what
+was checked is undone: a start that fails leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import greenpool
@@ -27,14 +29,20 @@ from greenpool.config import Config
 from greenpool.engine import EngineIo, Segment
 from greenpool.errors import ConfigError, ExitCode, GreenpoolError
 from greenpool.master import io_backend, pools, process
-from greenpool.master.control import ControlServer
 from greenpool.master.daemon import run_in_background
+from greenpool.master.estate import Estate
+from greenpool.master.handoff import Handoff
+from greenpool.master.inheritance import Inheritance
 from greenpool.master.io_backend import IoChoice
+from greenpool.master.lifeline import Lifeline
 from greenpool.master.limits import FileLimit, files_needed, raise_file_limit
 from greenpool.master.listeners import Listeners
 from greenpool.master.live import LiveConfig, set_up_log
-from greenpool.master.paths import control_path, find_config
-from greenpool.master.pidfile import PidFile
+from greenpool.master.paths import find_config
+from greenpool.master.pools import places_for
+from greenpool.master.predecessor import Predecessor
+from greenpool.master.presence import Presence
+from greenpool.master.program import Program
 from greenpool.master.supervisor import Supervisor
 from greenpool.master.workers import Life
 from greenpool.worker import tls_contexts
@@ -52,6 +60,7 @@ def start(config_file: Path | None, daemon: bool, pid_file: Path | None) -> Exit
     `config_file` None: the default one; `pid_file` overrides general.pid_file, also at reloads.
     Raises: ConfigError, StartupError.
     """
+    program = Program.of_this_process()
     path = find_config(config_file)
 
     def load() -> Config:
@@ -60,14 +69,17 @@ def start(config_file: Path | None, daemon: bool, pid_file: Path | None) -> Exit
             return loaded
         return replace(loaded, general=replace(loaded.general, pid_file=pid_file.absolute()))
 
+    birth = Birth(program, path, load)
+    if (inheritance := Inheritance.take(os.environ)) is not None:
+        return _succeed(birth, inheritance)
     config = load()
     if not daemon:
-        return _serve_in_foreground(config, load)
+        return _serve_in_foreground(birth, config)
     if config.general.pid_file is None:
         raise ConfigError(
             [f"{path}: --daemon needs general.pid_file, or --pid-file: nobody could stop it"]
         )
-    return run_in_background(lambda ready: serve(config, load, ready))
+    return run_in_background(lambda ready: serve(birth, config, ready))
 
 
 def load_checked(path: Path) -> Config:
@@ -79,14 +91,45 @@ def load_checked(path: Path) -> Config:
     return replace(loaded, warnings=loaded.warnings + tls_contexts.check(loaded, time.time()))
 
 
-def _serve_in_foreground(config: Config, load: Callable[[], Config]) -> ExitCode:
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """How this master came into the world, and where it has its configuration from."""
+
+    program: Program
+    config_file: Path
+    load: Callable[[], Config]
+
+
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """What another master has left to this one, and that master."""
+
+    inheritance: Inheritance
+    predecessor: Predecessor
+
+
+def _serve_in_foreground(birth: Birth, config: Config) -> ExitCode:
     try:
-        return serve(config, load, lambda: None)
+        return serve(birth, config, lambda: None)
     except GreenpoolError as exc:
         return exc.exit_code  # the log, which is before the same eyes, has told it
 
 
-def serve(config: Config, load: Callable[[], Config], ready: Callable[[], None]) -> ExitCode:
+def _succeed(birth: Birth, inheritance: Inheritance) -> ExitCode:
+    """Take over from the master that started this process; it is told why that cannot be."""
+    handoff = Handoff(socket.socket(fileno=inheritance.handoff_fd))
+    elder = Lifeline(inheritance.elder_lifeline_fd, -1)
+    predecessor = Predecessor(handoff, elder, inheritance)
+    try:
+        return serve(birth, birth.load(), lambda: None, Legacy(inheritance, predecessor))
+    except GreenpoolError as exc:
+        predecessor.failed(str(exc))
+        return exc.exit_code
+
+
+def serve(
+    birth: Birth, config: Config, ready: Callable[[], None], legacy: Legacy | None = None
+) -> ExitCode:
     """Be the master, in this process; `ready` is called once all workers serve.
 
     Raises: StartupError, EngineError.
@@ -103,7 +146,7 @@ def serve(config: Config, load: Callable[[], Config], ready: Callable[[], None])
     try:
         limit = _set_up_process(config)
         with ExitStack() as stack:
-            code = _build(stack, config, load, limit, ready).run()
+            code = _build(stack, birth, config, limit, ready, legacy).run()
     except GreenpoolError as exc:
         log.error("%s", exc)
         raise
@@ -115,7 +158,8 @@ def _set_up_process(config: Config) -> FileLimit:
     """Take the files that are needed, then become the user who runs greenpool."""
     general = config.general
     servers = pools.server_count(config)
-    limit = raise_file_limit(files_needed(general.max_connections, servers, general.workers))
+    places = places_for(general.workers)
+    limit = raise_file_limit(files_needed(general.max_connections, servers, places))
     if general.user is not None:
         process.drop_privileges(general.user)
     process.harden(general.core_dumps)
@@ -124,18 +168,87 @@ def _set_up_process(config: Config) -> FileLimit:
 
 def _build(
     stack: ExitStack,
+    birth: Birth,
     config: Config,
-    load: Callable[[], Config],
     limit: FileLimit,
     ready: Callable[[], None],
+    legacy: Legacy | None,
 ) -> Supervisor:
     """Make everything, each with its undo on the stack."""
+    left = legacy.inheritance if legacy else None
+    io = io_backend.choose(config.general.io_backend)
+    presence = _claim(config, left)
+    if presence is not None:
+        stack.callback(presence.close)
+    listeners = Listeners(left.listeners if left else ())
+    stack.callback(listeners.close)
+    _listen(listeners, config)
+    segment = _segment(config, left)
+    stack.callback(segment.close)
+    estate = _estate(birth, config, presence, listeners, segment, left)
+    _log_start(config, estate, limit, io)
+
+    def on_ready() -> None:
+        log.info("ready")
+        ready()
+
+    predecessor = legacy.predecessor if legacy else None
+    supervisor = Supervisor(estate, _life(estate, segment, io.io), on_ready, predecessor)
+    stack.callback(supervisor.close)
+    gc.collect()
+    gc.freeze()  # what is made by now is never collected in a worker, so its pages stay shared
+    return supervisor
+
+
+def _claim(config: Config, left: Inheritance | None) -> Presence | None:
+    path = config.general.pid_file
+    if path is None:
+        return None
+    presence = Presence(path)
+    presence.claim(aside=left is not None and left.pid_file == str(path))
+    return presence
+
+
+def _segment(config: Config, left: Inheritance | None) -> Segment:
+    if left is not None:
+        return Segment.attach(left.segment_fds[0])
+    return Segment.create(
+        places_for(config.general.workers), pools.pools_max(config), pools.clients_max(config)
+    )
+
+
+def _estate(
+    birth: Birth,
+    config: Config,
+    presence: Presence | None,
+    listeners: Listeners,
+    segment: Segment,
+    left: Inheritance | None,
+) -> Estate:
+    live = LiveConfig(config, birth.load, segment, is_first=left is None)
+    workers = config.general.workers
+    places = left.free_places[:workers] if left else tuple(range(workers))
+    if len(places) < workers:
+        log.warning("general.workers: %d, because no more places are free", len(places))
+    for key in live.not_applied():
+        log.warning("%s takes a restart: not applied", key)
+    return Estate(
+        generation=left.generation if left else 1,
+        started_s=left.started_s if left else time.monotonic(),
+        program=birth.program,
+        config_file=birth.config_file,
+        live=live,
+        segment=segment,
+        listeners=listeners,
+        presence=presence,
+        places=places,
+        lifeline=Lifeline(*left.lifeline_fds) if left else Lifeline.make(),
+        boot_secret=bytes.fromhex(left.boot_secret) if left else secrets.token_bytes(_SECRET_BYTES),
+    )
+
+
+def _listen(listeners: Listeners, config: Config) -> None:
     general = config.general
-    io = io_backend.choose(general.io_backend)
-    pid_file = PidFile.acquire(general.pid_file) if general.pid_file is not None else None
-    if pid_file is not None:
-        stack.callback(pid_file.release)
-    listeners = Listeners()
     listeners.open_all(
         general.host,
         general.port,
@@ -143,36 +256,11 @@ def _build(
         general.unix_socket_mode,
         general.listen_backlog,
     )
-    stack.callback(listeners.close)
-    segment = Segment.create(general.workers, pools.pools_max(config), pools.clients_max(config))
-    stack.callback(segment.close)
-    live = LiveConfig(config, load, segment)
-    _log_start(config, listeners, limit, io)
-
-    def on_ready() -> None:
-        log.info("ready")
-        ready()
-
-    supervisor = Supervisor(
-        live, segment, listeners, _life(live, segment, listeners, io.io), on_ready
-    )
-    stack.callback(supervisor.close)
-    if pid_file is not None:
-        _add_control(stack, supervisor, pid_file)
-    gc.collect()
-    gc.freeze()  # what is made by now is never collected in a worker, so its pages stay shared
-    return supervisor
 
 
-def _add_control(stack: ExitStack, supervisor: Supervisor, pid_file: PidFile) -> None:
-    control = ControlServer(control_path(pid_file.path), supervisor.selector, supervisor.command)
-    stack.callback(control.close)
-    supervisor.disinherit += [control.close_in_child, pid_file.close_in_child]
-
-
-def _life(live: LiveConfig, segment: Segment, listeners: Listeners, io: EngineIo) -> Life:
+def _life(estate: Estate, segment: Segment, io: EngineIo) -> Life:
     """Return what a worker does from its first instruction to its exit status."""
-    boot_secret = secrets.token_bytes(_SECRET_BYTES)
+    live = estate.live
 
     def life(index: int, control: socket.socket) -> int:
         set_up_log(live.config, index)
@@ -182,29 +270,28 @@ def _life(live: LiveConfig, segment: Segment, listeners: Listeners, io: EngineIo
             index=index,
             io=io,
             segment=segment,
-            listeners=listeners.sockets,
+            listeners=estate.listeners.sockets,
             config=live.config,
             pools=live.pools,
             control=control,
-            boot_secret=boot_secret,
+            boot_secret=estate.boot_secret,
         )
         return run_worker(context)
 
     return life
 
 
-def _log_start(config: Config, listeners: Listeners, limit: FileLimit, io: IoChoice) -> None:
-    general = config.general
-    for address in listeners.addresses():
+def _log_start(config: Config, estate: Estate, limit: FileLimit, io: IoChoice) -> None:
+    for address in estate.listeners.addresses():
         log.info("listening on %s", address)
     if io.refusal is not None:
         log.info("io_uring cannot be used, epoll takes its place: %s", io.refusal)
     log.info(
         "workers: %d (%s); pools: %d (%d servers at most); clients: %d at most; open files: %d",
-        general.workers,
+        len(estate.places),
         io.io,
         sum(1 for _ in pools.members(config)),
         pools.server_count(config),
-        general.max_connections,
+        config.general.max_connections,
         limit.granted,
     )

@@ -54,9 +54,21 @@ class PidFile:
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         return cls(path, fd)
 
+    def move_to(self, path: Path) -> None:
+        """Take the place of the pid file of another master, which ends or has ended.
+
+        Whoever reads that finds a whole number and a lock at any instant.
+        """
+        self.path.rename(path)
+        self.path = path
+
     def release(self) -> None:
-        """Remove the file, then drop the lock: nobody finds an unlocked file of ours."""
-        self.path.unlink(missing_ok=True)
+        """Remove the file, then drop the lock: nobody finds an unlocked file of ours.
+
+        The file of a successor that has taken its place stays.
+        """
+        if _is_still(self.path, self._fd):
+            self.path.unlink(missing_ok=True)
         os.close(self._fd)
 
     def close_in_child(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -11,12 +12,17 @@ from greenpool.records import PoolMode, PoolRow, PoolSettings, SessionHandling, 
 
 PoolName = tuple[str, str]  # database, user: both as clients ask for them
 Pools = dict[PoolName, int]  # to the index in the segment
+PoolMark = tuple[str, str, str]  # database, user, and what tells its servers from those of others
 
 # The admin can log in when everyone else is refused: rows kept beyond max_connections.
 ADMIN_CLIENTS = 8
 # Entries for pools that a reload may add cost no memory until they are used.
 _POOLS_MIN = 64
 _POOLS_HEADROOM = 4
+# Generations that may be there at a time: this one, its successor, and two whose last clients stay.
+_PLACES_HEADROOM = 4
+_PLACES_MIN = 16
+_PLACES_MAX = 64  # GP_WORKERS_MAX: a set of workers is one machine word
 # Places for logins in flight in the segment (GP_CREATES_MAX); a pool asking for more gets these.
 _CREATES_MAX = 64
 
@@ -24,6 +30,7 @@ _CREATES_MAX = 64
 class Segment(Protocol):
     """What the master needs of the shared segment; `greenpool.engine.Segment` is the real one."""
 
+    workers: int
     clients_max: int
 
     def limits(self, clients_limit: int, max_creates: int) -> None: ...
@@ -33,6 +40,13 @@ class Segment(Protocol):
     def reclaim(self, worker: int) -> None: ...
     def pool_rows(self) -> list[PoolRow]: ...
     def worker_rows(self) -> list[WorkerRow]: ...
+    def fds(self) -> list[int]: ...
+    def close(self) -> None: ...
+
+
+def places_for(workers: int) -> int:
+    """Return for how many workers the segment shall have places, those of later generations too."""
+    return min(_PLACES_MAX, max(_PLACES_MIN, _PLACES_HEADROOM * workers))
 
 
 def pools_max(config: Config) -> int:
@@ -84,11 +98,49 @@ def change(segment: Segment, old: Config, old_pools: Pools, new: Config) -> Pool
     try:
         return apply(segment, new)
     except EngineError:
-        apply(segment, old)
-        for row in segment.pool_rows():
-            if (row.database, row.user) not in old_pools:
-                segment.remove_pool(row.index)
+        put_back(segment, old, old_pools)
         raise
+
+
+def put_back(segment: Segment, config: Config, pools: Pools) -> None:
+    """Have what `config` says in the segment, and no pool but `pools`."""
+    apply(segment, config)
+    for index in strangers(segment, pools):
+        segment.remove_pool(index)
+
+
+def strangers(segment: Segment, pools: Pools) -> list[int]:
+    """Return the pools of the segment that are not among `pools`."""
+    return [row.index for row in segment.pool_rows() if (row.database, row.user) not in pools]
+
+
+def adopt(segment: Segment, config: Config) -> Pools:
+    """Find the pools of `config` in the segment as they are; define only those that are new.
+
+    So nothing has changed for whoever else serves them. Raises: EngineError: no room for all.
+    """
+    there = {(row.database, row.user): row.index for row in segment.pool_rows()}
+    pools: Pools = {}
+    for pool, user in members(config):
+        name = pool.name, user.username
+        index = there.get(name)
+        if index is None:
+            index = segment.define_pool(*name, settings_of(pool, user))
+        pools[name] = index
+    return pools
+
+
+def marks(config: Config, secret: bytes) -> tuple[PoolMark, ...]:
+    """Return for each pool a keyed hash of what its servers are made from."""
+    return tuple(
+        (pool.name, user.username, _mark(_identity(pool, user), secret))
+        for pool, user in members(config)
+    )
+
+
+def _mark(identity: tuple[object, ...], secret: bytes) -> str:
+    words = repr(identity).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(words, key=secret, digest_size=16).hexdigest()
 
 
 def to_renew(old: Config, new: Config) -> list[PoolName]:

@@ -16,6 +16,7 @@ def render(status: dict[str, Any]) -> str:
         f"{clients['idle']} idle",
         f"servers  {servers['in_use']} in use, {servers['idle']} idle, at most {servers['limit']}",
         f"reload   {_reload(status['last_reload'])}",
+        f"upgrade  {_upgrade(status['last_upgrade'])}",
         "",
         f"{'worker':>6}  {'pid':>8}  {'state':<9} {'births':>6}  {'clients':>7}  {'busy':>6}",
     ]
@@ -33,6 +34,12 @@ def _uptime(seconds: float) -> str:
     days, hour = divmod(hours, 24)
     clock = f"{hour:02d}:{minute:02d}:{second:02d}"
     return f"{days} d {clock}" if days else clock
+
+
+def _upgrade(result: dict[str, Any] | None) -> str:
+    if result is None:
+        return "none since the start"
+    return f"{result['at']} done" if result["ok"] else f"{result['at']} failed: {result['why']}"
 
 
 def _reload(result: dict[str, Any] | None) -> str:

@@ -41,7 +41,7 @@ TABLE = (
     Entry(signal.SIGINT, Verb.DRAIN, "finish transactions, then exit; again: exit now"),
     Entry(signal.SIGQUIT, Verb.QUIT, "exit now"),
     Entry(signal.SIGCHLD, Verb.REAP, "a worker has ended"),
-    Entry(signal.SIGUSR2, Verb.UPGRADE, "upgrade (not built yet: says so in the log)"),
+    Entry(signal.SIGUSR2, Verb.UPGRADE, "have the installed version take over"),
 )
 NUMBERS = frozenset(entry.number for entry in TABLE)
 

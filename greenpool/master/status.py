@@ -23,7 +23,7 @@ def collect(segment: Segment, slots: Sequence[WorkerSlot]) -> dict[str, Any]:
                 "clients": row.clients if slot.is_alive else 0,
                 "busy_permille": row.busy_permille if slot.is_alive else 0,
             }
-            for slot, row in zip(slots, rows, strict=True)
+            for slot, row in ((slot, rows[slot.index]) for slot in slots)
         ],
         "clients": {
             "active": sum(pool.cl_active for pool in pools),

@@ -1,12 +1,14 @@
 """The master's loop: wait, handle signals, reap, manage. Everything it does begins here.
 
     STARTING ──all workers are ready──► RUNNING ──TERM, INT, stop──► DRAINING
-        │                                  │                            │ a second one, time is up
-        └──────────QUIT, stop now──────────┴────────────────────────────┴──► STOPPING
+        │                                ▲  │  │                        │ a second one, time is up
+        ├── of a later generation:       │  │  └─upgraded─► SUCCEEDED   │
+        └──► PREPARED ──is to take over──┘  │          (hands over)     │
+                                            └──QUIT, stop now───────────┴──► STOPPING
 
-The loop sleeps in one selector over the signal queue, the workers' sockets and the control
-socket; nothing in it blocks for longer than a file read at reload. It ends when no worker is left
-and none will come.
+The loop sleeps in one selector over the signal queue, the workers' sockets, the control socket and
+the masters before and after this one; nothing in it blocks for longer than a file read at reload.
+It ends when no worker is left and none will come, and nothing of the generation before.
 """
 
 from __future__ import annotations
@@ -22,15 +24,15 @@ from typing import Any
 import greenpool
 from greenpool.errors import ExitCode, StartupError
 from greenpool.master import status
-from greenpool.master.control import Reply
-from greenpool.master.listeners import Listeners
-from greenpool.master.live import LiveConfig
-from greenpool.master.pools import Segment
+from greenpool.master.control import UPGRADE_S, Reply, Request
+from greenpool.master.estate import Estate
+from greenpool.master.predecessor import Predecessor
 from greenpool.master.rollout import Rollout
 from greenpool.master.signals import SignalQueue, Verb
 from greenpool.master.slot import WorkerSlot, WorkerState
+from greenpool.master.upgrade import Upgrade, UpgradeResult
 from greenpool.master.workers import Life, Workers
-from greenpool.worker.control import Command, ControlMessage, Drain, Reloaded
+from greenpool.worker.control import Command, ControlMessage, Drain, HandOver, Reloaded
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +41,24 @@ log = logging.getLogger(__name__)
 GRACE_S = 4.0
 # A start that fails three times over is a failed start.
 START_ATTEMPTS = 3
-GENERATION = 1
 
 
 class Phase(Enum):
     """Where the master is in its life."""
 
     STARTING = auto()
+    PREPARED = auto()
     RUNNING = auto()
+    SUCCEEDED = auto()
     DRAINING = auto()
     STOPPING = auto()
 
 
 _IS_ENDING = frozenset((Phase.DRAINING, Phase.STOPPING))
+_IS_LEAVING = _IS_ENDING | {Phase.SUCCEEDED}
+
+_STOPPING: Mapping[str, object] = {"ok": False, "error": "greenpool is stopping"}
+_STARTING: Mapping[str, object] = {"ok": False, "error": "greenpool is starting"}
 
 
 class Supervisor:
@@ -59,34 +66,40 @@ class Supervisor:
 
     def __init__(
         self,
-        live: LiveConfig,
-        segment: Segment,
-        listeners: Listeners,
+        estate: Estate,
         life: Life,
         on_ready: Callable[[], None],
+        predecessor: Predecessor | None = None,
     ) -> None:
-        """`life` is what a worker does, `on_ready` is called once when all of them serve."""
+        """`life` is what a worker does, `on_ready` is called once when all of them serve.
+
+        `predecessor` is the master to take over from.
+        """
         self.selector = selectors.DefaultSelector()
-        self.disinherit: list[Callable[[], None]] = []
-        self._live = live
-        self._segment = segment
-        self._listeners = listeners
-        self._addresses = listeners.addresses()
+        self._estate = estate
+        self._live = estate.live
+        self._addresses = estate.listeners.addresses()
         self._on_ready = on_ready
+        self._predecessor = predecessor
+        self._presence = estate.presence
         self._signals = SignalQueue()
         self._phase = Phase.STARTING
-        self._started = time.monotonic()
         self._deadline: float | None = None
         self._failure: str | None = None
         self._workers = Workers(
-            live.config.general.workers,
+            estate.places,
             self.selector,
             life,
-            segment.reclaim,
+            estate.segment.reclaim,
             self._disinherit,
             self._hear,
         )
-        self._rollout = Rollout(live, self._workers)
+        self._rollout = Rollout(self._live, self._workers)
+        self._upgrade = Upgrade(estate, self.selector, self)
+        if predecessor is not None:
+            predecessor.watch(self.selector, self._take_over)
+        if self._presence is not None:
+            self._presence.listen(self.selector, self.command)
 
     def run(self) -> ExitCode:
         """Supervise until no worker is left. Raises: StartupError if they never got ready."""
@@ -94,7 +107,7 @@ class Supervisor:
         self.selector.register(self._signals, selectors.EVENT_READ, _nothing)
         try:
             self._workers.spawn_due()
-            while not self._workers.are_gone:
+            while not self._is_over():
                 for key, _ in self.selector.select(self._wait_s()):
                     key.data()
                 for verb in self._signals.take():
@@ -106,26 +119,36 @@ class Supervisor:
             self._signals.restore()
         if self._failure is not None:
             raise StartupError(self._failure)
-        return ExitCode.DONE if self._phase in _IS_ENDING else ExitCode.FAILED
+        self._upgrade.say_gone()
+        return ExitCode.DONE if self._phase in _IS_LEAVING else ExitCode.FAILED
 
-    def command(self, name: str, reply: Reply) -> None:
+    def command(self, request: Request, reply: Reply) -> None:
         """Obey a command that came over the control socket."""
-        handler = _COMMANDS.get(name)
+        handler = _COMMANDS.get(request["command"])
         if handler is None:
-            reply({"ok": False, "error": f'unknown command "{name}"'})
+            reply({"ok": False, "error": f'unknown command "{request["command"]}"'})
         else:
-            handler(self, reply)
+            handler(self, request, reply)
 
     def close(self) -> None:
+        """Be found no more, and let go of the selector."""
+        if self._presence is not None:
+            self._presence.close()
         self.selector.close()
+
+    def _is_over(self) -> bool:
+        """Whether nothing is left that needs this process."""
+        has_given_up = self._phase in _IS_ENDING and self._deadline is None
+        is_last = self._predecessor is None or self._predecessor.is_gone or has_given_up
+        return self._workers.are_gone and not self._upgrade.is_under_way and is_last
 
     # ---- signals ---------------------------------------------------------------------------
 
     def handle_reload(self, reply: Reply | None = None) -> None:
-        if self._phase not in _IS_ENDING:
+        if self._phase not in _IS_LEAVING:
             self._rollout.begin(reply)
         elif reply is not None:
-            reply({"ok": False, "error": "greenpool is stopping"})
+            reply(_STOPPING)
 
     def handle_drain(self) -> None:
         """Let transactions end; told a second time, stop now."""
@@ -144,32 +167,42 @@ class Supervisor:
     def handle_reap(self) -> None:
         """Do nothing: the loop reaps in every round."""
 
-    def handle_upgrade(self) -> None:
-        log.warning("upgrade is not built yet: nothing changes")
+    def handle_upgrade(self, timeout_s: float = UPGRADE_S, reply: Reply | None = None) -> None:
+        if self._phase is Phase.RUNNING:
+            self._upgrade.begin(timeout_s, reply)
+        elif reply is not None:
+            reply(_STOPPING if self._phase in _IS_LEAVING else _STARTING)
 
     # ---- commands --------------------------------------------------------------------------
 
-    def _status(self, reply: Reply) -> None:
-        last = self._live.last_reload
+    def _status(self, _request: Request, reply: Reply) -> None:
+        reload, upgrade = self._live.last_reload, self._upgrade.last
         fields: dict[str, Any] = {
             "version": greenpool.__version__,
             "pid": os.getpid(),
-            "generation": GENERATION,
+            "generation": self._estate.generation,
             "phase": self._phase.name.lower(),
-            "uptime_s": round(time.monotonic() - self._started, 3),
+            "uptime_s": round(time.monotonic() - self._estate.started_s, 3),
             "listening": self._addresses,
-            "last_reload": last.fields() if last else None,
-            **status.collect(self._segment, self._workers.slots),
+            "last_reload": reload.fields() if reload else None,
+            "last_upgrade": upgrade.fields() if upgrade else None,
+            **status.collect(self._estate.segment, self._workers.slots),
         }
         reply({"ok": True, "status": fields})
 
-    def _stop(self, reply: Reply) -> None:
+    def _reload(self, _request: Request, reply: Reply) -> None:
+        self.handle_reload(reply)
+
+    def _start_upgrade(self, request: Request, reply: Reply) -> None:
+        self.handle_upgrade(float(request.get("timeout_s", UPGRADE_S)), reply)
+
+    def _stop(self, _request: Request, reply: Reply) -> None:
         # Not a second TERM: two people who ask for a gentle stop do not add up to a hard one.
         if self._phase not in _IS_ENDING:
             self.handle_drain()
         self._say_when(reply)
 
-    def _stop_now(self, reply: Reply) -> None:
+    def _stop_now(self, _request: Request, reply: Reply) -> None:
         self.handle_quit()
         self._say_when(reply)
 
@@ -185,6 +218,8 @@ class Supervisor:
                 self._rollout.acknowledge(slot)
             case Command(name="reload"):
                 self.handle_reload()
+            case Command(name="upgrade"):
+                self.handle_upgrade()
             case Command(name="shutdown"):
                 self.handle_drain()
             case Command(name=name):
@@ -192,9 +227,12 @@ class Supervisor:
 
     def _manage(self) -> None:
         self._rollout.manage()
+        self._upgrade.manage()
+        if self._predecessor is not None and self._predecessor.has_just_gone():
+            self._settle_inheritance(self._predecessor)
         if self._phase is Phase.STARTING:
             self._manage_start()
-        if self._phase not in _IS_ENDING:
+        if self._phase not in _IS_LEAVING:
             self._workers.spawn_due()
         elif self._deadline is not None and time.monotonic() >= self._deadline:
             self._deadline = None
@@ -204,21 +242,113 @@ class Supervisor:
 
     def _manage_start(self) -> None:
         if self._workers.are_ready:
-            self._phase = Phase.RUNNING
-            self._on_ready()
+            if self._predecessor is not None:
+                self._phase = Phase.PREPARED
+                self._predecessor.ready(self._estate.places)
+            else:
+                self._serve()
         elif any(_has_failed(slot) for slot in self._workers.slots):
             self._failure = "the workers cannot start: their own log lines say why"
             self._end(Phase.STOPPING, 0.0)
 
+    def _serve(self) -> None:
+        self._phase = Phase.RUNNING
+        self._workers.listen()
+        self._on_ready()
+
     def _end(self, phase: Phase, timeout_s: float) -> None:
         self._phase = phase
         self._deadline = time.monotonic() + timeout_s + GRACE_S
-        self._listeners.close()
+        self._upgrade.stop("greenpool is stopping")
+        if self._predecessor is not None:
+            self._predecessor.stop(timeout_s)
+        self._estate.listeners.close()
         self._workers.drain(Drain(timeout_s))
+
+    # ---- the master before -----------------------------------------------------------------
+
+    def _take_over(self) -> None:
+        """Become the master that serves: its names first, then everything else."""
+        if self._predecessor is None or self._phase is not Phase.PREPARED:
+            return
+        try:
+            if self._presence is not None:
+                self._presence.appear()
+        except OSError as exc:
+            raise StartupError(f"cannot take the pid file over: {exc.strerror}") from exc
+        self._estate.listeners.own()
+        self._live.take_over()
+        self._serve()
+        self._upgrade.last = UpgradeResult.of_now(os.getpid())
+        self._predecessor.taken([name for name, _ in self._estate.listeners.named()])
+
+    def _settle_inheritance(self, predecessor: Predecessor) -> None:
+        """Put right what only the generation before needed. Nothing is left of it."""
+        if predecessor.died:
+            log.error("the generation before was killed: taking back what it left")
+            for place in predecessor.places:
+                self._estate.segment.reclaim(place)
+        self._live.settle_inheritance(predecessor.pool_marks, self._estate.boot_secret)
+        log.info("the generation before has ended")
+
+    # ---- the master after: what `upgrade` asks ---------------------------------------------
+
+    def free_places(self) -> tuple[int, ...]:
+        """Return the places that the workers of another generation may have."""
+        taken = {*self.reserved_places()}
+        return tuple(place for place in range(self._estate.segment.workers) if place not in taken)
+
+    def reserved_places(self) -> tuple[int, ...]:
+        """Return the places of this generation, and of those before that are not gone."""
+        own = [slot.index for slot in self._workers.slots]
+        if self._predecessor is None or self._predecessor.is_gone:
+            return tuple(own)
+        return (*own, *self._predecessor.places)
+
+    def pause_presence(self) -> None:
+        """Have commands wait for who takes over."""
+        if self._presence is not None:
+            self._presence.pause()
+
+    def resume_presence(self) -> None:
+        """Hear them oneself after all."""
+        if self._presence is not None:
+            self._presence.resume()
+
+    def hand_over(self, places: tuple[int, ...]) -> None:
+        """Leave everything to the successor, whose workers live there."""
+        self._phase = Phase.SUCCEEDED
+        if self._presence is not None:
+            self._presence.close()
+        if self._predecessor is not None:
+            self._predecessor.succeeded()
+        self._workers.drain(HandOver(places))
+
+    def come_back(self, places: tuple[int, ...]) -> None:
+        """Serve again, with workers in the places of the dead successor's."""
+        if self._phase is not Phase.SUCCEEDED:
+            return
+        self._estate.listeners.own()
+        if self._presence is not None:
+            self._presence.claim(aside=True)
+            self._presence.listen(self.selector, self.command)
+            self._presence.appear()
+        self._phase = Phase.RUNNING
+        self._workers.add(places)
+        self._workers.listen()
+
+    def end_with(self, timeout_s: float) -> None:
+        """End, because the successor is told to."""
+        self._end(Phase.DRAINING if timeout_s else Phase.STOPPING, timeout_s)
 
     def _wait_s(self) -> float | None:
         """Return how long the loop may sleep; None: until something happens."""
-        due = [self._deadline, self._rollout.next_due(), self._workers.next_due()]
+        due = [
+            self._deadline,
+            self._rollout.next_due(),
+            self._upgrade.next_due(),
+            self._workers.next_due() if self._phase not in _IS_LEAVING else None,
+        ]
         times = [each for each in due if each is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
@@ -226,8 +356,11 @@ class Supervisor:
         """Close what is the master's alone. Runs after fork, in the child."""
         self.selector.close()
         self._signals.close_in_child()
-        for close in self.disinherit:
-            close()
+        self._upgrade.close_in_child()
+        if self._predecessor is not None:
+            self._predecessor.close_in_child()
+        if self._presence is not None:
+            self._presence.close_in_child()
 
 
 _HANDLERS: Mapping[Verb, Callable[[Supervisor], None]] = {
@@ -238,9 +371,10 @@ _HANDLERS: Mapping[Verb, Callable[[Supervisor], None]] = {
     Verb.UPGRADE: Supervisor.handle_upgrade,
 }
 
-_COMMANDS: Mapping[str, Callable[[Supervisor, Reply], None]] = {
+_COMMANDS: Mapping[str, Callable[[Supervisor, Request, Reply], None]] = {
     "status": Supervisor._status,
-    "reload": Supervisor.handle_reload,
+    "reload": Supervisor._reload,
+    "upgrade": Supervisor._start_upgrade,
     "stop": Supervisor._stop,
     "stop now": Supervisor._stop_now,
 }

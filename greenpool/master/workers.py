@@ -13,13 +13,13 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from greenpool.errors import ControlError, ExitCode
 from greenpool.master.fork import fork_worker
 from greenpool.master.link import WorkerLink
 from greenpool.master.slot import WorkerSlot, WorkerState
-from greenpool.worker.control import ControlMessage, Ready
+from greenpool.worker.control import ControlMessage, Listen, Ready
 
 log = logging.getLogger(__name__)
 
@@ -37,20 +37,21 @@ class Workers:
 
     def __init__(
         self,
-        count: int,
+        places: Iterable[int],
         selector: selectors.BaseSelector,
         life: Life,
         reclaim: Callable[[int], None],
         disinherit: Callable[[], None],
         on_message: OnMessage,
     ) -> None:
-        self.slots = [WorkerSlot(index) for index in range(count)]
+        self.slots = [WorkerSlot(place) for place in places]
         self._selector = selector
         self._life = life
         self._reclaim = reclaim
         self._disinherit = disinherit
         self._on_message = on_message
         self._pid = os.getpid()
+        self._are_listening = False
 
     # ---- facts -----------------------------------------------------------------------------
 
@@ -87,6 +88,10 @@ class Workers:
             if pid:
                 self._bury(slot, os.waitstatus_to_exitcode(wait_status))
 
+    def add(self, places: Iterable[int]) -> None:
+        """Have workers in further places, too."""
+        self.slots += [WorkerSlot(place) for place in places]
+
     def retire_empty(self) -> None:
         """Have nobody follow where nobody lives now."""
         for slot in self.slots:
@@ -110,8 +115,16 @@ class Workers:
             return False
         return True
 
+    def listen(self) -> None:
+        """Have every worker accept clients, those of later too, as soon as it is ready."""
+        self._are_listening = True
+        for slot in self.slots:
+            if slot.state is WorkerState.READY:
+                self.send(slot, Listen())
+
     def drain(self, message: ControlMessage) -> None:
         """Have every worker end in its own time, by this message; nobody follows."""
+        self._are_listening = False
         self.retire_empty()
         for slot in self.alive():
             if slot.state is not WorkerState.DRAINING:
@@ -167,6 +180,8 @@ class Workers:
                 self._on_message(slot, message)
             elif slot.state is WorkerState.STARTING:
                 slot.set_state(WorkerState.READY)
+                if self._are_listening:
+                    self.send(slot, Listen())
 
     def _bury(self, slot: WorkerSlot, status: int) -> None:
         pid, was_draining = slot.pid, slot.state is WorkerState.DRAINING

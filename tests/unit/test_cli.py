@@ -80,7 +80,15 @@ def test_show_needs_a_configuration_that_is_good(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["upgrade"], ["start", "--nonsense"], ["check"], ["generate"], ["stop", "x"], ["show"]],
+    [
+        [],
+        ["upgrade", "--timeout", "0"],
+        ["start", "--nonsense"],
+        ["check"],
+        ["generate"],
+        ["stop", "x"],
+        ["show"],
+    ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     assert cli.run(arguments) == ExitCode.USAGE

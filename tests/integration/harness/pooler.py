@@ -75,6 +75,7 @@ class Pooler:
             name: dict(pool) for name, pool in (pools or {"app": {}, "bench": {}}).items()
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._masters: list[psutil.Process] = []  # of all generations, the serving one last
 
     # -- its life ---------------------------------------------------------------------------
 
@@ -91,17 +92,18 @@ class Pooler:
                 env=self._environment(),
                 start_new_session=True,
             )
+        self._masters = [psutil.Process(self._process.pid)]
         wait_for(self._answers, f"greenpool answers on port {self.port}", START_DEADLINE_S)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int | None:
         """Ask it to end and return its exit code; None when it was not running."""
         if self._process is None:
             return None
-        if self._process.poll() is None:
-            self._process.send_signal(number)
+        if self.is_running:
+            self._master().send_signal(number)
         try:
-            return self._process.wait(STOP_DEADLINE_S)
-        except subprocess.TimeoutExpired:
+            return self._wait()
+        except (subprocess.TimeoutExpired, psutil.TimeoutExpired):
             self.kill()
             raise AssertionError(
                 f"greenpool did not end within {STOP_DEADLINE_S:g} s of {number.name}\n{self.log()}"
@@ -109,12 +111,46 @@ class Pooler:
         finally:
             self._process = None
 
+    def upgrade(
+        self,
+        *options: str,
+        pools: Mapping[str, Mapping[str, object]] | None = None,
+        **general: object,
+    ) -> Done:
+        """Change the configuration as `reload` does, then `greenpool upgrade`."""
+        self.configure(pools, **general)
+        done = self.command("upgrade", "-c", str(self.config_path), *options)
+        if done.returncode == 0:
+            self.follow()
+        return done
+
+    def follow(self) -> None:
+        """Turn to the master that the pid file names, once that is another one."""
+        file = self.directory / "greenpool.pid"
+        wait_for(lambda: int(file.read_text()) != self.master_pid, "another master is there")
+        self._masters.append(psutil.Process(int(file.read_text())))
+
+    def elders(self) -> list[int]:
+        """List the masters of earlier generations that have not ended."""
+        if self._process is not None:
+            self._process.poll()  # reaps the first one
+        return [each.pid for each in self._masters[:-1] if _is_alive(each)]
+
+    def _wait(self) -> int | None:
+        """Return how the master ended. Those before it end first: then it is our own child."""
+        assert self._process is not None
+        code = self._process.wait(STOP_DEADLINE_S)
+        for master in self._masters[1:]:
+            code = master.wait(STOP_DEADLINE_S)
+        return code
+
     def kill(self) -> None:
         """Kill the master and everything below it, without a word."""
         for process in reversed([self._master(), *self._master().children(recursive=True)]):
             process.kill()
         assert self._process is not None
         self._process.wait()
+        self._masters[-1].wait(STOP_DEADLINE_S)
 
     def release(self) -> None:
         """Give the port back and remove the files; the log is gone after this."""
@@ -123,7 +159,9 @@ class Pooler:
 
     @property
     def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        if self._process is not None:
+            self._process.poll()
+        return self._process is not None and _is_alive(self._master())
 
     @property
     def master_pid(self) -> int:
@@ -144,11 +182,17 @@ class Pooler:
         self, pools: Mapping[str, Mapping[str, object]] | None = None, **general: object
     ) -> Done:
         """Change the configuration (`pools` replaces all pools), then `greenpool reload`."""
+        self.configure(pools, **general)
+        return self.command("reload", "-c", str(self.config_path))
+
+    def configure(
+        self, pools: Mapping[str, Mapping[str, object]] | None = None, **general: object
+    ) -> None:
+        """Write a changed configuration, and tell nobody."""
         self._general.update(general)
         if pools is not None:
             self._pools = {name: dict(pool) for name, pool in pools.items()}
         self.write_config()
-        return self.command("reload", "-c", str(self.config_path))
 
     # -- its clients ------------------------------------------------------------------------
 
@@ -222,7 +266,7 @@ class Pooler:
 
     def _master(self) -> psutil.Process:
         assert self._process is not None, "greenpool is not running"
-        return psutil.Process(self._process.pid)
+        return self._masters[-1]
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -253,3 +297,10 @@ class Pooler:
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "PYTHONUNBUFFERED": "1", **sanitizer.environment(self.directory)}
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -222,7 +222,12 @@ def test_pins(config: Config) -> None:
 def test_version_and_help(bench: Bench) -> None:
     assert bench.show("SHOW VERSION") == [{"version": f"greenpool {__version__}"}]
     commands = [row["command"] for row in bench.show("SHOW HELP")]
-    assert commands == [*(f"SHOW {name.upper()}" for name in SHOWS), "RELOAD", "SHUTDOWN"]
+    assert commands == [
+        *(f"SHOW {name.upper()}" for name in SHOWS),
+        "RELOAD",
+        "UPGRADE",
+        "SHUTDOWN",
+    ]
     assert all(row["description"] for row in bench.show("SHOW HELP"))
 
 

@@ -16,7 +16,16 @@ from greenpool import cli
 from greenpool.errors import EngineError, ExitCode
 from greenpool.master import main as master
 from greenpool.records import WorkerRow
-from greenpool.worker.control import Command, ControlReader, ControlSender, Drain, Ready, Reload
+from greenpool.worker.control import (
+    Command,
+    ControlReader,
+    ControlSender,
+    Drain,
+    HandOver,
+    Listen,
+    Ready,
+    Reload,
+)
 from greenpool.worker.control import Reloaded as HasReloaded
 
 _EVENTS = int(os.environ["GREENPOOL_EVENTS"])
@@ -38,6 +47,14 @@ class NotingSegment:
     def create(cls, workers: int, pools_max: int, clients_max: int) -> NotingSegment:
         tell("create", workers, pools_max, clients_max)
         return cls(workers, pools_max, clients_max)
+
+    @classmethod
+    def attach(cls, fd: int) -> NotingSegment:
+        tell("attach")
+        return cls(16, 64, 8200)
+
+    def fds(self) -> list[int]:
+        return [2]  # anything that is open: there is no memory
 
     def close(self) -> None:
         tell("close")
@@ -110,8 +127,12 @@ def _converse(context: Any, obey_drain: bool) -> int:
             if isinstance(message, Reload):
                 tell("told", context.index, message.config.general.port, *message.config.pools)
                 sender.send(HasReloaded())
-            elif isinstance(message, Drain):
-                tell("drain", context.index, message.timeout_s)
+            elif isinstance(message, Listen):
+                tell("listen", context.index)
+            elif isinstance(message, Drain | HandOver):
+                is_over = isinstance(message, HandOver)
+                what = message.places if is_over else message.timeout_s
+                tell("hand_over" if is_over else "drain", context.index, what)
                 if obey_drain:
                     return 0
     signal.pause()

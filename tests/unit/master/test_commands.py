@@ -49,8 +49,8 @@ def test_servers_are_renewed_when_their_address_changes(house: House):
 def test_form_of_the_log_changes_with_a_reload(house: House):
     house.configure(log_format="structured")
     assert house.ask("reload").returncode == 0
-    house.signal(signal.SIGUSR2)
-    house.expect_log('"message": "upgrade is not built yet: nothing changes"')
+    house.signal(signal.SIGTERM)
+    house.expect_log('"message": "stopping: transactions have 10 s to end"')
 
 
 def test_bad_configuration_changes_nothing_and_every_error_is_said(house: House):

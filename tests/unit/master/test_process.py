@@ -24,9 +24,9 @@ def run(program: str, **options) -> str:
 
 
 def test_every_client_and_server_has_a_file():
-    assert files_needed(max_connections=8192, servers=80, workers=2) > 8192 + 80
-    more = files_needed(max_connections=8193, servers=81, workers=2)
-    assert more - files_needed(max_connections=8192, servers=80, workers=2) == 2
+    assert files_needed(max_connections=8192, servers=80, places=2) > 8192 + 80
+    more = files_needed(max_connections=8193, servers=81, places=2)
+    assert more - files_needed(max_connections=8192, servers=80, places=2) == 2
 
 
 def test_soft_limit_is_raised_to_what_is_needed():

@@ -46,7 +46,7 @@ def test_segment_has_room_for_more_pools_and_for_the_admin(make_house: MakeHouse
     house = make_house("serve")
     house.configure(max_connections=100, max_concurrent_creates=3)
     house.start()
-    assert house.expect("create") == ["create", "2", "64", "108"]
+    assert house.expect("create") == ["create", "16", "64", "108"]
     assert house.expect("limits") == ["limits", "100", "3"]
     assert house.expect("define") == ["define", "app", "app", "5"]
 
@@ -121,13 +121,6 @@ def test_quit_stops_at_once(house: House):
     house.signal(signal.SIGQUIT)
     assert house.expect("drain")[2] == "0.0"
     assert house.exit_code() == 0
-
-
-def test_usr2_changes_nothing_and_says_so(house: House):
-    house.signal(signal.SIGUSR2)
-    house.signal(signal.SIGHUP)  # handled after it
-    house.expect("told")
-    assert "upgrade is not built yet" in house.log()
 
 
 def test_workers_die_with_the_master(house: House):

@@ -1,0 +1,214 @@
+"""Upgrades with real PostgreSQL: who was there stays, who comes is served, nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.integration.conftest import MakePooler
+from tests.integration.harness.crowd import Crowd
+from tests.integration.harness.pooler import QUIET, Pooler, user
+from tests.integration.harness.postgres import PostgreSQL
+from tests.integration.harness.waiting import wait_for
+
+SELF = "select pg_backend_pid()"
+TEN = 10
+
+
+def status(pooler: Pooler) -> dict[str, Any]:
+    done = pooler.command("status", "--json", "-c", str(pooler.config_path))
+    assert done.returncode == 0, done.stderr
+    fields: dict[str, Any] = json.loads(done.stdout)
+    return fields
+
+
+class Knocker:
+    """Connect again and again, from a thread of its own; `refused` counts who was not let in."""
+
+    def __init__(self, pooler: Pooler) -> None:
+        self.address = pooler.host, pooler.port
+        self.let_in = self.refused = 0
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._knock, daemon=True)
+
+    def __enter__(self) -> Knocker:
+        self._thread.start()
+        wait_for(lambda: self.let_in > 2, "somebody opens")
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        seen = self.let_in
+        wait_for(lambda: self.let_in > seen + 2 or self.refused, "somebody opens")
+        self._is_over.set()
+        self._thread.join()
+
+    def _knock(self) -> None:
+        while not self._is_over.is_set():
+            try:
+                with socket.create_connection(self.address, timeout=10) as door:
+                    door.sendall(b"\0\0\0\x08\x04\xd2\x16\x2f")  # SSLRequest
+                    assert door.recv(1) == b"N"
+                self.let_in += 1
+            except (OSError, AssertionError):
+                self.refused += 1
+
+
+def backends(pooler: Pooler, count: int) -> set[int]:
+    """Return the backends that `count` clients get at the same time."""
+    clients = [pooler.connect(autocommit=False) for _ in range(count)]
+    try:
+        return {each.execute(SELF).fetchone()[0] for each in clients}  # type: ignore[index]
+    finally:
+        for each in clients:
+            each.close()
+
+
+def wait_until_alone(pooler: Pooler) -> None:
+    """Wait until nothing is left of earlier generations."""
+    wait_for(lambda: not pooler.elders(), "the old generation has ended")
+
+
+def test_command_upgrades_and_idle_servers_stay(pooler: Pooler) -> None:
+    before = backends(pooler, 4)
+    old_master, old_workers = pooler.master_pid, pooler.worker_pids()
+    with Knocker(pooler) as knocker:
+        done = pooler.upgrade()
+        assert done.returncode == 0, done.stderr
+        wait_until_alone(pooler)
+    assert knocker.refused == 0
+    fields = status(pooler)
+    assert fields["pid"] == pooler.master_pid != old_master
+    assert done.stdout == f"upgraded: the master is pid {pooler.master_pid}\n"
+    assert fields["generation"] == 2
+    assert fields["last_upgrade"]["ok"]
+    assert not {*old_workers} & {*pooler.worker_pids()}
+    assert backends(pooler, 4) == before
+
+
+def test_signal_upgrades_under_load_and_nobody_is_disturbed(make_pooler: MakePooler) -> None:
+    pooler = make_pooler(2, **QUIET)
+    with Crowd(pooler, "select pg_sleep(0.002)") as crowd, Knocker(pooler) as knocker:
+        crowd.gather(24, least=4)
+        crowd.start()
+        crowd.wait_for_turns(3)
+        with pooler.log_contains("upgraded: the master is now pid", 20.0):
+            os.kill(pooler.master_pid, signal.SIGUSR2)
+        pooler.follow()
+        crowd.wait_for_turns(20)
+        crowd.stop()
+        assert not [each for each in crowd.members if each.errors or each.is_gone]
+    assert knocker.refused == 0
+
+
+def test_client_of_the_old_generation_works_on_and_limits_hold_over_both(
+    make_pooler: MakePooler, pg: PostgreSQL
+) -> None:
+    pooler = make_pooler(2, pools={"app": {"users": [user(pool_size=2)]}})
+    with pooler.connect(autocommit=False) as stays:
+        own = stays.execute(SELF).fetchone()
+        assert pooler.upgrade().returncode == 0
+        with pooler.connect(autocommit=False) as newcomer:
+            assert newcomer.execute(SELF).fetchone() != own
+            assert len(pg.backends("app")) == 2
+            with pytest.raises(Exception, match="query_wait_timeout"), pooler.connect() as third:
+                third.execute("select 1")
+            assert len(pg.backends("app")) == 2
+        assert stays.execute(SELF).fetchone() == own
+        stays.commit()
+        assert stays.execute("select 1").fetchone() == (1,)
+    wait_until_alone(pooler)
+
+
+def test_cancel_reaches_a_client_of_the_other_generation(make_pooler: MakePooler) -> None:
+    pooler = make_pooler(1)
+    with pooler.connect() as stays:
+        stays.execute("select 1")
+        assert pooler.upgrade().returncode == 0
+        failure: list[BaseException] = []
+
+        def sleep() -> None:
+            try:
+                stays.execute("select pg_sleep(30)")
+            except Exception as exc:
+                failure.append(exc)
+
+        sleeper = threading.Thread(target=sleep)
+        sleeper.start()
+        wait_for(lambda: [b for b in pooler.pg.backends("app") if b.state == "active"], "it sleeps")
+        stays.cancel()  # a new connection: the new generation accepts it
+        sleeper.join(10)
+        assert "canceling statement due to user request" in str(failure)
+    wait_until_alone(pooler)
+
+
+def test_ten_upgrades_leave_nothing_behind(make_pooler: MakePooler, pg: PostgreSQL) -> None:
+    pooler = make_pooler(2)
+    before = backends(pooler, 3)
+    counts: list[tuple[int, int]] = []
+    for _ in range(TEN):
+        done = pooler.upgrade()
+        assert done.returncode == 0, done.stderr
+        wait_until_alone(pooler)
+        wait_for(lambda: len(pooler.worker_pids()) == 2, "both workers are there")
+        master = psutil.Process(pooler.master_pid)
+        counts.append((master.num_fds(), len(master.children(recursive=True))))
+        assert backends(pooler, 3) == before
+    assert status(pooler)["generation"] == TEN + 1
+    assert counts[-1] == counts[0], counts
+    left = {path.name for path in pooler.directory.iterdir()}
+    assert left == {"greenpool.yaml", "greenpool.log", "greenpool.pid", "greenpool.pid.sock"}
+    assert len(pg.backends("app")) == 3
+
+
+def test_console_and_daemon_upgrade(make_pooler: MakePooler) -> None:
+    pooler = make_pooler(1)
+    with pooler.log_contains("the generation before has ended", 20.0):
+        pooler.admin("upgrade")
+    pooler.follow()
+    assert status(pooler)["generation"] == 2
+    assert pooler.command("stop", "-c", str(pooler.config_path)).returncode == 0
+    assert pooler.stop() == 0
+
+
+def test_new_configuration_is_in_force_after_the_upgrade(make_pooler: MakePooler) -> None:
+    pooler = make_pooler(2, pools={"app": {}})
+    before = backends(pooler, 1)
+    done = pooler.upgrade(
+        pools={"app": {"startup_parameters": {"work_mem": "77kB"}}, "bench": {}}, workers=3
+    )
+    assert done.returncode == 0, done.stderr
+    wait_until_alone(pooler)
+    with pooler.connect(database="bench") as new:
+        assert new.execute("select 1").fetchone() == (1,)
+    wait_for(lambda: not before & backends(pooler, 1), "the server is replaced")
+    with pooler.connect() as client:
+        assert client.execute("show work_mem").fetchone() == ("77kB",)
+    assert len(pooler.worker_pids()) == 3
+    assert pooler.upgrade(pools={"app": {}}, workers=1).returncode == 0
+    wait_until_alone(pooler)
+    with pytest.raises(Exception, match="bench"):
+        pooler.connect(database="bench")
+    assert len(pooler.worker_pids()) == 1
+
+
+def test_stop_after_an_upgrade_ends_both_generations(make_pooler: MakePooler) -> None:
+    pooler = make_pooler(1, shutdown_timeout="1h")
+    with pooler.connect(autocommit=False) as stays:
+        stays.execute("select 1")
+        assert pooler.upgrade().returncode == 0
+        assert pooler.elders()
+        elders = [psutil.Process(pid) for pid in pooler.elders()]
+        os.kill(pooler.master_pid, signal.SIGTERM)
+        wait_for(lambda: "stopping: transactions have 3600 s" in pooler.log(), "it is told")
+        assert stays.execute("select 2").fetchone() == (2,)
+        stays.commit()
+        assert pooler.stop() == 0
+        psutil.wait_procs(elders, timeout=5)
+        assert not [each for each in elders if each.is_running() and each.status() != "zombie"]
