@@ -83,8 +83,9 @@ class Predecessor:
         self._selector.register(self._lifeline, selectors.EVENT_READ, _nothing)
 
     def stop(self, timeout_s: float) -> None:
-        """Have what is left of it end, too."""
-        self._handoff.say("stop", timeout_s=timeout_s)
+        """Have what is left of it end, too, if it was this master that took over."""
+        if self.state is PredecessorState.RELIEVED:
+            self._handoff.say("stop", timeout_s=timeout_s)
 
     def succeeded(self) -> None:
         """Tell it that it is never to come back, whatever becomes of this master."""

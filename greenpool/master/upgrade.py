@@ -213,7 +213,7 @@ class Upgrade:
         if code != ExitCode.USAGE:
             self._fail(f"the installed version cannot be run: {' '.join(problems[-1:])}")
         else:
-            self._fail("it finds the configuration wrong", problems)
+            self._fail("the installed version refuses the configuration", problems)
 
     def _start(self) -> None:
         """Run the new master, with all that it inherits."""

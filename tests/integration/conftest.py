@@ -88,11 +88,14 @@ def house() -> Iterator[House]:
 
 @pytest.fixture
 def make_pooler(pg: PostgreSQL, request: pytest.FixtureRequest) -> Iterator[MakePooler]:
-    """Return a function `make_pooler(workers=2, pools=None, **general)` that starts one."""
+    """Return a function `make_pooler(workers=2, pools=None, **general)` that starts one.
+
+    `kind` is the class to make, where a test has one of its own.
+    """
     started: list[Pooler] = []
 
-    def make(workers: int = 2, **settings: Any) -> Pooler:
-        pooler = Pooler(pg, workers, **settings)
+    def make(workers: int = 2, kind: type[Pooler] = Pooler, **settings: Any) -> Pooler:
+        pooler = kind(pg, workers, **settings)
         started.append(pooler)
         pooler.start()
         return pooler
