@@ -8,6 +8,7 @@ from pathlib import Path
 from greenpool.master.lifeline import Lifeline
 from greenpool.master.listeners import Listeners
 from greenpool.master.live import LiveConfig
+from greenpool.master.notify import Notifier
 from greenpool.master.pools import Segment
 from greenpool.master.presence import Presence
 from greenpool.master.program import Program
@@ -26,6 +27,7 @@ class Estate:
     listeners: Listeners
     presence: Presence | None
     """None: no pid file is configured, and commands cannot find this master."""
+    notifier: Notifier
     places: tuple[int, ...]
     """The places of the segment in which this master's workers live."""
     lifeline: Lifeline

@@ -42,6 +42,8 @@ class Inheritance:
     pid_file: str | None
     listeners: tuple[tuple[str, int], ...]
     """Address as the configuration has it, descriptor."""
+    are_activated: bool
+    """Whether the listeners are the service manager's."""
     free_places: tuple[int, ...]
     elder_places: tuple[int, ...]
     """Places that are not free before the elder generation is gone."""

@@ -29,13 +29,25 @@ _PROBE_DEADLINE_S = 1.0
 class Listeners:
     """All listening sockets of one master; `open_all` makes them, `close` ends them."""
 
-    def __init__(self, inherited: Iterable[tuple[str, int]] = ()) -> None:
-        """`inherited`: names and descriptors of what listens already, for another master yet."""
+    def __init__(
+        self, inherited: Iterable[tuple[str, int]] = (), are_activated: bool = False
+    ) -> None:
+        """`inherited`: names and descriptors of what listens already, for another master yet.
+
+        `are_activated`: they are the service manager's, and take the place of all others.
+        """
+        self.are_activated = are_activated
         self._by_name: dict[str, socket.socket] = {}
         self._inherited = {name: socket.socket(fileno=fd) for name, fd in inherited}
         self._unix_mode = 0
         self._backlog = 0
         self._is_owner = not self._inherited
+
+    @classmethod
+    def activated(cls, fds: Iterable[int]) -> Listeners:
+        """Take what the service manager listens on; nothing at all: a usual, empty one."""
+        found = [(_name_of(fd), fd) for fd in fds]
+        return cls(found, are_activated=bool(found))
 
     def open_all(
         self,
@@ -46,6 +58,9 @@ class Listeners:
         backlog: int,
     ) -> None:
         """Listen everywhere. Raises: StartupError naming the address; nothing is left open."""
+        if self.are_activated:
+            self._by_name, self._inherited = self._inherited, {}
+            return
         self._unix_mode, self._backlog = unix_mode, backlog
         try:
             for host in hosts:
@@ -72,6 +87,8 @@ class Listeners:
 
     def own(self) -> None:
         """Become the one who removes the files, and give the sockets what is configured now."""
+        if self.are_activated:
+            return
         self._is_owner = True
         for name, each in self._by_name.items():
             if each.family == socket.AF_UNIX:
@@ -191,6 +208,11 @@ def _advice(exc: OSError) -> str:
         errno.EAFNOSUPPORT: "the kernel has no IPv6; see general.host",
     }.get(exc.errno or 0)
     return f"{what}: {todo}" if todo else what
+
+
+def _name_of(fd: int) -> str:
+    with socket.socket(fileno=os.dup(fd)) as listener:
+        return _name(listener)
 
 
 def _name(listener: socket.socket) -> str:

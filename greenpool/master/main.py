@@ -28,7 +28,7 @@ from greenpool import config as configuration
 from greenpool.config import Config
 from greenpool.engine import EngineIo, Segment
 from greenpool.errors import ConfigError, ExitCode, GreenpoolError
-from greenpool.master import io_backend, pools, process
+from greenpool.master import activation, io_backend, pools, process
 from greenpool.master.daemon import run_in_background
 from greenpool.master.estate import Estate
 from greenpool.master.handoff import Handoff
@@ -38,6 +38,7 @@ from greenpool.master.lifeline import Lifeline
 from greenpool.master.limits import FileLimit, files_needed, raise_file_limit
 from greenpool.master.listeners import Listeners
 from greenpool.master.live import LiveConfig, set_up_log
+from greenpool.master.notify import Notifier
 from greenpool.master.paths import find_config
 from greenpool.master.pools import places_for
 from greenpool.master.predecessor import Predecessor
@@ -180,7 +181,11 @@ def _build(
     presence = _claim(config, left)
     if presence is not None:
         stack.callback(presence.close)
-    listeners = Listeners(left.listeners if left else ())
+    listeners = (
+        Listeners(left.listeners, left.are_activated)
+        if left
+        else Listeners.activated(activation.take(os.environ))
+    )
     stack.callback(listeners.close)
     _listen(listeners, config)
     segment = _segment(config, left)
@@ -241,6 +246,7 @@ def _estate(
         segment=segment,
         listeners=listeners,
         presence=presence,
+        notifier=Notifier(os.environ),
         places=places,
         lifeline=Lifeline(*left.lifeline_fds) if left else Lifeline.make(),
         boot_secret=bytes.fromhex(left.boot_secret) if left else secrets.token_bytes(_SECRET_BYTES),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 from greenpool.master.control import Reply
 from greenpool.master.live import LiveConfig, ReloadResult
@@ -25,7 +26,17 @@ DEADLINE_S = 10.0
 class Rollout:
     """Push configurations to the workers and wait for them."""
 
-    def __init__(self, live: LiveConfig, workers: Workers) -> None:
+    def __init__(
+        self,
+        live: LiveConfig,
+        workers: Workers,
+        begun: Callable[[], None],
+        done: Callable[[], None],
+    ) -> None:
+        """`begun` and `done` are called when the first one starts, and when the last is through."""
+        self._begun = begun
+        self._done = done
+        self._is_under_way = False
         self._live = live
         self._workers = workers
         self._owed: dict[int, int] = {}  # pid of a worker -> Reloaded messages to come
@@ -34,6 +45,9 @@ class Rollout:
 
     def begin(self, reply: Reply | None) -> None:
         """Reload; `reply` is called once all workers have taken it, or at once with the errors."""
+        if not self._is_under_way:
+            self._is_under_way = True
+            self._begun()
         result = self._live.reload()
         if reply is not None:
             self._asked.append((reply, result))
@@ -63,6 +77,9 @@ class Rollout:
             asked, self._asked = self._asked, []
             for reply, result in asked:
                 reply({"ok": True, "reload": result.fields()})
+            if self._is_under_way:
+                self._is_under_way = False
+                self._done()
 
     def next_due(self) -> float | None:
         """Return when (time.monotonic) the wait is over; None: nobody is waited for."""

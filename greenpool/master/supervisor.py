@@ -94,7 +94,10 @@ class Supervisor:
             self._disinherit,
             self._hear,
         )
-        self._rollout = Rollout(self._live, self._workers)
+        self._notifier = estate.notifier
+        self._rollout = Rollout(
+            self._live, self._workers, self._notifier.reloading, self._notify_ready
+        )
         self._upgrade = Upgrade(estate, self.selector, self)
         if predecessor is not None:
             predecessor.watch(self.selector, self._take_over)
@@ -226,6 +229,7 @@ class Supervisor:
                 log.warning('worker %d passes on an unknown command "%s"', slot.index, name)
 
     def _manage(self) -> None:
+        self._notifier.beat()
         self._rollout.manage()
         self._upgrade.manage()
         if self._predecessor is not None and self._predecessor.has_just_gone():
@@ -255,10 +259,16 @@ class Supervisor:
         self._phase = Phase.RUNNING
         self._workers.listen()
         self._on_ready()
+        self._notify_ready()
+
+    def _notify_ready(self) -> None:
+        workers = len(self._workers.alive())
+        self._notifier.ready(f"generation {self._estate.generation}, {workers} workers")
 
     def _end(self, phase: Phase, timeout_s: float) -> None:
         self._phase = phase
         self._deadline = time.monotonic() + timeout_s + GRACE_S
+        self._notifier.stopping()
         self._upgrade.stop("greenpool is stopping")
         if self._predecessor is not None:
             self._predecessor.stop(timeout_s)
@@ -315,9 +325,10 @@ class Supervisor:
         if self._presence is not None:
             self._presence.resume()
 
-    def hand_over(self, places: tuple[int, ...]) -> None:
-        """Leave everything to the successor, whose workers live there."""
+    def hand_over(self, places: tuple[int, ...], pid: int) -> None:
+        """Leave everything to the master with that pid, whose workers live there."""
         self._phase = Phase.SUCCEEDED
+        self._notifier.hand_over(pid)
         if self._presence is not None:
             self._presence.close()
         if self._predecessor is not None:
@@ -345,6 +356,7 @@ class Supervisor:
         """Return how long the loop may sleep; None: until something happens."""
         due = [
             self._deadline,
+            self._notifier.next_due(),
             self._rollout.next_due(),
             self._upgrade.next_due(),
             self._workers.next_due() if self._phase not in _IS_LEAVING else None,

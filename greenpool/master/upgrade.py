@@ -100,7 +100,7 @@ class Elder(Protocol):
     def reserved_places(self) -> tuple[int, ...]: ...
     def pause_presence(self) -> None: ...
     def resume_presence(self) -> None: ...
-    def hand_over(self, places: tuple[int, ...]) -> None: ...
+    def hand_over(self, places: tuple[int, ...], pid: int) -> None: ...
     def come_back(self, places: tuple[int, ...]) -> None: ...
     def end_with(self, timeout_s: float) -> None: ...
 
@@ -250,6 +250,7 @@ class Upgrade:
             segment_fds=tuple(estate.segment.fds()),
             pid_file=str(estate.presence.path) if estate.presence is not None else None,
             listeners=tuple(estate.listeners.named()),
+            are_activated=estate.listeners.are_activated,
             free_places=self._offered,
             elder_places=self._elder.reserved_places(),
             pool_marks=estate.live.marks(estate.boot_secret),
@@ -279,7 +280,7 @@ class Upgrade:
         log.info("upgraded: the master is now pid %d; this one hands over and ends", pid)
         self._finish(UpgradeResult.of_now(pid))
         self._estate.listeners.leave(listening)
-        self._elder.hand_over(self._places)
+        self._elder.hand_over(self._places, pid)
 
     # ---- what the new master says ------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +51,18 @@ class House:
         }
         self.config_file.write_text(yaml.safe_dump(settings))
 
-    def start(self, *options: str) -> None:
+    def start(self, *options: str, first: str = "", fds: Sequence[int] = (), **env: str) -> None:
+        """Start it; `first` is what a Python program does before, in the same process."""
+        run = f"import os, sys\n{first}\nos.execv(sys.argv[1], sys.argv[1:])"
+        before = [sys.executable, "-c", run] if first else []
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command("start", "-c", str(self.config_file), *options),
+                [*before, *self._command("start", "-c", str(self.config_file), *options)],
                 stdin=subprocess.DEVNULL,
                 stderr=log,
                 cwd=_ROOT,
-                env=self._environment(),
-                pass_fds=[self._write_fd],
+                env={**self._environment(), **env},
+                pass_fds=[self._write_fd, *fds],
             )
         self.pid = self._process.pid
 

@@ -54,7 +54,7 @@ class NotingSegment:
         return cls(16, 64, 8200)
 
     def fds(self) -> list[int]:
-        return [2]  # anything that is open: there is no memory
+        return [_EVENTS]  # there is no memory, but a successor is to tell of itself, too
 
     def close(self) -> None:
         tell("close")
@@ -129,10 +129,11 @@ def _converse(context: Any, obey_drain: bool) -> int:
                 sender.send(HasReloaded())
             elif isinstance(message, Listen):
                 tell("listen", context.index)
-            elif isinstance(message, Drain | HandOver):
-                is_over = isinstance(message, HandOver)
-                what = message.places if is_over else message.timeout_s
-                tell("hand_over" if is_over else "drain", context.index, what)
+            elif isinstance(message, HandOver):
+                tell("hand_over", context.index, *message.places)
+                return 0
+            elif isinstance(message, Drain):
+                tell("drain", context.index, message.timeout_s)
                 if obey_drain:
                     return 0
     signal.pause()
