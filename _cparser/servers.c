@@ -128,8 +128,8 @@ static bool wants_server(struct gp_engine *e, struct gp_queue *q)
 
     if (q->length > q->opening)
         return true;
-    if (e->targets)
-        return false; /* others see to that */
+    if (e->draining || e->targets) /* whoever waits is served to the end, and nobody else comes */
+        return false;
     for (uint32_t slot = 0; slot < high; slot++)
         used += word_of(e, q->pool, slot).state != GP_SLOT_FREE;
     return used < (least ? least : 1);
@@ -141,7 +141,7 @@ void gp_pool_grow(struct gp_engine *e, uint32_t pool)
 
     if (q && q->retry_at_ns && gp_pool_ailing(e->seg, pool) && gp_now_ns() < q->retry_at_ns)
         return; /* the sweep asks again, and whoever logs in first wakes us */
-    while (q && !e->draining && wants_server(e, q) && !gp_yield_defers(e, q)) {
+    while (q && wants_server(e, q) && !gp_yield_defers(e, q)) {
         uint32_t slot = gp_pool_claim(e->seg, pool, e->worker);
         if (slot == GP_NO_SLOT)
             return;

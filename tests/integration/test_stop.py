@@ -10,7 +10,7 @@ import psutil
 from tests.integration.conftest import MakePooler
 from tests.integration.harness import messages
 from tests.integration.harness.crowd import Crowd
-from tests.integration.harness.pooler import QUIET, Pooler
+from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Wire
@@ -40,6 +40,27 @@ def test_graceful_stop_in_the_middle_of_transactions(
         wire.sock.close()
     wait_for(lambda: not pooler.is_running, "greenpool ends")
     assert pg.sql("select count(*) from kept", database=database) == [(4,)]
+
+
+# Who waited for a server that died meanwhile got no other, and held the stop until its time was over.
+def test_waiter_of_a_dead_server_is_served_before_the_end(
+    make_pooler: MakePooler, pg: PostgreSQL
+) -> None:
+    pooler = make_pooler(
+        2, pools={"app": {"users": [user(pool_size=1)]}}, shutdown_timeout="1h", **QUIET
+    )
+    with _login(pooler, "app") as holder, _login(pooler, "app") as waiter:
+        holder.query("begin")
+        holder.query("select 1")
+        waiter.send(messages.query("select 41 + 1"))
+        wait_for(lambda: pooler.admin("show pools")[0]["cl_waiting"] == 1, "it waits")
+        os.kill(pooler.master_pid, signal.SIGTERM)
+        wait_for(lambda: not _accepts(pooler), "nobody new is accepted")
+        pg.terminate("app")
+        said = waiter.read_to_end()
+        assert [row.values for row in said if row.kind == b"D"] == [[b"42"]]
+        assert (said[-1].fields["S"], said[-1].fields["C"]) == SHUTDOWN
+    wait_for(lambda: not pooler.is_running, "greenpool ends")
 
 
 def test_stop_under_load_breaks_no_transaction(make_pooler: MakePooler, pg: PostgreSQL) -> None:
