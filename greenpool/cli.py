@@ -102,7 +102,7 @@ def reload(config_file: Path | None, pid_file: Path | None) -> None:
     for warning in result["warnings"]:
         click.echo(f"warning: {warning}", err=True)
     for key in result["not_applied"]:
-        click.echo(f"not applied, takes a restart: {key}", err=True)
+        click.echo(f"not applied: {key}", err=True)
     click.echo("\n".join(result["changed"]) or "nothing has changed")
 
 

@@ -3,7 +3,8 @@
     load ─► compare ─► define pools ─► push to the workers ─► all took it ─► remove, renew
       └─ errors: the old one stays ──┘                        (`Supervisor` waits for that)
 
-What takes a restart keeps its old value, so that nobody is told of a port nobody listens on.
+What takes an upgrade keeps its old value, so that nobody is told of a port nobody listens on; it is
+named, and so is what even an upgrade cannot apply: the segment has its size for ever.
 """
 
 from __future__ import annotations
@@ -135,7 +136,10 @@ class LiveConfig:
         return ReloadResult(
             _now(),
             changed=_describe(differences),
-            not_applied=(*differences.restart, *self._above_the_segment(new)),
+            not_applied=(
+                *(f"{key} (takes an upgrade)" for key in differences.restart),
+                *self._above_the_segment(new),
+            ),
             warnings=loaded.warnings,
         )
 
@@ -143,7 +147,7 @@ class LiveConfig:
         rows = self._segment.clients_max - pools_of.ADMIN_CLIENTS
         if new.general.max_connections <= rows:
             return []
-        return [f"general.max_connections above {rows}"]
+        return [f"general.max_connections above {rows} (takes a restart)"]
 
 
 def set_up_log(config: Config, worker: int | None) -> None:
@@ -161,7 +165,7 @@ def log_result(result: ReloadResult) -> None:
     for warning in result.warnings:
         log.warning("%s", warning)
     for key in result.not_applied:
-        log.warning("%s has changed, but takes a restart: not applied", key)
+        log.warning("not applied: %s", key)
     log.info("configuration reloaded: %s", ", ".join(result.changed) or "nothing has changed")
 
 

@@ -236,7 +236,7 @@ def _estate(
     if len(places) < workers:
         log.warning("general.workers: %d, because no more places are free", len(places))
     for key in live.not_applied():
-        log.warning("%s takes a restart: not applied", key)
+        log.warning("not applied: %s", key)
     return Estate(
         generation=left.generation if left else 1,
         started_s=left.started_s if left else time.monotonic(),

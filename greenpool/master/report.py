@@ -47,5 +47,5 @@ def _reload(result: dict[str, Any] | None) -> str:
         return "none since the start"
     if not result["ok"]:
         return f"{result['at']} failed: {len(result['errors'])} errors, the old one stays"
-    waiting = f"; a restart is due for {', '.join(result['not_applied'])}"
+    waiting = f"; not applied: {', '.join(result['not_applied'])}"
     return f"{result['at']} done" + (waiting if result["not_applied"] else "")

@@ -58,6 +58,7 @@ _IS_ENDING = frozenset((Phase.DRAINING, Phase.STOPPING))
 _IS_LEAVING = _IS_ENDING | {Phase.SUCCEEDED}
 
 _STOPPING: Mapping[str, object] = {"ok": False, "error": "greenpool is stopping"}
+_UPGRADING: Mapping[str, object] = {"ok": False, "error": "an upgrade is under way"}
 _STARTING: Mapping[str, object] = {"ok": False, "error": "greenpool is starting"}
 
 
@@ -148,10 +149,13 @@ class Supervisor:
     # ---- signals ---------------------------------------------------------------------------
 
     def handle_reload(self, reply: Reply | None = None) -> None:
-        if self._phase not in _IS_LEAVING:
+        if self._phase not in _IS_LEAVING and not self._upgrade.is_under_way:
             self._rollout.begin(reply)
-        elif reply is not None:
-            reply(_STOPPING)
+            return
+        refusal = _UPGRADING if self._upgrade.is_under_way else _STOPPING
+        log.warning("no reload: %s", refusal["error"])
+        if reply is not None:
+            reply(refusal)
 
     def handle_drain(self) -> None:
         """Let transactions end; told a second time, stop now."""

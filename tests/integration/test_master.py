@@ -176,6 +176,22 @@ def test_reload_replaces_servers_that_start_otherwise(make_pooler: MakePooler):
         assert connection.execute("show work_mem").fetchone() == ("77kB",)
 
 
+def test_reload_with_another_address_waits_for_the_transaction(make_pooler: MakePooler):
+    pooler = make_pooler(2, pools={"app": {}})
+    with pooler.connect(autocommit=False) as busy, pooler.connect() as idle:
+        own = busy.execute(SELF).fetchone()
+        before = idle.execute(SELF).fetchone()
+        done = pooler.reload({"app": {"server_host": "localhost"}})
+        assert done.returncode == 0, done.stderr
+        assert busy.execute(SELF).fetchone() == own
+        wait_for(lambda: idle.execute(SELF).fetchone() != before, "another server")
+        assert busy.execute(SELF).fetchone() == own
+        busy.commit()
+        wait_for(lambda: own not in [(b.pid,) for b in pooler.pg.backends("app")], "it is gone")
+        busy.execute(SELF)
+        busy.commit()
+
+
 def test_reload_of_a_bad_file_changes_nothing(make_pooler: MakePooler):
     pooler = make_pooler(2)
     with pooler.connect() as connection:

@@ -42,7 +42,7 @@ def test_graceful_stop_in_the_middle_of_transactions(
     assert pg.sql("select count(*) from kept", database=database) == [(4,)]
 
 
-# Who waited for a server that died meanwhile got no other, and held the stop until its time was over.
+# Who waited for a server that died meanwhile got no other, and held the stop until its time was up.
 def test_waiter_of_a_dead_server_is_served_before_the_end(
     make_pooler: MakePooler, pg: PostgreSQL
 ) -> None:

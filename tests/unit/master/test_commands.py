@@ -86,16 +86,19 @@ def test_key_that_takes_a_restart_is_named_and_keeps_its_value(house: House):
     house.configure(workers=5)
     done = house.ask("reload")
     assert done.returncode == 0
-    assert "not applied, takes a restart: general.port" in done.stderr
-    assert "not applied, takes a restart: general.workers" in done.stderr
+    assert "not applied: general.port (takes an upgrade)" in done.stderr
+    assert "not applied: general.workers (takes an upgrade)" in done.stderr
     assert house.expect("told")[2] == str(port)
-    assert status(house)["last_reload"]["not_applied"] == ["general.port", "general.workers"]
+    assert status(house)["last_reload"]["not_applied"] == [
+        "general.port (takes an upgrade)",
+        "general.workers (takes an upgrade)",
+    ]
 
 
 def test_more_clients_than_the_segment_has_rows_for_take_a_restart(house: House):
     house.configure(max_connections=9000)
     done = house.ask("reload")
-    assert "not applied, takes a restart: general.max_connections above 8192" in done.stderr
+    assert "not applied: general.max_connections above 8192 (takes a restart)" in done.stderr
     assert house.expect("limits")[1] == "8192"
 
 
