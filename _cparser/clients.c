@@ -5,10 +5,11 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "entrance.h"
 #include "move.h"
 #include "tls.h"
 
-static struct gp_client *client_find(struct gp_engine *e, uint32_t client)
+struct gp_client *gp_client_find(struct gp_engine *e, uint32_t client)
 {
     return client != GP_NO_CLIENT && client <= e->seg->clients_max ? e->clients[client - 1] : NULL;
 }
@@ -65,51 +66,10 @@ void gp_client_encrypted(struct gp_engine *e, uint32_t client, struct gp_tls *tl
     gp_tls_name(tls, gp_client_at(e->seg, client)->tls, GP_TLS_NAME_BYTES);
 }
 
-enum gp_result gp_client_serve(struct gp_engine *e, uint32_t client, uint32_t pool, int32_t fd,
-                               struct gp_tls *tls, uint64_t state_hash, const uint8_t *state_sql,
-                               uint32_t state_length, const uint8_t *look_sql, uint32_t look_length,
-                               const uint8_t *early, uint32_t early_length)
-{
-    struct gp_client_row *row = gp_client_at(e->seg, client);
-    struct gp_client *c = calloc(1, sizeof(*c));
-
-    if (!c || !gp_queue_at(e, pool) ||
-        !(c->base = gp_state_intern(e, state_hash, (struct gp_span){state_sql, state_length},
-                                    (struct gp_span){look_sql, look_length}))) {
-        gp_tls_free(tls);
-        free(c);
-        return GP_EFULL;
-    }
-    c->params = gp_state_share(c->base);
-    e->now = gp_now_ns();
-    c->conn.fd = fd;
-    c->conn.kind = GP_CONN_CLIENT;
-    c->conn.tls = tls;
-    c->id = client;
-    c->pool = pool;
-    c->state = GP_CLIENT_IDLE;
-    c->since_ns = e->now;
-    e->clients[client - 1] = c;
-    e->clients_live++;
-    atomic_store_explicit(&row->pool, pool + 1, memory_order_relaxed);
-    atomic_store_explicit(&row->state, GP_CLIENT_IDLE, memory_order_relaxed);
-    if (gp_conn_attach(e->transport, &c->conn) != GP_OK) {
-        gp_client_forget(e, client);
-        return GP_EIO;
-    }
-    if (early_length)
-        gp_frontend_received(e, c, early, early_length);
-    if (e->draining)
-        gp_client_dismiss(e, c);
-    if (e->todo_first || e->events_count)
-        gp_worker_poke(e->seg, e->worker);
-    return GP_OK;
-}
-
 enum gp_result gp_client_kill(struct gp_engine *e, uint32_t client, uint32_t reason,
                               const char *sqlstate, const char *message)
 {
-    struct gp_client *c = client_find(e, client);
+    struct gp_client *c = gp_client_find(e, client);
 
     if (!c || c->state == GP_CLIENT_GONE)
         return GP_ENOENT;
@@ -121,6 +81,7 @@ enum gp_result gp_client_kill(struct gp_engine *e, uint32_t client, uint32_t rea
 void gp_client_clear(struct gp_engine *e, struct gp_client *c)
 {
     gp_buffer_free(&c->in);
+    gp_entrance_free(c);
     gp_state_release(e, c->base);
     gp_state_release(e, c->params);
     gp_names_clear(&c->names, &e->interner);
@@ -128,7 +89,7 @@ void gp_client_clear(struct gp_engine *e, struct gp_client *c)
 
 void gp_client_forget(struct gp_engine *e, uint32_t client)
 {
-    struct gp_client *c = client_find(e, client);
+    struct gp_client *c = gp_client_find(e, client);
 
     if (c) {
         gp_conn_detach(e->transport, &c->conn);

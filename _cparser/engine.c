@@ -13,6 +13,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "entrance.h"
 #include "move.h"
 #include "prepare.h"
 
@@ -192,6 +193,8 @@ void gp_on_closed(struct gp_engine *e, struct gp_conn *conn, enum gp_result how)
     if (c->state == GP_CLIENT_CLOSING) {
         conn->broken = 1;
         gp_todo(e, conn);
+    } else if (c->entrance) {
+        gp_client_finish(e, c, GP_REASON_LOGIN_LEFT);
     } else if (how != GP_EOF) {
         gp_client_finish(e, c, GP_REASON_CLIENT_IO);
     } else {
@@ -400,6 +403,8 @@ static void sweep_clients(struct gp_engine *e)
         } else if (c->parted && c->leaving == GP_REASON_CLIENT_EOF &&
                    age >= GP_CLOSING_NS / 1000000) {
             gp_client_finish(e, c, c->leaving); /* a half-close lasts no longer than this */
+        } else if (c->state == GP_CLIENT_LOGIN) {
+            gp_entrance_sweep(e, c);
         } else if (c->state == GP_CLIENT_IDLE && idle && age >= idle) {
             gp_client_fail(e, c, GP_REASON_CLIENT_IDLE, "57P05",
                            "terminating connection due to client_idle_timeout");
@@ -440,7 +445,7 @@ void gp_engine_drain(struct gp_engine *e)
     gp_engine_accept(e, false);
     for (uint32_t row = 0; row < e->seg->clients_max; row++) {
         if (e->clients[row])
-            gp_client_dismiss(e, e->clients[row]);
+            gp_client_drain(e, e->clients[row]);
     }
     gp_engine_sweep(e);
 }

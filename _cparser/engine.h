@@ -1,10 +1,10 @@
 /* The engine's public face: all that Python may call, and nothing else. greenpool/engine.py is
  * the one module that imports it. Between the marks stands what cffi reads.
  *
- * Three kinds of caller:
- *   master    makes the segment and the pools in it before it forks, reclaims what a dead worker
- * left worker    one gp_engine each, made after the fork; every gp_engine_*, gp_client_*,
- * gp_server_* call is its own observer  reads rows (gp_*_row); so does everyone else
+ * Three kinds of caller. The master makes the segment and the pools in it before it forks, and
+ * reclaims what a dead worker left. A worker has one gp_engine, made after the fork; every
+ * gp_engine_*, gp_client_*, gp_server_* call is about its own. The observer reads rows (gp_*_row), as
+ * everyone may. (All of the interface in one place: therefore longer than 600 lines.)
  *
  * Names are indices: worker 0..workers-1, pool 0..pools_max-1, slot 0..1023 within a pool, client =
  * its row in the segment + 1 (0 = none). Times are CLOCK_MONOTONIC nanoseconds unless the name has
@@ -21,13 +21,20 @@
 #define GP_NODISCARD __attribute__((warn_unused_result))
 
 /* cdef:begin */
-#define GP_ABI_VERSION      4
-#define GP_PINS             7                  /* reasons that keep a client on its server */
-#define GP_NOTE_UNREAD      0xffffffffffffffff /* no version of a note */
-#define GP_TLS_SECRET_BYTES 32
+#define GP_ABI_VERSION        5
+#define GP_PINS               7                  /* reasons that keep a client on its server */
+#define GP_NOTE_UNREAD        0xffffffffffffffff /* no version of a note */
+#define GP_TLS_SECRET_BYTES   32
+#define GP_SALT_BYTES         256 /* of a SCRAM secret, at most; PostgreSQL makes 16 */
+#define GP_BINDING_BYTES      64  /* of a certificate's hash, at most */
+#define GP_FAULT_BYTES        192
+#define GP_LOGIN_RANDOM_BYTES 18   /* that a login needs: for its nonce or its salt */
+#define GP_LOGIN_OUT_BYTES    2048 /* of answers to one read, at most */
 
 struct gp_segment;
 struct gp_engine;
+struct gp_plan;
+struct gp_login;
 struct gp_tls_context;
 struct gp_tls;
 
@@ -50,7 +57,7 @@ enum gp_pool_mode { GP_MODE_TRANSACTION = 0, GP_MODE_SESSION, GP_MODE_STATEMENT 
 
 enum gp_client_state {
     GP_CLIENT_FREE = 0,
-    GP_CLIENT_LOGIN,   /* in Python's hands */
+    GP_CLIENT_LOGIN,   /* proves who it is: here, or in Python's hands */
     GP_CLIENT_IDLE,    /* no server, nothing asked */
     GP_CLIENT_WAITING, /* asked, no server yet */
     GP_CLIENT_ACTIVE,  /* linked to a server */
@@ -98,7 +105,10 @@ enum gp_event_kind {
     GP_EVENT_DRAINED,  /* gp_engine_drain, or gp_engine_hand_over, is complete: no client is left */
     GP_EVENT_ARRIVED, /* client, pool, detail: its descriptor, Python's from here: another worker has
                           moved it here, and the relay serves it already */
-    GP_EVENT_MOVED    /* client: another worker has it; close the descriptor, and that is all */
+    GP_EVENT_MOVED,   /* client: another worker has it; close the descriptor, and that is all */
+    GP_EVENT_PROVED,  /* client: has proved who it is, and its plan is open; gp_client_welcome or
+                          gp_client_dismiss must follow */
+    GP_EVENT_SERVED   /* client: has been let in, and its plan says to tell */
 };
 
 /* Why a connection ended: for logs and counters. gp_reason_text gives the words. */
@@ -126,7 +136,9 @@ enum gp_reason {
     GP_REASON_REAPED,           /* its worker died */
     GP_REASON_CANCEL_STUCK,     /* a cancel was not delivered in time */
     GP_REASON_MEMORY,
-    GP_REASON_YIELDED, /* its place goes to another worker, whose clients cannot use its TLS */
+    GP_REASON_YIELDED,    /* its place goes to another worker, whose clients cannot use its TLS */
+    GP_REASON_REFUSED,    /* not let in: gp_client_fault tells why, where the engine has said it */
+    GP_REASON_LOGIN_LEFT, /* gone before it was let in */
     GP_REASONS
 };
 
@@ -355,22 +367,104 @@ GP_API void gp_client_counts(struct gp_segment *seg, uint32_t client,
  * workers; 0: always. Each call that says yes counts. */
 GP_API GP_NODISCARD bool gp_login_allowed(struct gp_segment *seg, const uint8_t *address,
                                           uint32_t length, uint32_t rate);
-/* Give a logged-in client to the relay until GP_EVENT_GOODBYE. state_sql/state_hash: what makes a
- * server fit this client's startup parameters, run (unseen) when a server's last state differs;
- * hash 0 and an empty text: the pool's own defaults. early: bytes already read from it. The
- * descriptor stays Python's to close, after the goodbye. tls: its session after the handshake, read
- * empty and with nothing left to take; the engine's to free from here, whatever comes of it. NULL:
- * plain. */
-GP_API enum gp_result gp_client_serve(struct gp_engine *engine, uint32_t client, uint32_t pool,
-                                      int32_t fd, struct gp_tls *tls, uint64_t state_hash,
-                                      const uint8_t *state_sql, uint32_t state_length,
-                                      const uint8_t *look_sql, uint32_t look_length,
-                                      const uint8_t *early, uint32_t early_length);
+/* How a client proves who it is. */
+enum gp_login_method {
+    GP_LOGIN_TRUST = 0, /* it need not, or has done so already: AuthenticationOk follows at once */
+    GP_LOGIN_MD5,
+    GP_LOGIN_SCRAM,
+    GP_LOGIN_NONE /* a client of our own: nothing is said to it */
+};
+
+/* What verifies SCRAM. doomed: nothing fits, for there is no such user or no such secret. */
+struct gp_scram_secret {
+    uint32_t iterations, salt_length;
+    bool doomed;
+    uint8_t salt[GP_SALT_BYTES];
+    uint8_t stored_key[32], server_key[32];
+};
+
+/* What a client is let in to. state_sql/state_hash: what makes a server fit this client's startup
+ * parameters, run (unseen) when a server's last state differs; hash 0 and an empty text: the pool's
+ * own defaults. look_sql: the question what a session that began so has become. statuses: the
+ * ParameterStatus messages of its welcome. Limits: how many clients may be in under its user, its
+ * user in its database, its database, itself included; 0: no limit. */
+struct gp_terms {
+    uint32_t pool;
+    uint32_t key_length; /* of its cancel key: 4 for protocol 3.0, up to 32 */
+    uint32_t user_limit, both_limit, database_limit;
+    uint32_t state_length, look_length, statuses_length;
+    uint64_t state_hash;
+    const uint8_t *state_sql, *look_sql, *statuses;
+};
+
+struct gp_plan_settings {
+    uint32_t method;                              /* enum gp_login_method */
+    uint32_t timeout_ms;                          /* to prove it, and to be let in; 0: none */
+    bool open;                                    /* the terms are not known yet: GP_EVENT_PROVED */
+    bool tells;                                   /* GP_EVENT_SERVED, when it is let in */
+    char user[64], database[64], application[64]; /* as SHOW CLIENTS shows them */
+    char md5[36];                                 /* MD5: "md5" and 32 hexadecimal digits */
+    struct gp_scram_secret scram;
+    uint32_t binding_length;           /* 0: there is nothing to bind SCRAM to */
+    uint8_t binding[GP_BINDING_BYTES]; /* the hash of our certificate: tls-server-end-point */
+    uint32_t greeting_length;
+    const uint8_t *greeting; /* what precedes all else: NegotiateProtocolVersion */
+    struct gp_terms terms;
+};
+
+/* Texts and secrets are copied. A plan may be freed while logins follow it. NULL: no memory. */
+GP_API struct gp_plan *gp_plan_new(const struct gp_plan_settings *settings);
+GP_API void gp_plan_free(struct gp_plan *plan);
+
+/* Let a client in as the plan says: it proves who it is, is welcomed and served until
+ * GP_EVENT_GOODBYE, or refused as PostgreSQL refuses it, with GP_REASON_REFUSED in that event. early:
+ * bytes already read from it. The descriptor stays Python's to close, after the goodbye. tls: its
+ * session after the handshake, read empty and with nothing left to take; the engine's to free from
+ * here, whatever comes of it. NULL: plain. spent_ms: of the plan's timeout. GP_OK, also when the
+ * client is refused at once; GP_EFULL: no memory, GP_EIO: errno, and it is Python's again. */
+GP_API enum gp_result gp_client_login(struct gp_engine *engine, uint32_t client,
+                                      struct gp_plan *plan, int32_t fd, struct gp_tls *tls,
+                                      uint32_t spent_ms, const uint8_t *early,
+                                      uint32_t early_length);
+/* After GP_EVENT_PROVED: let it in on the terms of this plan. GP_ENOENT: it has gone meanwhile. */
+GP_API enum gp_result gp_client_welcome(struct gp_engine *engine, uint32_t client,
+                                        struct gp_plan *plan);
+/* ... or end it, with these last words. */
+GP_API enum gp_result gp_client_dismiss(struct gp_engine *engine, uint32_t client,
+                                        const uint8_t *words, uint32_t length);
+/* The ClientKey (32 bytes) that it has proved to have, between GP_EVENT_PROVED and the answer to it.
+ * False: there is none. */
+GP_API bool gp_client_proof(struct gp_engine *engine, uint32_t client, uint8_t *client_key);
+/* Why a client is refused. */
+struct gp_fault {
+    char sqlstate[6];
+    char message[GP_FAULT_BYTES];
+    char detail[GP_FAULT_BYTES]; /* empty: none */
+};
+/* What it was told. After the goodbye, before gp_client_forget. False: nothing of the engine's. */
+GP_API bool gp_client_fault(struct gp_engine *engine, uint32_t client, struct gp_fault *fault);
 /* Close it with this FATAL error (at once when linked: its server is cleaned up). */
 GP_API enum gp_result gp_client_kill(struct gp_engine *engine, uint32_t client, uint32_t reason,
                                      const char *sqlstate, const char *message);
 /* Give back the row: after the goodbye, or when the login failed. */
 GP_API void gp_client_forget(struct gp_engine *engine, uint32_t client);
+
+/* ---- logins, while Python has the socket ---- */
+
+/* The exchange that a plan asks for, without the rest of it. random: GP_LOGIN_RANDOM_BYTES. NULL: no
+ * memory. */
+GP_API struct gp_login *gp_login_new(struct gp_plan *plan, const uint8_t *random);
+GP_API void gp_login_free(struct gp_login *login);
+/* Both write at most GP_LOGIN_OUT_BYTES of answers. GP_OK: proved; AuthenticationOk is among them.
+ * GP_AGAIN: feed more. GP_EPROTO: refused, gp_login_fault tells why. Bytes behind the message that
+ * ends it are not taken. */
+GP_API enum gp_result gp_login_start(struct gp_login *login, uint8_t *answers, uint32_t *length);
+GP_API enum gp_result gp_login_feed(struct gp_login *login, const uint8_t *data,
+                                    uint32_t data_length, uint32_t *taken, uint8_t *answers,
+                                    uint32_t *length);
+/* As gp_client_proof. */
+GP_API bool gp_login_key(const struct gp_login *login, uint8_t *client_key);
+GP_API void gp_login_fault(const struct gp_login *login, struct gp_fault *fault);
 
 /* ---- worker: servers ---- */
 
@@ -378,7 +472,7 @@ GP_API void gp_client_forget(struct gp_engine *engine, uint32_t client);
  * GP_EVENT_OPEN). */
 GP_API void gp_pool_grow(struct gp_engine *engine, uint32_t pool);
 /* Logged in and ReadyForQuery seen: the engine owns the descriptor from here (nonblocking), shares
- * it and gives it to the oldest waiter. tls: as for gp_client_serve; a server with TLS is not
+ * it and gives it to the oldest waiter. tls: as for gp_client_login; a server with TLS is not
  * shared. */
 GP_API enum gp_result gp_server_opened(struct gp_engine *engine, uint32_t pool, uint32_t slot,
                                        int32_t fd, struct gp_tls *tls, uint32_t backend_pid,

@@ -7,6 +7,7 @@
 #include "answers.h"
 #include "continuity.h"
 #include "deferred.h"
+#include "entrance.h"
 #include "heal.h"
 #include "prepare.h"
 #include "session.h"
@@ -198,7 +199,7 @@ static enum verdict step(struct gp_engine *e, struct gp_client *c, const struct 
         return WAIT;
     case GP_PREPARE_LARGE:
         c->leaving = GP_REASON_CLIENT_PROTOCOL;
-        c->fault = GP_FAULT_STATEMENT;
+        c->breach = GP_BREACH_STATEMENT;
         return END;
     case GP_PREPARE_PLAIN:
         break;
@@ -223,8 +224,8 @@ static void flush(struct gp_engine *e, struct gp_client *c, struct gp_gather *ou
 static void refuse_bytes(struct gp_client *c, uint8_t type)
 {
     c->leaving = GP_REASON_CLIENT_PROTOCOL;
-    c->fault =
-        gp_type_table[GP_FRONTEND][type] && type != GP_PASSWORD ? GP_FAULT_LENGTH : GP_FAULT_TYPE;
+    c->breach =
+        gp_type_table[GP_FRONTEND][type] && type != GP_PASSWORD ? GP_BREACH_LENGTH : GP_BREACH_TYPE;
 }
 
 /* The next message: what is to be done with it. False: stop, *pos bytes are taken. */
@@ -311,6 +312,10 @@ static bool ended(const struct gp_client *c)
 
 void gp_frontend_received(struct gp_engine *e, struct gp_client *c, const uint8_t *data, size_t len)
 {
+    if (c->entrance) {
+        gp_entrance_received(e, c, data, len);
+        return;
+    }
     if (c->in) {
         if (!gp_buffer_append(&c->in, data, len))
             gp_client_fail(e, c, GP_REASON_MEMORY, "53200", "out of memory");

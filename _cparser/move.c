@@ -59,15 +59,15 @@ static void set_target(struct gp_engine *e, struct gp_client *c, uint8_t target)
 /* Whether it ever can be. */
 static bool stays(const struct gp_client *c)
 {
-    return c->conn.tls || c->base->look_length == 0 || c->state == GP_CLIENT_CLOSING ||
-           c->state == GP_CLIENT_GONE;
+    return c->conn.tls || c->state == GP_CLIENT_CLOSING || c->state == GP_CLIENT_GONE ||
+           (c->base && c->base->look_length == 0);
 }
 
 static bool movable(const struct gp_client *c)
 {
     const struct gp_server *s = c->server;
 
-    if (stays(c) || c->conn.broken || c->conn.hung)
+    if (c->state == GP_CLIENT_LOGIN || stays(c) || c->conn.broken || c->conn.hung)
         return false;
     return !s || (s->state == GP_SERVER_LINKED && !s->conn.tls && !s->conn.broken && !s->conn.hung);
 }
@@ -450,7 +450,7 @@ static void come_back(struct gp_engine *e, struct gp_away *a)
     if (canceled)
         gp_move_cancel(e, client);
     if (e->draining)
-        gp_client_dismiss(e, e->clients[client - 1]);
+        gp_client_drain(e, e->clients[client - 1]);
 }
 
 static void settle(struct gp_engine *e, struct gp_away *a)

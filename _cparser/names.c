@@ -28,6 +28,8 @@ static const char *const reasons[] = {
     [GP_REASON_CANCEL_STUCK] = "cancel_wait_timeout",
     [GP_REASON_MEMORY] = "out of memory",
     [GP_REASON_YIELDED] = "given up for another worker's clients",
+    [GP_REASON_REFUSED] = "refused",
+    [GP_REASON_LOGIN_LEFT] = "gone during login",
 };
 _Static_assert(GP_COUNT_OF(reasons) == GP_REASONS, "a text for each reason");
 

@@ -394,7 +394,7 @@ size_t gp_build_query(uint8_t *buf, size_t cap, const char *sql)
 }
 
 size_t gp_build_error(uint8_t *buf, size_t cap, const char *severity, const char *sqlstate,
-                      const char *message)
+                      const char *message, const char *detail)
 {
     const size_t fixed = GP_HEADER_SIZE + 4 * 2 + 1; /* four codes and NULs, the end */
     size_t room = room_for(GP_BACKEND, cap);
@@ -403,13 +403,16 @@ size_t gp_build_error(uint8_t *buf, size_t cap, const char *severity, const char
 
     if (!grow(&total, fixed, room) || !grow(&total, strlen(severity), room) ||
         !grow(&total, strlen(severity), room) || !grow(&total, strlen(sqlstate), room) ||
-        !grow(&total, strlen(message), room))
+        !grow(&total, strlen(message), room) ||
+        !grow(&total, *detail ? 2 + strlen(detail) : 0, room))
         return 0;
     at = put_header(buf, GP_ERROR_RESPONSE, total);
     at = put_field(at, 'S', severity);
     at = put_field(at, 'V', severity);
     at = put_field(at, 'C', sqlstate);
     at = put_field(at, 'M', message);
+    if (*detail)
+        at = put_field(at, 'D', detail);
     *at = '\0';
     return total;
 }

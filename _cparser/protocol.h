@@ -276,8 +276,9 @@ static inline bool gp_span_is(struct gp_span span, const char *text)
 size_t gp_build_simple(uint8_t *buf, uint8_t type);             /* GP_SIMPLE_TOTAL */
 size_t gp_build_ready(uint8_t *buf, enum gp_txn_status status); /* GP_READY_TOTAL */
 GP_NODISCARD size_t gp_build_query(uint8_t *buf, size_t cap, const char *sql);
-/* severity is ERROR, FATAL or PANIC: it is sent both as S and as V. sqlstate has 5 characters. */
+/* severity is ERROR, FATAL or PANIC: it is sent both as S and as V. sqlstate has 5 characters. An
+ * empty detail is none. */
 GP_NODISCARD size_t gp_build_error(uint8_t *buf, size_t cap, const char *severity,
-                                   const char *sqlstate, const char *message);
+                                   const char *sqlstate, const char *message, const char *detail);
 
 #endif

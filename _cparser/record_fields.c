@@ -10,7 +10,7 @@ const struct gp_place gp_place_numbers[] = {
     IN(CLIENT_POOL, CLIENT, gp_client, pool),
     IN(CLIENT_STATE, CLIENT, gp_client, state),
     IN(CLIENT_LEAVING, CLIENT, gp_client, leaving),
-    IN(CLIENT_FAULT, CLIENT, gp_client, fault),
+    IN(CLIENT_BREACH, CLIENT, gp_client, breach),
     IN(CLIENT_LEFT, CLIENT, gp_client, msg_left),
     IN(CLIENT_PINS, CLIENT, gp_client, pins),
     IN(CLIENT_BEGUN, CLIENT, gp_client, begun),

@@ -260,7 +260,7 @@ static bool client_sound(struct gp_engine *e, const struct gp_client *c, bool li
     struct gp_frame frame;
 
     if (c->id == GP_NO_CLIENT || c->id > e->seg->clients_max || c->pool >= gp_pools_high(e->seg) ||
-        !c->base || c->fault >= GP_FAULTS || c->leaving >= GP_REASONS)
+        !c->base || c->breach >= GP_BREACHES || c->leaving >= GP_REASONS)
         return false;
     switch (c->state) {
     case GP_CLIENT_IDLE:

@@ -25,7 +25,7 @@ static const uint16_t server_moves[GP_SERVER_STATES] = {
 };
 
 static const uint16_t client_moves[GP_CLIENT_STATES] = {
-    [GP_CLIENT_LOGIN] = TO(GP_CLIENT_IDLE),
+    [GP_CLIENT_LOGIN] = TO(GP_CLIENT_IDLE) | TO(GP_CLIENT_CLOSING),
     [GP_CLIENT_IDLE] = TO(GP_CLIENT_WAITING) | TO(GP_CLIENT_ACTIVE) | TO(GP_CLIENT_CLOSING),
     [GP_CLIENT_WAITING] = TO(GP_CLIENT_IDLE) | TO(GP_CLIENT_ACTIVE) | TO(GP_CLIENT_CLOSING),
     [GP_CLIENT_ACTIVE] = TO(GP_CLIENT_IDLE) | TO(GP_CLIENT_CLOSING),
@@ -115,8 +115,8 @@ void gp_turn(struct gp_engine *e, struct gp_conn *conn)
         if (gp_conn_sent(e->transport, conn) || conn->broken)
             say_goodbye(e, c);
     } else if (conn->broken) {
-        gp_client_finish(e, c, GP_REASON_CLIENT_IO);
-    } else {
+        gp_client_finish(e, c, c->entrance ? GP_REASON_LOGIN_LEFT : GP_REASON_CLIENT_IO);
+    } else if (!c->entrance) {
         gp_frontend_continue(e, c);
     }
 }
@@ -422,13 +422,18 @@ void gp_link_restore(struct gp_engine *e, struct gp_server *s, struct gp_client 
     e->linked++;
 }
 
-/* ---- ends ---- */
+/* ---- ends, and a beginning ---- */
 
-void gp_client_dismiss(struct gp_engine *e, struct gp_client *c)
+void gp_client_begin(struct gp_engine *e, struct gp_client *c)
+{
+    set_client_state(e, c, GP_CLIENT_IDLE);
+}
+
+void gp_client_drain(struct gp_engine *e, struct gp_client *c)
 {
     bool pinned = c->pins && c->server && c->server->status == GP_TXN_IDLE;
 
-    if (c->state == GP_CLIENT_IDLE || pinned)
+    if (c->state == GP_CLIENT_IDLE || c->state == GP_CLIENT_LOGIN || pinned)
         gp_client_fail(e, c, GP_REASON_SHUTDOWN, "57P01",
                        "terminating connection due to administrator command");
 }
@@ -494,22 +499,22 @@ void gp_client_fail(struct gp_engine *e, struct gp_client *c, enum gp_reason rea
     if (c->state == GP_CLIENT_CLOSING || c->state == GP_CLIENT_GONE)
         return;
     if (!midway) { /* else the words would land inside a message of the server's */
-        size_t len = gp_build_error(error, sizeof(error), "FATAL", sqlstate, message);
+        size_t len = gp_build_error(error, sizeof(error), "FATAL", sqlstate, message, "");
         gp_conn_send(e->transport, &c->conn, error, len);
     }
     gp_client_finish(e, c, reason);
 }
 
-static const char *const faults[GP_FAULTS] = {
-    [GP_FAULT_LENGTH] = "invalid message length",
-    [GP_FAULT_TYPE] = "invalid frontend message type",
-    [GP_FAULT_STATEMENT] = "statement is longer than 16 MB",
+static const char *const breaches[GP_BREACHES] = {
+    [GP_BREACH_LENGTH] = "invalid message length",
+    [GP_BREACH_TYPE] = "invalid frontend message type",
+    [GP_BREACH_STATEMENT] = "statement is longer than 16 MB",
 };
 
 void gp_client_depart(struct gp_engine *e, struct gp_client *c)
 {
-    if (c->fault)
-        gp_client_fail(e, c, c->leaving, "08P01", faults[c->fault]);
+    if (c->breach)
+        gp_client_fail(e, c, c->leaving, "08P01", breaches[c->breach]);
     else
         gp_client_finish(e, c, c->leaving);
 }
@@ -518,7 +523,7 @@ void gp_client_refuse(struct gp_engine *e, struct gp_client *c, const char *sqls
                       const char *message)
 {
     uint8_t error[512];
-    size_t len = gp_build_error(error, sizeof(error), "ERROR", sqlstate, message);
+    size_t len = gp_build_error(error, sizeof(error), "ERROR", sqlstate, message, "");
     uint8_t type = gp_buffer_at(c->in)[0]; /* a WAITING client has kept its request */
 
     gp_queue_leave(e, c);

@@ -7,7 +7,7 @@
  *
  * A client (enum gp_client_state, engine.h):
  *
- *   LOGIN --serve--> IDLE --request--> ACTIVE --transaction over--> IDLE
+ *   LOGIN --let in--> IDLE --request--> ACTIVE --transaction over--> IDLE
  *                     |  \--no server--> WAITING --a server comes--> ACTIVE
  *                     |                   \--refused (cancel, query_wait_timeout)--> IDLE
  *                     v
@@ -84,12 +84,12 @@ struct gp_state {
 enum gp_described { GP_DESCRIBED_NOT = 0, GP_DESCRIBED, GP_DESCRIBED_AGAIN };
 
 /* How a client broke the protocol; relay.c has the words. */
-enum gp_fault {
-    GP_FAULT_NONE = 0,
-    GP_FAULT_LENGTH,
-    GP_FAULT_TYPE,
-    GP_FAULT_STATEMENT, /* it is too long */
-    GP_FAULTS
+enum gp_breach {
+    GP_BREACH_NONE = 0,
+    GP_BREACH_LENGTH,
+    GP_BREACH_TYPE,
+    GP_BREACH_STATEMENT, /* it is too long */
+    GP_BREACHES
 };
 
 enum gp_server_state {
@@ -103,6 +103,8 @@ enum gp_server_state {
     GP_SERVER_OUT,
     GP_SERVER_STATES
 };
+
+struct gp_entrance;
 
 struct gp_client {
     struct gp_conn conn;
@@ -123,13 +125,14 @@ struct gp_client {
     struct gp_server *server;
     struct gp_state *base;             /* what its startup packet asked for */
     struct gp_state *params;           /* what its session is now */
-    uint8_t fault;                     /* enum gp_fault: leaving because of that */
+    uint8_t breach;                    /* enum gp_breach: leaving because of that */
     uint8_t pins;                      /* enum gp_pin: why it keeps its server */
     uint8_t begun;                     /* deferred.h: a transaction that has no server yet */
     uint8_t target;                    /* move.h: the worker + 1 that it is to go to; 0: none */
     struct gp_names names;             /* of its prepared statements */
     struct gp_client *before, *behind; /* WAITING: the pool's queue */
     struct gp_conn *next_todo;
+    struct gp_entrance *entrance; /* entrance.h: until it is let in */
     uint64_t since_ns; /* WAITING: arrival; CLOSING, parted: beginning; else the last request */
 };
 
@@ -257,18 +260,20 @@ void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason rea
 /* Only relay.c, clean.c and servers.c: the one mutator. */
 void gp_server_enter(struct gp_engine *e, struct gp_server *s, enum gp_server_state state);
 
+/* A client that has been let in: LOGIN --> IDLE. */
+void gp_client_begin(struct gp_engine *e, struct gp_client *c);
 /* End a client: its server is cleaned up, its last words are delivered, Python says goodbye. */
 void gp_client_finish(struct gp_engine *e, struct gp_client *c, enum gp_reason reason);
 /* The same, with FATAL words first. */
 void gp_client_fail(struct gp_engine *e, struct gp_client *c, enum gp_reason reason,
                     const char *sqlstate, const char *message);
-/* End a client that is leaving, all owed replies delivered: with its fault, if it has one. */
+/* End a client that is leaving, all owed replies delivered: with its breach, if there is one. */
 void gp_client_depart(struct gp_engine *e, struct gp_client *c);
 /* Answer a WAITING client's request with an ERROR; it stays connected. */
 void gp_client_refuse(struct gp_engine *e, struct gp_client *c, const char *sqlstate,
                       const char *message);
 /* The worker drains: end it with 57P01 if it is at rest. */
-void gp_client_dismiss(struct gp_engine *e, struct gp_client *c);
+void gp_client_drain(struct gp_engine *e, struct gp_client *c);
 /* Its client goes to another worker: the server of it is at rest, as far as this one knows. Its
  * connection is detached. */
 void gp_link_part(struct gp_engine *e, struct gp_client *c);
@@ -280,6 +285,9 @@ void gp_todo(struct gp_engine *e, struct gp_conn *conn);
 void gp_turn(struct gp_engine *e, struct gp_conn *conn);
 void gp_event_push(struct gp_engine *e, enum gp_event_kind kind, uint32_t client, uint32_t pool,
                    uint32_t slot, uint64_t detail);
+
+/* ---- clients.c ---- */
+struct gp_client *gp_client_find(struct gp_engine *e, uint32_t client); /* NULL: not here */
 
 /* ---- clean.c ---- */
 /* Its client says no more: end what it left open, so that the server comes to rest. */

@@ -1,4 +1,4 @@
-"""The compiled engine as Python sees it; `tls.py` has what it knows of TLS.
+"""The compiled engine as Python sees it; `tls.py` and `login.py` have what it knows of those.
 
 Thin on purpose: a method here checks lengths, keeps buffers alive over the call, and turns C
 structs into the values of `records.py` and failures into `EngineError`. Contracts stand at the
@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from greenpool.binding import ffi, lib
 from greenpool.errors import EngineError
+from greenpool.login import Fault, LoginPlan, read_fault
 from greenpool.records import (
     NAME_BYTES,
     NOTE_BYTES,
@@ -393,31 +394,40 @@ class Engine:
         """Say what a client speaks after its handshake, for SHOW CLIENTS."""
         lib.gp_client_encrypted(self._engine, client, tls.pointer)
 
-    def serve(
+    def login(
         self,
         client: int,
-        pool: int,
+        plan: LoginPlan,
         fd: int,
-        tls: TlsSession | None,
-        state_hash: int,
-        state_sql: bytes,
-        look_sql: bytes,
-        early: bytes,
+        tls: TlsSession | None = None,
+        spent_ms: int = 0,
+        early: bytes = b"",
     ) -> None:
-        """Give a logged-in client to the relay until its GOODBYE. Raises: EngineError.
+        """Let a client in as planned; it is the engine's until its GOODBYE. Raises: EngineError.
 
-        `look_sql` asks PostgreSQL what the session has become; empty: it is never asked.
-        The descriptor stays the caller's to close, after the goodbye and not before; `tls` is the
-        engine's from here, whatever comes of it.
+        `spent_ms`: how much of the plan's time is over; `early`: bytes already read from it. The
+        descriptor stays the caller's to close, after the goodbye; `tls` is no longer its own.
         """
-        result = lib.gp_client_serve(
-            self._engine,
-            *(client, pool, fd, _given(tls), state_hash),
-            *(state_sql, len(state_sql)),
-            *(look_sql, len(look_sql)),
-            *(early, len(early)),
-        )
-        _check(result, f"client {client}")
+        arguments = (client, plan.pointer, fd, _given(tls), spent_ms, early, len(early))
+        _check(lib.gp_client_login(self._engine, *arguments), f"client {client}")
+
+    def welcome(self, client: int, plan: LoginPlan) -> bool:
+        """Let in a client that PROVED told of, on these terms; False: it has gone meanwhile."""
+        return int(lib.gp_client_welcome(self._engine, client, plan.pointer)) == Result.OK
+
+    def dismiss(self, client: int, words: bytes) -> bool:
+        """End a client that PROVED told of; False: it has gone meanwhile."""
+        return int(lib.gp_client_dismiss(self._engine, client, words, len(words))) == Result.OK
+
+    def proof(self, client: int) -> bytes | None:
+        """Return the ClientKey of a client that PROVED told of, if it has shown one."""
+        key = ffi.new("uint8_t[]", 32)
+        return bytes(ffi.buffer(key)) if lib.gp_client_proof(self._engine, client, key) else None
+
+    def fault(self, client: int) -> Fault | None:
+        """Return why the engine has refused a client, between its goodbye and `forget`."""
+        found = ffi.new("struct gp_fault *")
+        return read_fault(found) if lib.gp_client_fault(self._engine, client, found) else None
 
     def kill(self, client: int, reason: Reason, sqlstate: str, message: str) -> bool:
         """Close a client with this FATAL error; False: it is not in the relay's hands."""

@@ -11,11 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-GP_ABI_VERSION = 4
+GP_ABI_VERSION = 5
 """The version of `_cparser/engine.h` that this program was written for."""
 
 NAME_BYTES = 63
 """Longest name of a user or a database: PostgreSQL's NAMEDATALEN less its zero."""
+
+
+SALT_BYTES_MAX = 256
+"""Longest salt of a SCRAM secret."""
 
 
 class Result(IntEnum):
@@ -88,6 +92,17 @@ class EventKind(IntEnum):
     DRAINED = 6
     ARRIVED = 7
     MOVED = 8
+    PROVED = 9
+    SERVED = 10
+
+
+class LoginMethod(IntEnum):
+    """How a client proves who it is; NONE: a client of our own, to which nothing is said."""
+
+    TRUST = 0
+    MD5 = 1
+    SCRAM = 2
+    NONE = 3
 
 
 class NoteKind(IntEnum):
@@ -128,6 +143,8 @@ class Reason(IntEnum):
     CANCEL_STUCK = 21
     MEMORY = 22
     YIELDED = 23
+    REFUSED = 24
+    LOGIN_LEFT = 25
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,9 +175,18 @@ static bool add_client(struct gp_engine *engine)
     uint32_t client = gp_client_enter(engine, false, "gauge");
     int32_t fd = peers_add_client(&gauge.peers);
 
-    return client && fd != -1 &&
-           gp_client_serve(engine, client, gauge.pool, fd, NULL, 0, (const uint8_t *)STATE_SQL,
-                           sizeof(STATE_SQL) - 1, NULL, 0, NULL, 0) == GP_OK;
+    const struct gp_plan_settings settings = {
+        .method = GP_LOGIN_NONE,
+        .terms = {.pool = gauge.pool,
+                  .state_sql = (const uint8_t *)STATE_SQL,
+                  .state_length = sizeof(STATE_SQL) - 1},
+    };
+    struct gp_plan *plan = gp_plan_new(&settings);
+    bool added = client && fd != -1 && plan &&
+                 gp_client_login(engine, client, plan, fd, NULL, 0, NULL, 0) == GP_OK;
+
+    gp_plan_free(plan);
+    return added;
 }
 
 static bool on_event(struct gp_engine *engine, const struct gp_event *event)

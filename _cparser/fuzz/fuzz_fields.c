@@ -160,8 +160,9 @@ static enum gp_result read_error(const uint8_t *body, size_t len)
         return result;
     built = malloc(cap);
     require(built != NULL);
-    total = gp_build_error(built, cap, text_of(error.severity, body, len),
-                           text_of(error.sqlstate, body, len), text_of(error.message, body, len));
+    total =
+        gp_build_error(built, cap, text_of(error.severity, body, len),
+                       text_of(error.sqlstate, body, len), text_of(error.message, body, len), "");
     require(total > 0 && total <= cap);
     require(gp_error_fields(built + GP_HEADER_SIZE, total - GP_HEADER_SIZE, &again) == GP_OK);
     require(same(error.severity, again.severity) && same(error.sqlstate, again.sqlstate) &&

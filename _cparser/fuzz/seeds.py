@@ -2,9 +2,10 @@
 """Turn the recorded conversations into seed corpora: seeds.py DIRECTORY.
 
 Writes DIRECTORY/fuzz_frames (whole conversations, cut in several ways), DIRECTORY/fuzz_fields
-(one file per different message) and DIRECTORY/fuzz_record (clients in each state). The layout of an
-input is described at the head of each target, that of a record in ../record.h;
-READERS is the order of `enum reader` in fuzz_fields.c.
+(one file per different message), DIRECTORY/fuzz_record (clients in each state) and
+DIRECTORY/fuzz_login (what clients prove themselves with). The layout of an input is described at
+the head of each target, that of a record in ../record.h; READERS is the order of `enum reader` in
+fuzz_fields.c.
 """
 
 import hashlib
@@ -65,6 +66,26 @@ def record_seeds() -> Iterator[bytes]:
     yield head + field(3, 4) + base + names + linked + field(0x119, bytes(12) + b"kept")
 
 
+def login_seeds() -> Iterator[bytes]:
+    """Lay out the client's side of logins for fuzz_login, whose server's nonce is all A."""
+    final = b"r=c" + b"A" * 24 + b",p=" + b"A" * 43 + b"="
+    yield bytes((0, 7)) + _password(b"md5" + b"0" * 32 + b"\0")
+    for how, mechanism, header, told in (
+        (1, b"SCRAM-SHA-256", b"n,,", b"c=biws,"),
+        (5, b"SCRAM-SHA-256", b"y,,", b"c=eSws,"),
+        (3, b"SCRAM-SHA-256-PLUS", b"p=tls-server-end-point,,", b"c=cD10bHM=,"),
+    ):
+        first = header + b"n=,r=c"
+        initial = mechanism + b"\0" + len(first).to_bytes(4, "big") + first
+        yield bytes((how, 3)) + _password(initial) + _password(told + final)
+        late = mechanism + b"\0" + b"\xff" * 4
+        yield bytes((how, 3)) + _password(late) + _password(first) + _password(told + final)
+
+
+def _password(body: bytes) -> bytes:
+    return b"p" + (len(body) + 4).to_bytes(4, "big") + body
+
+
 def write(directory: Path, seeds: Iterator[bytes]) -> None:
     """Write each seed under the name of its digest, so that equal ones are one."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -73,12 +94,13 @@ def write(directory: Path, seeds: Iterator[bytes]) -> None:
 
 
 def main() -> None:
-    """Write both corpora below the directory named on the command line."""
+    """Write all corpora below the directory named on the command line."""
     if len(sys.argv) != 2:
         sys.exit(f"usage: {sys.argv[0]} DIRECTORY")
     write(Path(sys.argv[1]) / "fuzz_frames", frame_seeds())
     write(Path(sys.argv[1]) / "fuzz_fields", field_seeds())
     write(Path(sys.argv[1]) / "fuzz_record", record_seeds())
+    write(Path(sys.argv[1]) / "fuzz_login", login_seeds())
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@
     feed()  --> next request ... AuthenticationOk; `state` SUCCEEDED, `credential` set
             \\-> raises ReportedError; `state` FAILED
 
-Law: a wrong password, an unknown user and a secret of the wrong kind give the same bytes after
-the same work. What a user may do afterwards (databases, limits) is not decided here.
-Partners: the client session; `scram.py`, `md5.py`, `cleartext.py`.
+MD5 and SCRAM are C's (`_cparser/login.c`): `challenge_of` says what it needs to know, and the
+engine does the rest for the clients of pools, without this class. Law: a wrong password, an unknown
+user and a secret of the wrong kind give the same bytes after the same work. What a user may do
+afterwards (databases, limits) is not decided here.
+Partners: the client session; `login.py`, `cleartext.py`.
 Source: PostgreSQL `auth.c`, `auth-sasl.c`.
 """
 
@@ -18,26 +20,20 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from greenpool.auth.cleartext import cleartext_verify
-from greenpool.auth.md5 import SALT_BYTES, md5_verify
-from greenpool.auth.scram import (
-    MECHANISM,
-    MECHANISM_PLUS,
-    ScramServer,
-    ScramState,
-    make_nonce,
-)
 from greenpool.auth.secret import (
     Credential,
     Derive,
     Md5Hash,
     PlainPassword,
     PlainSecret,
+    ScramKeys,
     ScramSecret,
     Secret,
     derive_keys,
     mock_secret,
 )
 from greenpool.errors import ReportedError
+from greenpool.login import RANDOM_BYTES, Challenge, Fault, LoginExchange, ScramVerifier
 from greenpool.protocol import backend
 from greenpool.protocol.body import Body, MalformedBody
 from greenpool.protocol.errors import (
@@ -49,10 +45,7 @@ from greenpool.protocol.errors import (
 )
 from greenpool.protocol.frame import MAX_LOGIN_BODY_BYTES, FrameReader
 from greenpool.protocol.message import FrontendType, Message
-
-MAX_SASL_MESSAGE_BYTES = 1024
-"""PostgreSQL's PG_MAX_SASL_MESSAGE_LENGTH."""
-
+from greenpool.records import LoginMethod
 
 Check = Callable[[str], None]
 """Checks a password that somebody else knows. May switch. Raises: ClientError if it is wrong."""
@@ -71,10 +64,8 @@ class AuthState(Enum):
     """Where an authentication stands."""
 
     NEW = "new"
-    MD5_SENT = "md5 sent"
+    EXCHANGING = "exchanging"
     CLEARTEXT_SENT = "cleartext sent"
-    SASL_SENT = "sasl sent"
-    SASL_CONTINUED = "sasl continued"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
@@ -90,6 +81,39 @@ class AuthContext:
     mock_key: bytes = field(repr=False)
     derive: Derive = derive_keys
     random_bytes: Callable[[int], bytes] = os.urandom
+
+
+def challenge_of(
+    method: AuthMethod, user: str, secret: Secret | None, mock_key: bytes, binding: bytes = b""
+) -> Challenge:
+    """Return what C needs to know for any method but PASSWORD.
+
+    `secret` None: the user does not exist or has none, and meets the same challenge as any other.
+    """
+    if method is AuthMethod.TRUST:
+        return Challenge(LoginMethod.TRUST, user)
+    if method is AuthMethod.MD5 and isinstance(secret, Md5Hash):
+        return Challenge(LoginMethod.MD5, user, md5=secret.text)
+    mock = mock_secret(user, mock_key)
+    kept = secret.scram if isinstance(secret, PlainSecret) else secret
+    is_doomed = not isinstance(kept, ScramSecret)
+    chosen = kept if isinstance(kept, ScramSecret) else mock
+    verifier = ScramVerifier(
+        *(chosen.iterations, chosen.salt, chosen.stored_key, chosen.server_key), is_doomed
+    )
+    return Challenge(LoginMethod.SCRAM, user, scram=verifier, binding=binding)
+
+
+def credential_of(secret: Secret | None, client_key: bytes | None = None) -> Credential | None:
+    """Return what logs in at PostgreSQL for a client that has met its challenge.
+
+    `client_key`: what it has proved by SCRAM; without it, what the secret can do by itself.
+    """
+    if isinstance(secret, PlainSecret):
+        return PlainPassword(secret.password)
+    if isinstance(secret, ScramSecret) and client_key is not None:
+        return ScramKeys(client_key, secret.server_key)
+    return secret if isinstance(secret, Md5Hash) else None
 
 
 class ClientAuthenticator:
@@ -118,23 +142,19 @@ class ClientAuthenticator:
         self._context = context
         self._check = check
         self._binding = binding
-        self._md5_salt = b""
-        self._scram: ScramServer | None = None
+        self._exchange: LoginExchange | None = None
         self._reader = FrameReader(FrontendType, MAX_LOGIN_BODY_BYTES)
 
     def start(self) -> bytes:
         """Begin: return the request to send, or AuthenticationOk when there is nothing to ask."""
-        if self._method is AuthMethod.TRUST:
-            return self._succeed(_credential_of(self._secret))
         if self._method is AuthMethod.PASSWORD:
             self.state = AuthState.CLEARTEXT_SENT
             return backend.authentication_cleartext_password()
-        if self._method is AuthMethod.MD5 and isinstance(self._secret, Md5Hash):
-            self.state = AuthState.MD5_SENT
-            self._md5_salt = self._context.random_bytes(SALT_BYTES)
-            return backend.authentication_md5_password(self._md5_salt)
-        self.state = AuthState.SASL_SENT
-        return backend.authentication_sasl(self._mechanisms)
+        mock_key, binding = self._context.mock_key, self._binding
+        challenge = challenge_of(self._method, self._user, self._secret, mock_key, binding)
+        self.state = AuthState.EXCHANGING
+        self._exchange = LoginExchange(challenge, self._context.random_bytes(RANDOM_BYTES))
+        return self._went_on(self._exchange, self._exchange.start())
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes from the client, return bytes to send; empty while a message is incomplete.
@@ -143,42 +163,38 @@ class ClientAuthenticator:
         Switches: if the context's `derive` does. Raises: ReportedError (ClientError for all but
         broken framing); `state` is FAILED then.
         """
+        if self.state is AuthState.EXCHANGING and self._exchange is not None:
+            return self._went_on(self._exchange, self._exchange.feed(data))
         messages = self._reader.feed(data)
-        out = b""
         try:
-            while self.state in _HANDLERS and (message := next(messages, None)):
-                out += self._step(message)
+            if self.state is AuthState.CLEARTEXT_SENT and (message := next(messages, None)):
+                return self._on_cleartext(message)
         except ReportedError:
             self.state = AuthState.FAILED
             raise
-        except MalformedBody as exc:
-            self.state = AuthState.FAILED
-            raise protocol_violation(str(exc)) from exc
-        return out
+        return b""
 
     def take_rest(self) -> bytes:
         """Return bytes that followed the exchange: the client was quick to send a query."""
+        if self._exchange is not None:
+            return self._exchange.take_rest()
         return self._reader.take_rest()
 
-    def _step(self, message: Message) -> bytes:
+    def _went_on(self, exchange: LoginExchange, out: bytes) -> bytes:
+        if exchange.fault is not None:
+            self.state = AuthState.FAILED
+            raise as_client_error(exchange.fault)
+        if exchange.is_proved:
+            self.credential = credential_of(self._secret, exchange.client_key())
+            self.state = AuthState.SUCCEEDED
+        return out
+
+    def _on_cleartext(self, message: Message) -> bytes:
         if message.type is not FrontendType.PASSWORD_MESSAGE:
-            kind = "SASL" if self.state in _SASL_STATES else "password"
             raise protocol_violation(
-                f"expected {kind} response, got message type {message.type.value[0]}"
+                f"expected password response, got message type {message.type.value[0]}"
             )
-        if self.state in _SASL_STATES and len(message.body) > MAX_SASL_MESSAGE_BYTES:
-            raise protocol_violation("invalid message length")
-        return _HANDLERS[self.state](self, message.body)
-
-    def _on_md5(self, body: bytes) -> bytes:
-        stored = self._secret
-        response = _read_password(body)
-        if isinstance(stored, Md5Hash) and md5_verify(stored, self._md5_salt, response):
-            return self._succeed(stored)
-        raise password_authentication_failed(self._user)
-
-    def _on_cleartext(self, body: bytes) -> bytes:
-        password = _read_password(body)
+        password = _read_password(message.body)
         if self._check is not None:
             self._check(password)
             return self._succeed(None)
@@ -196,67 +212,16 @@ class ClientAuthenticator:
             return secret
         return self._context.derive(password, secret.salt, secret.iterations)
 
-    def _on_sasl_initial(self, body: bytes) -> bytes:
-        reader = Body(body)
-        mechanism = reader.cstring()
-        if mechanism not in self._mechanisms:
-            raise protocol_violation("client selected an invalid SASL authentication mechanism")
-        length = reader.i32()
-        data = None if length == -1 else reader.take(length)
-        reader.end()
-        scram = self._scram = self._make_scram(mechanism == MECHANISM_PLUS)
-        self.state = AuthState.SASL_CONTINUED
-        return backend.authentication_sasl_continue(b"" if data is None else scram.feed(data))
-
-    def _on_sasl_response(self, body: bytes) -> bytes:
-        scram = self._scram
-        assert scram is not None
-        answer = scram.feed(body)
-        if scram.state is ScramState.FINAL:
-            return backend.authentication_sasl_continue(answer)
-        if scram.state is not ScramState.SUCCEEDED or scram.keys is None:
-            raise password_authentication_failed(self._user)
-        plain = self._secret if isinstance(self._secret, PlainSecret) else None
-        credential = PlainPassword(plain.password) if plain else scram.keys
-        return backend.authentication_sasl_final(answer) + self._succeed(credential)
-
-    @property
-    def _mechanisms(self) -> tuple[str, ...]:
-        return (MECHANISM_PLUS, MECHANISM) if self._binding else (MECHANISM,)
-
-    def _make_scram(self, is_bound: bool) -> ScramServer:
-        secret = self._secret.scram if isinstance(self._secret, PlainSecret) else self._secret
-        doomed = not isinstance(secret, ScramSecret)
-        mock = mock_secret(self._user, self._context.mock_key)
-        chosen = secret if isinstance(secret, ScramSecret) else mock
-        return ScramServer(
-            *(chosen, self._make_nonce), doomed=doomed, binding=self._binding, is_bound=is_bound
-        )
-
-    def _make_nonce(self) -> str:
-        return make_nonce(self._context.random_bytes)
-
     def _succeed(self, credential: Credential | None) -> bytes:
         self.credential = credential
         self.state = AuthState.SUCCEEDED
         return backend.authentication_ok()
 
 
-_HANDLERS: dict[AuthState, Callable[[ClientAuthenticator, bytes], bytes]] = {
-    AuthState.MD5_SENT: ClientAuthenticator._on_md5,
-    AuthState.CLEARTEXT_SENT: ClientAuthenticator._on_cleartext,
-    AuthState.SASL_SENT: ClientAuthenticator._on_sasl_initial,
-    AuthState.SASL_CONTINUED: ClientAuthenticator._on_sasl_response,
-}
-
-_SASL_STATES = frozenset({AuthState.SASL_SENT, AuthState.SASL_CONTINUED})
-
-
-def _credential_of(secret: Secret | None) -> Credential | None:
-    """Return what a configured secret can do at PostgreSQL by itself, without a client's proof."""
-    if isinstance(secret, PlainSecret):
-        return PlainPassword(secret.password)
-    return secret if isinstance(secret, Md5Hash) else None
+def as_client_error(fault: Fault) -> ClientError:
+    """Make the error that tells a client what C has found wrong with its login."""
+    sqlstate = SqlState(fault.sqlstate)
+    return ClientError(Severity.FATAL, sqlstate, fault.message, detail=fault.detail)
 
 
 def _read_password(body: bytes) -> str:

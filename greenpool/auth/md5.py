@@ -1,4 +1,4 @@
-"""MD5 authentication, both sides: a challenge of four bytes, an answer that proves the hash.
+"""MD5 authentication: a challenge of four bytes, an answer that proves the hash.
 
 Kept because PostgreSQL keeps it; a secret of this kind is as good as the password, for both
 sides only ever use the hash.
@@ -8,7 +8,6 @@ Source: "Message Flow > Start-up" (AuthenticationMD5Password); PostgreSQL `md5_c
 from __future__ import annotations
 
 import hashlib
-import hmac
 
 from greenpool.auth.secret import Md5Hash
 from greenpool.protocol.message import encode_text
@@ -24,11 +23,6 @@ def md5_hash(user: str, password: str) -> Md5Hash:
 def md5_response(stored: Md5Hash, salt: bytes) -> str:
     """Return the answer to a challenge: the password to put into PasswordMessage."""
     return _md5(stored.text.removeprefix("md5").encode() + salt)
-
-
-def md5_verify(stored: Md5Hash, salt: bytes, response: str) -> bool:
-    """Check a client's answer, in time that does not depend on how wrong it is."""
-    return hmac.compare_digest(md5_response(stored, salt).encode(), encode_text(response))
 
 
 def _md5(data: bytes) -> str:

@@ -1,6 +1,6 @@
-"""SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, both sides, as machines fed with SASL messages.
+"""SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, the client's side, as a machine fed with SASL messages.
 
-    ScramClient                                        ScramServer
+    ScramClient                                        PostgreSQL
       client-first   n,,n=,r=<nonce>              -->
                      r=<nonce+nonce>,s=<salt>,i=  <--   server-first
       client-final   c=biws,r=<nonce+nonce>,p=    -->
@@ -11,9 +11,8 @@ client-first begins `p=tls-server-end-point,,` and c= holds that and the certifi
 is in between with another certificate fails. `y` says "I could, you did not offer it": a lie in
 between is found out.
 
-Law: every secret value is compared in constant time; a doomed exchange (unknown user) takes the
-same steps as a real one. A misbehaving client meets PostgreSQL's errors (`ClientError`), a
-misbehaving server `ServerProtocolError`.
+Law: every secret value is compared in constant time; a server that misbehaves meets
+`ServerProtocolError`. Our own clients prove themselves to `_cparser/scram.c`.
 Partner: `secret.py`, which has the keys. Source: RFC 5802, 5929, 7677; "SASL Authentication".
 """
 
@@ -21,25 +20,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import os
 import re
 from collections.abc import Callable
 from enum import Enum
-from typing import NoReturn
 
 from greenpool.auth.secret import (
-    KEY_BYTES,
     Derive,
     PlainPassword,
     ScramKeys,
-    ScramSecret,
     derive_keys,
 )
 from greenpool.errors import ServerProtocolError
-from greenpool.protocol.errors import ClientError, Severity, SqlState, protocol_violation
-from greenpool.protocol.message import decode_text, encode_text
+from greenpool.protocol.message import encode_text
 
 MECHANISM = "SCRAM-SHA-256"
 MECHANISM_PLUS = "SCRAM-SHA-256-PLUS"
@@ -69,123 +63,6 @@ class ScramState(Enum):
     FINAL = "final"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-
-
-class ScramServer:
-    """Verify a client. `feed` takes its messages in turn and returns what to send.
-
-    After FIRST an answer is always sent; after FINAL the answer is empty and the state FAILED if
-    the proof is wrong, or if the exchange was doomed from the start. On success `keys` are the
-    client's own, which log in wherever the same secret is stored.
-    `binding`: the hash of our certificate; empty where there is none to bind to. `is_bound`: the
-    client has chosen the PLUS variant.
-    """
-
-    def __init__(
-        self,
-        secret: ScramSecret,
-        nonce_source: NonceSource = make_nonce,
-        *,
-        doomed: bool = False,
-        binding: bytes = b"",
-        is_bound: bool = False,
-    ) -> None:
-        self.state = ScramState.FIRST
-        self.keys: ScramKeys | None = None
-        self._secret = secret
-        self._nonce_source = nonce_source
-        self._doomed = doomed
-        self._binding = binding
-        self._is_bound = is_bound
-        self._flag = ""
-        self._client_first_bare = ""
-        self._server_first = ""
-        self._nonce = ""
-
-    def feed(self, message: bytes) -> bytes:
-        """Take the client's next message. Raises: ClientError; the exchange has FAILED then."""
-        state, self.state = self.state, ScramState.FAILED
-        text = _decode(message)
-        if state is ScramState.FIRST:
-            answer = self._answer_first(text)
-            self.state = ScramState.FINAL
-        elif state is ScramState.FINAL:
-            answer = self._answer_final(text)
-        else:
-            raise protocol_violation("invalid SCRAM exchange state")
-        return answer.encode()
-
-    def _answer_first(self, text: str) -> str:
-        reader = _Attributes(text)
-        self._flag = reader.read_gs2_header(self._is_bound)
-        if self._flag == "y" and self._binding:
-            raise ClientError(
-                Severity.FATAL,
-                SqlState.INVALID_AUTHORIZATION_SPECIFICATION,
-                "SCRAM channel binding negotiation error",
-                detail="The client supports SCRAM channel binding but thinks the server does not.  "
-                "However, this server does support channel binding.",
-            )
-        self._client_first_bare = reader.left
-        if reader.left.startswith("m"):
-            raise ClientError(
-                Severity.FATAL,
-                SqlState.FEATURE_NOT_SUPPORTED,
-                "client requires an unsupported SCRAM extension",
-            )
-        reader.value_of("n")
-        client_nonce = reader.value_of("r")
-        if not _PRINTABLE.fullmatch(client_nonce):
-            raise protocol_violation("non-printable characters in SCRAM nonce")
-        reader.skip_extensions()
-        self._nonce = client_nonce + self._nonce_source()
-        salt = _b64(self._secret.salt)
-        self._server_first = f"r={self._nonce},s={salt},i={self._secret.iterations}"
-        return self._server_first
-
-    def _answer_final(self, text: str) -> str:
-        without_proof, proof = self._read_final(text)
-        auth_message = _auth_message(self._client_first_bare, self._server_first, without_proof)
-        signature = hmac.digest(self._secret.stored_key, auth_message, "sha256")
-        client_key = _xor(proof, signature)
-        stored_key = hashlib.sha256(client_key).digest()
-        fits = hmac.compare_digest(stored_key, self._secret.stored_key)
-        if self._doomed or not fits:
-            return ""
-        self.state = ScramState.SUCCEEDED
-        self.keys = ScramKeys(client_key, self._secret.server_key)
-        return "v=" + _b64(hmac.digest(self._secret.server_key, auth_message, "sha256"))
-
-    def _read_final(self, text: str) -> tuple[str, bytes]:
-        reader = _Attributes(text)
-        self._check_binding(reader.value_of("c"))
-        nonce = reader.value_of("r")
-        while not reader.left.startswith("p"):
-            reader.any_value()
-        begin = reader.left
-        proof = _decode_b64(reader.value_of("p"))
-        if proof is None or len(proof) != KEY_BYTES:
-            _malformed("Malformed proof in client-final-message.")
-        if reader.left:
-            _malformed("Garbage found at the end of client-final-message.")
-        if not hmac.compare_digest(encode_text(nonce), encode_text(self._nonce)):
-            raise protocol_violation("invalid SCRAM response", detail="Nonce does not match.")
-        return text[: len(text) - len(begin) - 1], proof
-
-    def _check_binding(self, told: str) -> None:
-        if not self._is_bound:
-            if told != _b64(f"{self._flag},,".encode()):
-                raise protocol_violation(
-                    "unexpected SCRAM channel-binding attribute in client-final-message"
-                )
-            return
-        ours = _b64(_BOUND_HEADER.encode() + self._binding)
-        if not hmac.compare_digest(encode_text(told), ours.encode()):
-            raise ClientError(
-                Severity.FATAL,
-                SqlState.INVALID_AUTHORIZATION_SPECIFICATION,
-                "SCRAM channel binding check failed",
-            )
 
 
 class ScramClient:
@@ -264,100 +141,6 @@ class ScramClient:
         if isinstance(self._credential, ScramKeys):
             return self._credential
         return self._derive(self._credential.password, salt, iterations)
-
-
-class _Attributes:
-    """Read `a=value,b=value` front to back with PostgreSQL's error texts."""
-
-    def __init__(self, text: str) -> None:
-        self.left = text
-
-    def read_gs2_header(self, is_bound: bool) -> str:
-        """Read up to client-first-bare, return the channel binding flag: `n`, `y` or `p`."""
-        flag = self.left[:1]
-        if flag == "p":
-            self._read_binding_type(is_bound)
-        elif flag not in _UNBOUND_FLAGS:
-            _malformed(f'Unexpected channel-binding flag "{_show(flag)}".')
-        elif is_bound:
-            _malformed(
-                "The client selected SCRAM-SHA-256-PLUS, "
-                "but the SCRAM message does not include channel binding data."
-            )
-        elif self.left[1:2] != ",":
-            _malformed(f'Comma expected, but found character "{_show(self.left[1:2])}".')
-        else:
-            self.left = self.left[2:]
-        self._read_no_identity()
-        return flag
-
-    def _read_binding_type(self, is_bound: bool) -> None:
-        if not is_bound:
-            _malformed(
-                "The client selected SCRAM-SHA-256 without channel binding, "
-                "but the SCRAM message includes channel binding data."
-            )
-        kind = self._value()
-        if kind != _BINDING_TYPE:
-            shown = "".join(char if "!" <= char <= "~" else "?" for char in kind[:30])
-            raise protocol_violation(f'unsupported SCRAM channel-binding type "{shown}"')
-
-    def _read_no_identity(self) -> None:
-        if self.left[:1] == "a":
-            raise ClientError(
-                Severity.FATAL,
-                SqlState.FEATURE_NOT_SUPPORTED,
-                "client uses authorization identity, but it is not supported",
-            )
-        if self.left[:1] != ",":
-            shown = _show(self.left[:1])
-            _malformed(f'Unexpected attribute "{shown}" in client-first-message.')
-        self.left = self.left[1:]
-
-    def value_of(self, name: str) -> str:
-        """Read the attribute that must come next."""
-        if not self.left.startswith(name):
-            _malformed(f'Expected attribute "{name}" but found "{_show(self.left[:1])}".')
-        return self._value()
-
-    def any_value(self) -> str:
-        """Read whatever attribute comes next."""
-        name = self.left[:1]
-        if not name:
-            _malformed("Attribute expected, but found end of string.")
-        if not (name.isascii() and name.isalpha()):
-            _malformed(f'Attribute expected, but found invalid character "{_show(name)}".')
-        return self._value()
-
-    def skip_extensions(self) -> None:
-        """Read optional extensions to the end; they mean nothing to us."""
-        while self.left:
-            self.any_value()
-
-    def _value(self) -> str:
-        if self.left[1:2] != "=":
-            _malformed(f'Expected character "=" for attribute "{self.left[0]}".')
-        value, _, self.left = self.left[2:].partition(",")
-        return value
-
-
-def _decode(message: bytes) -> str:
-    if not message:
-        _malformed("The message is empty.")
-    if b"\0" in message:
-        _malformed("Message length does not match input length.")
-    return decode_text(message)
-
-
-def _malformed(detail: str) -> NoReturn:
-    raise protocol_violation("malformed SCRAM message", detail=detail)
-
-
-def _show(char: str) -> str:
-    """Show a client's character as PostgreSQL does; no control character reaches a log."""
-    if "!" <= char <= "~":
-        return f"'{char}'"
-    return f"0x{encode_text(char)[:1].hex() or '00'}"
 
 
 def _auth_message(client_first_bare: str, server_first: str, without_proof: str) -> bytes:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from greenpool.auth.saslprep import prepare_password
 from greenpool.errors import GreenpoolError
 from greenpool.protocol.message import encode_text
+from greenpool.records import SALT_BYTES_MAX
 
 KEY_BYTES = 32
 DEFAULT_ITERATIONS = 4096
@@ -149,6 +150,8 @@ def parse_scram_secret(text: str) -> ScramSecret:
         raise SecretError("invalid SCRAM secret: salt and keys must be base64") from None
     if not 1 <= iterations < 1 << 31 or not salt:
         raise SecretError("invalid SCRAM secret: iterations and salt must not be empty")
+    if len(salt) > SALT_BYTES_MAX:
+        raise SecretError(f"invalid SCRAM secret: the salt has more than {SALT_BYTES_MAX} bytes")
     if len(stored) != KEY_BYTES or len(server) != KEY_BYTES:
         raise SecretError(f"invalid SCRAM secret: a key has {KEY_BYTES} bytes")
     return ScramSecret(iterations, salt, stored, server)

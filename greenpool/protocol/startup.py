@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from greenpool.protocol.backend import negotiate_protocol_version
@@ -104,6 +104,8 @@ class StartupMessage:
     options: str
     parameters: Mapping[str, str]
     protocol_options: tuple[str, ...]
+    packet: bytes = field(default=b"", repr=False, compare=False)
+    """The packet as it came, its length word included."""
 
     @property
     def spoken_version(self) -> int:
@@ -121,12 +123,21 @@ class StartupMessage:
             return b""
         return negotiate_protocol_version(self.spoken_version, self.protocol_options)
 
+    def negotiated(self) -> StartupMessage:
+        """Return what remains when the client has been told what is spoken."""
+        return replace(self, version=self.spoken_version, protocol_options=())
+
     def settings(self) -> dict[str, str]:
         """Return all run-time parameters: those in `options` first, overridden by the others.
 
         Raises: ClientError for an `options` line that PostgreSQL would refuse.
         """
         return parse_options(self.options) | dict(self.parameters)
+
+
+def packet_length(data: bytes) -> int:
+    """Return how long a first packet says it is; more than is there if it does not say yet."""
+    return int(_U32.unpack_from(data)[0]) if len(data) >= 4 else 4
 
 
 StartupEvent = DirectTls | EncryptionRequest | CancelRequest | StartupMessage
@@ -274,6 +285,7 @@ def _read_startup_message(version: int, body: bytes) -> StartupMessage:
             "no PostgreSQL user name specified in startup packet",
         )
     return StartupMessage(
+        packet=_U32.pack(len(body) + 8) + _U32.pack(version) + body,
         version=version,
         user=user,
         database=_cut_name(pairs.get("database", "")) or user,

@@ -2,6 +2,8 @@
 
     Request --admit--> the rule that speaks of it, or its refusal
                           |
+                       demand --> what it must show: C asks for it (planning.py), or ...
+                          |
                       exchange --> ClientAuthenticator, which the session runs
 
 Law: a rule decides alone, whether its user exists or not; what does not exist meets the same
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -25,7 +27,7 @@ from greenpool.auth.jwt import TokenDemands, TokenVerdict, jwt_verify
 from greenpool.auth.ldap import ldap_verify
 from greenpool.auth.pam import DEFAULT_SERVICE, pam_verify
 from greenpool.auth.secret import Md5Hash, Secret, prepare_secret
-from greenpool.config import HbaMethod, HbaRule, JwtKeys
+from greenpool.config import AddressKeyword, HbaMethod, HbaRule, HostName, JwtKeys
 from greenpool.protocol.errors import (
     ClientError,
     Severity,
@@ -56,6 +58,30 @@ class Account:
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
     jwt_keys: JwtKeys | None = None
     is_never_trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a client must show. `check`: whom its password is for, if it is not `secret` that tells.
+
+    `is_doomed`: there is no such user, and it fails in the end.
+    """
+
+    method: AuthMethod
+    secret: Secret | None = field(repr=False)
+    check: Check | None
+    is_doomed: bool
+
+
+def is_repeatable(rules: Iterable[HbaRule], rule: HbaRule) -> bool:
+    """Whether `rule`, the first to fit, will also be that of the next client that is like this one.
+
+    Not so when names are looked up or this machine's addresses, or who has the other end.
+    """
+    if rule.method is HbaMethod.PEER:
+        return False
+    fickle = (AddressKeyword.SAMEHOST, AddressKeyword.SAMENET)
+    return not any(isinstance(each.address, HostName) or each.address in fickle for each in rules)
 
 
 def admit(worker: Worker, request: Request) -> HbaRule:
@@ -103,10 +129,8 @@ def admin_account(worker: Worker) -> Account:
     return Account(HbaMethod.MD5, secret, is_never_trusted=True)
 
 
-def exchange(
-    worker: Worker, rule: HbaRule, request: Request, account: Account | None
-) -> ClientAuthenticator:
-    """Return the exchange that this client must go through; `account` None: it does not exist.
+def demand(worker: Worker, rule: HbaRule, request: Request, account: Account | None) -> Demand:
+    """Return what this client must show; `account` None: it does not exist.
 
     Switches: yes. Raises: ClientError if it need not be asked anything to be refused.
     """
@@ -119,8 +143,13 @@ def exchange(
         check = partial(_CHECKS[method], worker, rule, request, account)
     if not _is_named_by_certificate(worker, rule, request):
         secret, check = _doom(method, request, secret)
-    kind, binding = _EXCHANGES[method], request.peer.binding
-    return ClientAuthenticator(kind, request.user, secret, worker.auth, check, binding)
+    return Demand(_EXCHANGES[method], secret, check, account is None)
+
+
+def exchange(worker: Worker, request: Request, wanted: Demand) -> ClientAuthenticator:
+    """Return the exchange in which this client shows it, where Python runs that."""
+    arguments = (wanted.method, request.user, wanted.secret, worker.auth)
+    return ClientAuthenticator(*arguments, wanted.check, request.peer.binding)
 
 
 def _method(rule: HbaRule, account: Account | None) -> HbaMethod:

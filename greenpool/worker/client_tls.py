@@ -15,7 +15,7 @@ from gevent import socket
 from greenpool.auth.peer import Certificate, Peer, Transport
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.protocol.startup import EncryptionRequest, StartupMessage
-from greenpool.tls import TlsContext, TlsFailure
+from greenpool.tls import TlsContext, TlsFacts, TlsFailure
 from greenpool.worker import sockets, tls_contexts
 from greenpool.worker.state import Worker
 from greenpool.worker.tls_socket import AnySocket, TlsSocket, facts_of
@@ -83,16 +83,19 @@ def peer_of(worker: Worker, sock: AnySocket) -> Peer:
     facts = facts_of(sock)
     if facts is None:
         return sockets.peer_of(sock)
-    certificate = None
-    if facts.peer is not None:
-        certificate = Certificate(facts.peer.common_name, facts.peer.subject)
     return replace(
         sockets.peer_of(sock),
         transport=Transport.TLS,
-        certificate=certificate,
+        certificate=certificate_of(facts),
         can_check_certificates=worker.config.general.tls_ca_cert is not None,
         binding=facts.binding,
     )
+
+
+def certificate_of(facts: TlsFacts) -> Certificate | None:
+    """Return what the other end's certificate says; None: it has shown none."""
+    peer = facts.peer
+    return None if peer is None else Certificate(peer.common_name, peer.subject)
 
 
 def _refusal(message: str, hint: str | None = None) -> ClientError:

@@ -13,6 +13,7 @@ from gevent import socket
 
 from greenpool.engine import now_ns, reason_text
 from greenpool.records import Event, Reason
+from greenpool.worker import session
 from greenpool.worker.sockets import take_leave
 from greenpool.worker.state import Worker
 
@@ -21,7 +22,9 @@ log = logging.getLogger(__name__)
 _NS_PER_S = 1_000_000_000
 
 # The client itself ended it: there is nothing left to say that a reset could destroy.
-_OWN_WISH = frozenset({Reason.CLIENT_TERMINATE, Reason.CLIENT_EOF, Reason.CLIENT_IO})
+_OWN_WISH = frozenset(
+    {Reason.CLIENT_TERMINATE, Reason.CLIENT_EOF, Reason.CLIENT_IO, Reason.LOGIN_LEFT}
+)
 
 
 def on_event(worker: Worker, event: Event) -> None:
@@ -29,7 +32,13 @@ def on_event(worker: Worker, event: Event) -> None:
     client, reason = event.client, Reason(event.detail)
     is_own = worker.clients.is_own(client)
     fd = worker.clients.remove(client)
-    if worker.config.general.log_client_disconnections and not is_own:
+    if worker.proofs:
+        session.on_gone(worker, client)
+    if reason is Reason.REFUSED:
+        _log_refusal(worker, client)
+    elif reason is Reason.LOGIN_LEFT:
+        log.debug("client %d: gone during login", client)
+    elif worker.config.general.log_client_disconnections and not is_own:
         _log(worker, client, reason)
     worker.engine.forget(client)
     if reason not in _OWN_WISH:
@@ -38,6 +47,14 @@ def on_event(worker: Worker, event: Event) -> None:
         worker.threads.spawn(os.close, fd)  # close(2) waits for SO_LINGER, nonblocking or not
     else:
         os.close(fd)
+
+
+def _log_refusal(worker: Worker, client: int) -> None:
+    """Log what the engine has told it; its session has logged what it told itself."""
+    row, fault = worker.segment.client_row(client), worker.engine.fault(client)
+    if row is not None and fault is not None:
+        who = f"client {row.user}@{row.database} {row.address}"
+        log.info("%s: refused: %s (%s)", who, fault.message, fault.sqlstate)
 
 
 def _log(worker: Worker, client: int, reason: Reason) -> None:

@@ -81,7 +81,7 @@ class Listeners:
         """
         fd = event.detail
         if self._servers or not self._pass_on(fd):
-            self._begin(fd)
+            self._begin(socket.socket(fileno=fd))
         else:
             os.close(fd)
 
@@ -93,10 +93,10 @@ class Listeners:
         sock = socket.socket(fileno=listener.detach())
         return StreamServer(sock, handle=self._route, spawn=None)
 
-    def _route(self, sock: socket.socket, _address: object) -> None:
+    def _route(self, sock: socket.socket, address: object) -> None:
         """Decide who serves a client that was just accepted. Runs in the hub. Switches: no."""
         if not self._pass_on(sock.fileno()):
-            self._begin(sock.detach())
+            self._begin(socket.socket(fileno=sock.detach()), address)
 
     def _pass_on(self, fd: int) -> bool:
         """Pass a client to the worker that should serve it; False: that is this one."""
@@ -104,11 +104,10 @@ class Listeners:
         target = worker.engine.place()
         return target != worker.index and worker.engine.pass_fd(target, fd)
 
-    def _begin(self, fd: int) -> None:
-        sock = socket.socket(fileno=fd)
+    def _begin(self, sock: socket.socket, address: object = None) -> None:
         limit = LOGINS_PER_CONNECTION * self._worker.config.general.max_connections
         if len(self._sessions) >= limit:
             log.warning("%d clients are logging in: closing another unheard", limit)
             sock.close()
             return
-        self._sessions.spawn(Session(self._worker, sock).run)
+        self._sessions.spawn(Session(self._worker, sock, address).run)

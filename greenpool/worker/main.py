@@ -28,7 +28,16 @@ from greenpool.errors import ControlError, ExitCode
 from greenpool.observe import log as logs
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.records import Event, EventKind, Reason
-from greenpool.worker import cancel, check_query, goodbye, moves, rehearsal, retire, server_login
+from greenpool.worker import (
+    cancel,
+    check_query,
+    goodbye,
+    moves,
+    rehearsal,
+    retire,
+    server_login,
+    session,
+)
 from greenpool.worker.context import WorkerContext
 from greenpool.worker.control import (
     Command,
@@ -45,6 +54,7 @@ from greenpool.worker.control import (
 )
 from greenpool.worker.janitor import Janitor
 from greenpool.worker.listener import Listeners
+from greenpool.worker.planning import PlanCache
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.pump import Handler, Pump, guarded
 from greenpool.worker.state import Worker
@@ -140,6 +150,8 @@ class _Process:
             EventKind.RETIRE: in_task(lambda event: retire.on_event(worker, event)),
             EventKind.CANCEL: in_task(lambda event: cancel.on_event(worker, event)),
             EventKind.GOODBYE: lambda event: goodbye.on_event(worker, event),
+            EventKind.PROVED: lambda event: session.on_proved(worker, event),
+            EventKind.SERVED: lambda event: session.on_served(worker, event),
             EventKind.ACCEPTED: lambda event: self._listeners.adopt(event),
             EventKind.DRAINED: self._on_drained,
             EventKind.ARRIVED: lambda event: moves.on_arrived(worker, event),
@@ -188,6 +200,7 @@ class _Process:
     def _reload(self, message: Reload) -> None:
         worker = self._worker
         worker.config = message.config
+        worker.plans = PlanCache()  # who is deciding keeps the old one
         general = message.config.general
         logs.setup(general.log_level, general.log_format, general.syslog_prog_name, self._index)
         self._listeners.set_options(general)

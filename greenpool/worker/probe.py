@@ -11,11 +11,13 @@ import os
 
 from gevent import socket
 
+from greenpool.login import Challenge, LoginPlan, Terms
 from greenpool.protocol import frontend
 from greenpool.protocol.body import Body
 from greenpool.protocol.errors import ClientError, ErrorFields, Severity, SqlState
 from greenpool.protocol.frame import FrameReader
 from greenpool.protocol.message import BackendType, Message
+from greenpool.records import LoginMethod
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.startup_state import RESET
 from greenpool.worker.state import Worker
@@ -69,11 +71,13 @@ def _become_client(worker: Worker, entry: PoolEntry, sock: socket.socket) -> Non
         raise ClientError(
             Severity.FATAL, SqlState.TOO_MANY_CONNECTIONS, "sorry, too many clients already"
         )
-    worker.engine.names(client, entry.user.username, entry.pool.name, "greenpool")
+    challenge = Challenge(LoginMethod.NONE, entry.user.username)
+    terms = Terms(entry.index, state_hash=0, state_sql=RESET.encode(), look_sql=b"")
+    plan = LoginPlan(challenge, terms, database=entry.pool.name, application="greenpool")
     fd = sock.detach()
     worker.clients.add(client, fd, is_own=True)
     try:
-        worker.engine.serve(client, entry.index, fd, None, 0, RESET.encode(), b"", b"")
+        worker.engine.login(client, plan, fd)
     except BaseException:
         worker.clients.remove(client)
         worker.engine.forget(client)

@@ -1,27 +1,33 @@
 """The life of one client until the engine has it, in one greenlet.
 
-    accepted -> startup packets -> row claimed -> authenticated -> welcomed -> engine.serve
-                  |   TLS              |              |                |
-                  +-> CancelRequest    +-> 53300      +-> 28P01        +-> the admin console stays
+    accepted -> startup packets -> decided -> row claimed -> engine.login -> proved and served
+                  |   TLS            |  ^          |              |  ^
+                  +-> CancelRequest  |  |          +-> 53300      |  +- open plan: session state
+                                     |  +- as the last one        +-> 28P01
+                                     +-> the admin console, whose exchange stays here
 
-The greenlet ends with `engine.serve`: an idle client shall cost no Python stack. Its goodbye comes
-as an event (`goodbye.py`). Law: whoever owns the descriptor closes it, so `run` does until it is
-the client table's; a client is told why it is refused, with PostgreSQL's words and SQLSTATE.
-Source: "Message Flow > Start-up".
+The greenlet ends when the engine lets the client in by itself: an idle client shall cost no Python
+stack. Its goodbye comes as an event (`goodbye.py`). A client whose startup packet was seen before
+is given to the engine at once (`planning.py`). Law: whoever owns the descriptor closes it, so `run`
+does until it is the client table's; a client is told why it is refused, with PostgreSQL's words and
+SQLSTATE. Source: "Message Flow > Start-up".
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import gevent
 from gevent import socket
+from gevent.event import AsyncResult
 
 from greenpool.admin import session as admin_session
 from greenpool.admin.welcome import ADMIN_DATABASES, WELCOME_PARAMETERS
-from greenpool.auth.client_auth import AuthState
+from greenpool.auth.client_auth import AuthMethod, AuthState, credential_of
 from greenpool.auth.hba.match import Request
 from greenpool.auth.secret import Credential
 from greenpool.config import DEFAULT_ADMIN_PASSWORD, HbaRule
@@ -44,23 +50,23 @@ from greenpool.protocol.startup import (
     Replication,
     StartupMessage,
     StartupReader,
+    packet_length,
 )
+from greenpool.records import Event, Reason
 from greenpool.tls import TlsFailure
-from greenpool.worker import access, cancel, check_query, client_tls, limits, welcome
-from greenpool.worker.access import Account
+from greenpool.worker import access, cancel, check_query, client_tls, limits, planning, welcome
+from greenpool.worker.access import Demand
+from greenpool.worker.planning import LONG_KEY_BYTES, SHORT_KEY_BYTES, Decision, PlanKey
 from greenpool.worker.pools import PoolEntry
-from greenpool.worker.sockets import peer_name, take_leave
+from greenpool.worker.sockets import host_of, name_of, peer_address, take_leave
 from greenpool.worker.startup_state import SessionState
 from greenpool.worker.state import Worker
 from greenpool.worker.tls_socket import AnySocket, TlsSocket, facts_of, unwrap
 
 log = logging.getLogger(__name__)
 
-SHORT_KEY_BYTES = 4
-LONG_KEY_BYTES = 32
-"""Cancel keys: what protocol 3.0 can carry, and what PostgreSQL 18 makes for 3.2."""
-
 _RECV_BYTES = 8192
+_NS_PER_MS = 1_000_000
 
 
 class Disconnected(GreenpoolError):
@@ -71,28 +77,68 @@ class LoginTimeout(BaseException):
     """client_login_timeout is over; thrown into the greenlet, caught in `Session.run`."""
 
 
+def on_proved(worker: Worker, event: Event) -> None:
+    """Wake the session whose client has proved who it is. Runs in the hub."""
+    proof = worker.proofs.get(event.client)
+    if proof is not None:
+        proof.set(True)
+
+
+def on_gone(worker: Worker, client: int) -> None:
+    """Wake the session, if there is one, whose client the engine has given up. Runs in the hub."""
+    proof = worker.proofs.pop(client, None)
+    if proof is not None:
+        proof.set(False)
+
+
+def on_served(worker: Worker, event: Event) -> None:
+    """Log that the engine has let a client in. Runs in the hub."""
+    row = worker.segment.client_row(event.client)
+    if row is not None:
+        who = f"client {row.user}@{row.database} {row.address}"
+        _log_login(who, event.client, row.application, row.tls.replace("/", " ", 1))
+
+
+def _log_login(who: str, client: int, application: str, secured_by: str) -> None:
+    log.info(
+        "%s: logged in as %d, application %s%s",
+        *(who, client, application or "-", f", {secured_by}" if secured_by else ""),
+    )
+
+
 class Session:
-    """One client from accept to `engine.serve`, or to its refusal. Make it, then `run` it."""
+    """One client from accept until the engine serves it, or its refusal. Make it, then `run` it."""
 
     __slots__ = (
         "_address",
         "_client",
         "_early",
+        "_is_engines",
+        "_key",
         "_on_time_out",
+        "_plans",
+        "_proof",
         "_sock",
+        "_started_ns",
         "_unsent",
         "_who",
         "_worker",
     )
 
-    def __init__(self, worker: Worker, sock: socket.socket) -> None:
+    def __init__(self, worker: Worker, sock: socket.socket, address: object = None) -> None:
+        """Take an accepted socket; `address`: its peer's as accept returned it, None: ask."""
         self._worker = worker
         self._sock: AnySocket = sock
-        self._address = peer_name(sock)
-        self._who = f"client {self._address}"
+        self._address = peer_address(sock) if address is None else address
+        self._started_ns = time.monotonic_ns()
+        self._who = ""
         self._client = 0  # its row, while it is this session's to give back
+        self._is_engines = False  # the socket is, and the row
         self._early = b""  # received and not read yet
         self._unsent = b""  # leaves with whatever is said next: one segment, and always in order
+        self._key: PlanKey | None = None  # what is decided for it may be remembered under this
+        self._plans = worker.plans  # those of the configuration that it meets
+        self._proof: AsyncResult | None = None
         self._on_time_out: ClientError | None = None
 
     def run(self) -> None:
@@ -106,35 +152,55 @@ class Session:
         except ReportedError as exc:
             self._refuse(_as_client_error(exc))
         except TlsFailure as exc:
-            log.info("%s: TLS failed: %s", self._who, exc)
+            log.info("%s: TLS failed: %s", self._name, exc)
             take_leave(self._sock)  # there may be an alert on its way
         except (Disconnected, OSError) as exc:
-            log.debug("%s: gone during login: %s", self._who, exc)
+            log.debug("%s: gone during login: %s", self._name, exc)
         except Exception:
-            log.exception("%s: login failed by an error that nobody expected", self._who)
+            log.exception("%s: login failed by an error that nobody expected", self._name)
             self._refuse(ClientError(Severity.FATAL, SqlState.INTERNAL_ERROR, "internal error"))
         finally:
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        if self._is_asked:
+            del self._worker.proofs[self._client]
+        if not self._is_engines:
             if self._client:
                 self._worker.engine.forget(self._client)
-            self._sock.close()  # detached by now if all went well
+            self._sock.close()
+
+    @property
+    def _name(self) -> str:
+        return self._who or f"client {name_of(self._address)}"
 
     # ---- the phases ------------------------------------------------------------------------
 
     def _live(self) -> None:
+        data = self._glance()
+        decision = self._recall(data)
+        if decision is not None and not decision.is_open:
+            self._hand_over(decision)  # which keeps the deadline
+            return
         timeout_s = self._worker.config.general.client_login_timeout_ms / 1000
         with gevent.Timeout(timeout_s, LoginTimeout()):
-            first = self._read_startup()
-            if isinstance(first, CancelRequest):
-                cancel.on_request(self._worker, first)
-                return
-            go_on = self._log_in(first)
+            go_on = self._come_in(decision or self._read_startup(data))
         go_on()
 
-    def _read_startup(self) -> StartupMessage | CancelRequest:
+    def _glance(self) -> bytes:
+        """Return what has come already, most often the startup packet. Switches: no."""
+        try:
+            return os.read(self._sock.fileno(), _RECV_BYTES)
+        except BlockingIOError:
+            return b""
+
+    def _read_startup(self, data: bytes) -> StartupMessage | CancelRequest | Decision:
         """Read until it is clear what this is, and encrypt the rest where that is wanted."""
         reader = StartupReader(self._worker.config.general.max_startup_packet_bytes)
-        data = b""
+        data = data or self._receive()
         while True:
+            if not reader.pending and (decision := self._recall(data)):
+                return decision
             event = reader.feed(data)
             if isinstance(event, DirectTls):
                 if not self._encrypt(reader, event.data):
@@ -144,6 +210,8 @@ class Session:
                     self._sock.sendall(event.REFUSAL)
             elif event is not None:
                 self._early = reader.take_rest()
+                if isinstance(event, StartupMessage):
+                    self._key = self._key_of(event.packet)
                 return event
             data = self._receive()
 
@@ -156,12 +224,19 @@ class Session:
         reader.encrypt()
         return True
 
+    def _come_in(self, first: StartupMessage | CancelRequest | Decision) -> Callable[[], None]:
+        """Do what the first packet wants; return what is then left, without deadline."""
+        if isinstance(first, CancelRequest):
+            cancel.on_request(self._worker, first)
+        elif isinstance(first, Decision):
+            self._follow(first)
+        else:
+            return self._log_in(first)
+        return _nothing
+
     def _log_in(self, startup: StartupMessage) -> Callable[[], None]:
-        """Authenticate and welcome; return what then takes the client over, without deadline."""
-        self._who = f"client {startup.user}@{startup.database} {self._address}"
-        self._on_time_out = ClientError(
-            Severity.FATAL, SqlState.QUERY_CANCELED, "canceling authentication due to timeout"
-        )
+        """See whether a client may try, and what it must show. It is then let in, but the admin."""
+        self._call(startup)
         if self._worker.is_draining:
             raise ClientError(
                 Severity.FATAL, SqlState.CANNOT_CONNECT_NOW, "the database system is shutting down"
@@ -179,95 +254,139 @@ class Session:
                 "replication connections are not supported yet",
                 "Connect to PostgreSQL directly.",
             )
-        is_admin = startup.database in ADMIN_DATABASES
-        self._enter(startup, is_admin)
-        log_in = self._log_in_admin if is_admin else self._log_in_client
-        return log_in(startup, request, rule)
+        if startup.database in ADMIN_DATABASES:
+            return self._log_in_admin(startup, request, rule)
+        self._follow(self._decide(startup, request, rule))
+        return _nothing
 
-    def _enter(self, startup: StartupMessage, is_admin: bool) -> None:
-        """Claim a row; the admin may use those kept back, to see why everyone else may not."""
-        admin_name = self._worker.config.general.admin_username
-        may_use_reserve = is_admin and startup.user == admin_name
-        engine = self._worker.engine
-        self._client = engine.enter(may_use_reserve, self._address)
-        if not self._client:
-            raise ClientError(
-                Severity.FATAL, SqlState.TOO_MANY_CONNECTIONS, "sorry, too many clients already"
-            )
-        application = startup.parameters.get("application_name", "")
-        engine.names(self._client, startup.user, startup.database, application)
-        if isinstance(self._sock, TlsSocket):
-            engine.encrypted(self._client, self._sock.session)
+    def _call(self, startup: StartupMessage) -> None:
+        """Know the client by its name from here on, also when its time is over."""
+        self._who = f"client {startup.user}@{startup.database} {name_of(self._address)}"
+        self._on_time_out = ClientError(
+            Severity.FATAL, SqlState.QUERY_CANCELED, "canceling authentication due to timeout"
+        )
 
     # ---- a client of a pool ----------------------------------------------------------------
 
-    def _log_in_client(
-        self, startup: StartupMessage, request: Request, rule: HbaRule
-    ) -> Callable[[], None]:
-        entry = self._worker.pools.find(startup.database, startup.user)
-        self._authenticate_for(entry, request, rule)
-        if entry is None:
-            raise database_does_not_exist(startup.database)
-        limits.check_counts(self._worker, self._client, entry)
-        state = self._state_for(entry, startup.settings())
+    def _recall(self, data: bytes) -> Decision | None:
+        """Return what was decided for another client that said and showed the same."""
+        worker = self._worker
+        length = packet_length(data)
+        if length > len(data) or worker.is_draining or worker.config.general.login_rate_limit:
+            return None
+        key = self._key_of(data[:length])
+        decision = self._plans.get(key)
+        if decision is not None:
+            self._key, self._early = key, data[length:]
+        return decision
+
+    def _key_of(self, packet: bytes) -> PlanKey:
+        facts = facts_of(self._sock)
+        host = host_of(self._address)
+        if facts is None:
+            return packet, host, None, None
+        return packet, host, client_tls.certificate_of(facts), facts.binding
+
+    def _decide(self, startup: StartupMessage, request: Request, rule: HbaRule) -> Decision:
+        """Decide, and remember it for others. Raises: ClientError if it is refused here."""
+        worker, pools = self._worker, self._worker.pools
+        entry = known = pools.find(startup.database, startup.user)
+        if known is None and not pools.has_database(startup.database):
+            known = pools.of_user(startup.user)
+        account = None if known is None else access.account_of(worker, known)
+        demand = access.demand(worker, rule, request, account)
+        if demand.method is AuthMethod.PASSWORD:
+            self._enter_here(startup)
+            credential = self._authenticate(request, demand)
+            if known is not None:
+                known.pass_on(credential)
+            demand = replace(demand, method=AuthMethod.TRUST)
+            self._key = None  # the next one's password is another's to check
+            startup = startup.negotiated()
+        elif demand.method is AuthMethod.TRUST:
+            self._unsent += backend.authentication_ok()  # unless the engine says so
+        if demand.method is AuthMethod.TRUST and (demand.is_doomed or entry is None):
+            raise _nobody(startup, demand)
+        if not access.is_repeatable(worker.config.general.access_rules, rule):
+            self._key = None
+        binding = request.peer.binding
+        return self._remember(planning.decide(worker, startup, demand, entry, binding))
+
+    def _state_for(self, entry: PoolEntry, startup: StartupMessage) -> SessionState:
+        settings = startup.settings()
+        state = entry.states.get(settings) or welcome.find_state(self._worker, entry, settings)
         if self._worker.pools.at(entry.index) is None:  # a reload has been quicker
             raise ClientError(Severity.FATAL, SqlState.ADMIN_SHUTDOWN, "the pool has been removed")
-        self._welcome(startup, state.statuses)
-        return lambda: self._hand_over(entry, state)
-
-    def _state_for(self, entry: PoolEntry, settings: Mapping[str, str]) -> SessionState:
-        state = entry.states.get(settings)
-        if state is None:
-            self._send(b"")  # what follows may take its time: the client has been let in already
-            state = welcome.find_state(self._worker, entry, settings)
         return state
 
-    def _authenticate_for(self, entry: PoolEntry | None, request: Request, rule: HbaRule) -> None:
-        """Authenticate as a user of the pool, or of any pool when the database is unknown.
+    def _remember(self, decision: Decision) -> Decision:
+        if self._key is not None:
+            self._plans.put(self._key, decision)
+        return decision
 
-        Raises: ClientError, the same for an unknown user and a wrong password.
-        """
-        known, pools = entry, self._worker.pools
-        if known is None and not pools.has_database(request.database):
-            known = pools.of_user(request.user)
-        account = None if known is None else access.account_of(self._worker, known)
-        credential = self._authenticate(rule, request, account)
-        if known is not None:
-            known.pass_on(credential)
+    def _follow(self, decision: Decision) -> None:
+        """Let the client in as decided; if that is open still, when it has proved who it is."""
+        self._call(decision.startup)
+        if not decision.is_open:
+            self._hand_over(decision)
+            return
+        self._enter()
+        self._proof = self._worker.proofs[self._client] = AsyncResult()
+        self._hand_over(decision)
+        if self._proof.get():
+            self._welcome(decision)
 
-    def _hand_over(self, entry: PoolEntry, state: SessionState) -> None:
+    def _hand_over(self, decision: Decision) -> None:
         """Give the client to the engine. From here on its descriptor is the table's to close."""
-        worker, client = self._worker, self._client
+        worker = self._worker
+        client = self._enter()
         fd, tls, rest = unwrap(self._sock)
-        early = self._early + rest
         worker.clients.add(client, fd)
-        self._client = 0
+        self._is_engines, self._unsent = True, b""  # the plan has that too
+        spent_ms = (time.monotonic_ns() - self._started_ns) // _NS_PER_MS
         try:
-            worker.engine.serve(
-                *(client, entry.index, fd, tls), *(state.hash, state.sql, state.look), early
-            )
+            worker.engine.login(client, decision.plan, fd, tls, spent_ms, self._early + rest)
         except BaseException:
             worker.clients.remove(client)
             worker.engine.forget(client)
             os.close(fd)
             raise
-        check_query.on_client(worker, entry)
+        if decision.entry is not None and not decision.is_open:
+            check_query.on_client(worker, decision.entry)
+
+    def _welcome(self, decision: Decision) -> None:
+        """Find the terms on which a client is let in that has proved who it is, and let it in."""
+        worker, client, entry = self._worker, self._client, decision.entry
+        if entry is None:
+            raise database_does_not_exist(decision.startup.database)
+        entry.pass_on(credential_of(decision.secret, worker.engine.proof(client)))
+        state = self._state_for(entry, decision.startup)
+        decision = self._remember(planning.complete(worker, decision, entry, state))
+        if self._is_asked and worker.engine.welcome(client, decision.plan):
+            check_query.on_client(worker, entry)
+
+    @property
+    def _is_asked(self) -> bool:
+        """Whether the engine has this session's client, and will want a word about it."""
+        return self._proof is not None and self._worker.proofs.get(self._client) is self._proof
 
     # ---- the admin -------------------------------------------------------------------------
 
     def _log_in_admin(
         self, startup: StartupMessage, request: Request, rule: HbaRule
     ) -> Callable[[], None]:
+        may_use_reserve = startup.user == self._worker.config.general.admin_username
+        self._enter_here(startup, may_use_reserve)
         self._authenticate_admin(request, rule)
-        statuses = (backend.parameter_status(*each) for each in WELCOME_PARAMETERS.items())
-        self._welcome(startup, b"".join(statuses))
+        self._welcome_admin(startup)
         return self._serve_admin
 
     def _authenticate_admin(self, request: Request, rule: HbaRule) -> None:
-        general = self._worker.config.general
+        worker, general = self._worker, self._worker.config.general
         password, is_local = general.admin_password, self._sock.family == socket.AF_UNIX
-        if request.user != general.admin_username:
-            self._authenticate(rule, request, None)  # raises: nobody else is known here
+        if request.user != general.admin_username:  # nobody else is known here
+            self._authenticate(request, access.demand(worker, rule, request, None))
+            raise role_does_not_exist(request.user)
         if not is_local and password in ("", DEFAULT_ADMIN_PASSWORD):
             raise ClientError(
                 Severity.FATAL,
@@ -275,7 +394,20 @@ class Session:
                 "the admin console is closed to the network",
                 'Set admin_password to something other than "admin", or use the UNIX socket.',
             )
-        self._authenticate(rule, request, access.admin_account(self._worker))
+        account = access.admin_account(worker)
+        self._authenticate(request, access.demand(worker, rule, request, account))
+
+    def _welcome_admin(self, startup: StartupMessage) -> None:
+        length = LONG_KEY_BYTES if startup.takes_long_cancel_keys else SHORT_KEY_BYTES
+        key = self._worker.engine.client_key(self._client, length)
+        statuses = (backend.parameter_status(*each) for each in WELCOME_PARAMETERS.items())
+        key_data = backend.backend_key_data(self._client, key)
+        self._send(b"".join(statuses) + key_data + backend.ready_for_query())
+        if self._worker.config.general.log_client_connections:
+            facts = facts_of(self._sock)
+            secured_by = f"{facts.version} {facts.cipher}" if facts else ""
+            application = startup.parameters.get("application_name", "")
+            _log_login(self._who, self._client, application, secured_by)
 
     def _serve_admin(self) -> None:
         """Stay: the console is spoken here, in Python."""
@@ -289,37 +421,37 @@ class Session:
 
     # ---- steps of both ---------------------------------------------------------------------
 
-    def _authenticate(
-        self, rule: HbaRule, request: Request, account: Account | None
-    ) -> Credential | None:
-        """Run the exchange; AuthenticationOk is then unsent, to leave with what follows it.
+    def _enter(self, may_use_reserve: bool = False) -> int:
+        """Claim a row; the admin may use those kept back, to see why everyone else may not."""
+        if not self._client:
+            self._client = self._worker.engine.enter(may_use_reserve, name_of(self._address))
+        if not self._client:
+            raise ClientError(
+                Severity.FATAL, SqlState.TOO_MANY_CONNECTIONS, "sorry, too many clients already"
+            )
+        return self._client
 
-        Raises: ClientError, also for a user that does not exist and got through (trust).
+    def _enter_here(self, startup: StartupMessage, may_use_reserve: bool = False) -> None:
+        """The same for one that proves itself here, so that others see who tries."""
+        client, engine = self._enter(may_use_reserve), self._worker.engine
+        application = startup.parameters.get("application_name", "")
+        engine.names(client, startup.user, startup.database, application)
+        if isinstance(self._sock, TlsSocket):
+            engine.encrypted(client, self._sock.session)
+
+    def _authenticate(self, request: Request, demand: Demand) -> Credential | None:
+        """Run the exchange here; AuthenticationOk is then unsent, to leave with what follows it.
+
+        Raises: ClientError.
         """
-        exchange = access.exchange(self._worker, rule, request, account)
+        exchange = access.exchange(self._worker, request, demand)
         self._unsent += exchange.start()
         while exchange.state is not AuthState.SUCCEEDED:
             self._send(b"")
             data, self._early = self._early, b""
             self._unsent += exchange.feed(data or self._receive())
         self._early += exchange.take_rest()
-        if account is None:
-            raise role_does_not_exist(request.user)
         return exchange.credential
-
-    def _welcome(self, startup: StartupMessage, statuses: bytes) -> None:
-        length = LONG_KEY_BYTES if startup.takes_long_cancel_keys else SHORT_KEY_BYTES
-        key = self._worker.engine.client_key(self._client, length)
-        key_data = backend.backend_key_data(self._client, key)
-        self._send(statuses + key_data + backend.ready_for_query())
-        if self._worker.config.general.log_client_connections:
-            application = startup.parameters.get("application_name") or "-"
-            facts = facts_of(self._sock)
-            log.info(
-                "%s: logged in as %d, application %s%s",
-                *(self._who, self._client, application),
-                f", {facts.version} {facts.cipher}" if facts else "",
-            )
 
     def _send(self, data: bytes) -> None:
         data, self._unsent = self._unsent + data, b""
@@ -335,17 +467,37 @@ class Session:
     def _refuse(self, error: ClientError | None) -> None:
         """Say why, as far as the client listens. None: it has not said enough to be answered."""
         if error is None:
-            log.info("%s: no startup packet within client_login_timeout", self._who)
+            log.info("%s: no startup packet within client_login_timeout", self._name)
             return
-        log.info("%s: refused: %s (%s)", self._who, error, error.fields.sqlstate)
+        log.info("%s: refused: %s (%s)", self._name, error, error.fields.sqlstate)
+        if self._is_engines:
+            self._dismiss(error)
+            return
         try:
             self._sock.settimeout(1.0)
             self._send(error.response())
             take_leave(self._sock)
         except OSError as exc:
-            log.debug("%s: gone before it was told: %s", self._who, exc)
+            log.debug("%s: gone before it was told: %s", self._name, exc)
         except ClientError as exc:  # `Listeners.dismiss`: the worker waits for nobody any more
-            log.debug("%s: left while it was told: %s", self._who, exc)
+            log.debug("%s: left while it was told: %s", self._name, exc)
+
+    def _dismiss(self, error: ClientError) -> None:
+        """Have the engine say it, wherever it is with this client; its goodbye follows."""
+        engine, client = self._worker.engine, self._client
+        if self._is_asked and not engine.dismiss(client, error.response()):
+            engine.kill(client, Reason.REFUSED, error.fields.sqlstate, error.message)
+
+
+def _nothing() -> None:
+    """All has been done."""
+
+
+def _nobody(startup: StartupMessage, demand: Demand) -> ClientError:
+    """Make the error for one that need not prove anything (any more), and is not known here."""
+    if demand.is_doomed:
+        return role_does_not_exist(startup.user)
+    return database_does_not_exist(startup.database)
 
 
 def _as_client_error(exc: ReportedError) -> ClientError:

@@ -51,14 +51,24 @@ def set_options(sock: HasOptions, general: General) -> None:
     sock.setsockopt(plain.SOL_SOCKET, plain.SO_LINGER, linger)
 
 
-def peer_name(sock: socket.socket) -> str:
-    """Return the other end as logs and SHOW CLIENTS write it; a UNIX peer has no name."""
-    if sock.family == plain.AF_UNIX:
-        return "unix"
+def peer_address(sock: socket.socket) -> object:
+    """Return the other end's address as `accept` does; None: it has gone already."""
     try:
-        host, port = sock.getpeername()[:2]
-    except OSError:  # it has gone already; reading will find that out
-        return "unknown"
+        return sock.getpeername()
+    except OSError:  # reading will find that out
+        return None
+
+
+def host_of(address: object) -> str:
+    """Return the host of an address, empty for a UNIX peer."""
+    return str(address[0]) if isinstance(address, tuple) else ""
+
+
+def name_of(address: object) -> str:
+    """Return an address as logs and SHOW CLIENTS write it; a UNIX peer has no name."""
+    if not isinstance(address, tuple):
+        return "unknown" if address is None else "unix"
+    host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gevent.event import AsyncResult
 from gevent.pool import Group
 from gevent.threadpool import ThreadPool
 
@@ -18,6 +19,7 @@ from greenpool.auth.client_auth import AuthContext
 from greenpool.config import Config
 from greenpool.worker.keys import KeyCache
 from greenpool.worker.notes import NoteBoard
+from greenpool.worker.planning import PlanCache
 from greenpool.worker.pools import PoolDirectory
 from greenpool.worker.tls_contexts import TlsContexts
 
@@ -78,6 +80,9 @@ class Worker:
     boot_secret: bytes = field(repr=False)
     pools: PoolDirectory = field(init=False)
     clients: ClientTable = field(default_factory=ClientTable)
+    plans: PlanCache = field(default_factory=PlanCache)
+    proofs: dict[int, AsyncResult] = field(default_factory=dict)
+    """Sessions that wait for what the engine says of their client: see `session.py`."""
     keys: KeyCache = field(init=False)
     auth: AuthContext = field(init=False)
     authorities: ThreadPool = field(init=False)

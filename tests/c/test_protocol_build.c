@@ -31,7 +31,7 @@ static size_t build(enum builder which, uint8_t *buf, size_t cap)
 {
     if (which == QUERY)
         return gp_build_query(buf, cap, "rollback");
-    return gp_build_error(buf, cap, "FATAL", "57P01", "bye");
+    return gp_build_error(buf, cap, "FATAL", "57P01", "bye", "");
 }
 
 /* The message is `bytes`; it fits in exactly its size and in nothing less. */
@@ -68,7 +68,7 @@ static void test_built_messages_are_lawful(void)
     uint8_t buf[128];
     struct gp_frame frame;
     struct gp_error error;
-    size_t total = gp_build_error(buf, sizeof(buf), "ERROR", "08P01", "invalid message format");
+    size_t total = gp_build_error(buf, sizeof(buf), "ERROR", "08P01", "invalid message format", "");
 
     CHECK_EQ(gp_frame_peek(buf, total, GP_BACKEND, &frame), GP_OK);
     CHECK_EQ(frame.total, total);
@@ -103,7 +103,7 @@ static void test_text_beyond_the_protocol_is_refused(void)
     struct guard g = guard_copy("-", 1);
 
     CHECK_EQ(gp_build_query(g.at, SIZE_MAX, text + (len - longest - 1)), 0);
-    CHECK_EQ(gp_build_error(g.at, SIZE_MAX, "ERROR", "XX000", text), 0);
+    CHECK_EQ(gp_build_error(g.at, SIZE_MAX, "ERROR", "XX000", text, ""), 0);
     CHECK_EQ(*g.at, '-');
     guard_free(&g);
     CHECK(munmap(text, len + 1) == 0);

@@ -12,18 +12,20 @@ from enum import IntEnum
 from typing import Any
 
 import pytest
-from greenpool._engine import ffi
+from greenpool._engine import ffi, lib
 
 from greenpool import engine as binding
 from greenpool import records
 from greenpool.engine import Engine, Segment, io_uring_refusal, now_ns, reason_text
 from greenpool.errors import EngineError
+from greenpool.login import Challenge, LoginPlan, Terms
 from greenpool.records import (
     CancelTarget,
     ClientState,
     EngineIo,
     Event,
     EventKind,
+    LoginMethod,
     NoteKind,
     PoolMode,
     PoolSettings,
@@ -95,9 +97,14 @@ def events_of(engine: Engine, kind: EventKind) -> list[Event]:
     raise AssertionError(f"no {kind.name} came")
 
 
+def plan_for(pool: int) -> LoginPlan:
+    """Plan to let a client in without a word."""
+    return LoginPlan(Challenge(LoginMethod.NONE, "ada"), Terms(pool, 0, b"RESET ALL", b""))
+
+
 def serve(engine: Engine, pool: int, theirs: socket.socket) -> int:
     client = engine.enter(False, "10.0.0.1:5")
-    engine.serve(client, pool, theirs.fileno(), None, 0, b"RESET ALL", b"", b"")
+    engine.login(client, plan_for(pool), theirs.fileno())
     return client
 
 
@@ -115,6 +122,7 @@ def serve(engine: Engine, pool: int, theirs: socket.socket) -> int:
         (EventKind, "gp_event_kind", "GP_EVENT_"),
         (NoteKind, "gp_note_kind", "GP_NOTE_"),
         (Reason, "gp_reason", "GP_REASON_"),
+        (LoginMethod, "gp_login_method", "GP_LOGIN_"),
     ],
 )
 def test_enum_equals_the_one_in_c(enum: type[IntEnum], c_name: str, prefix: str) -> None:
@@ -122,6 +130,10 @@ def test_enum_equals_the_one_in_c(enum: type[IntEnum], c_name: str, prefix: str)
     counts = {"GP_IO_BACKENDS", "GP_CLIENT_STATES", "GP_SLOT_STATES", "GP_NOTES", "GP_REASONS"}
     expected = {number: name for number, name in in_c.items() if name not in counts}
     assert {int(member): prefix + member.name for member in enum} == expected
+
+
+def test_longest_salt_is_the_one_in_c() -> None:
+    assert lib.GP_SALT_BYTES == records.SALT_BYTES_MAX
 
 
 @pytest.mark.parametrize(
@@ -281,13 +293,13 @@ def test_early_bytes_are_read_first(
     _, theirs = pair
     pool = segment.define_pool("shop", "ada", SETTINGS)
     client = engine.enter(False, "unix")
-    engine.serve(client, pool, theirs.fileno(), None, 0, b"RESET ALL", b"", TERMINATE)
+    engine.login(client, plan_for(pool), theirs.fileno(), early=TERMINATE)
     assert events_of(engine, EventKind.GOODBYE)[0].detail == Reason.CLIENT_TERMINATE
 
 
 def test_serving_nobody_is_an_error(engine: Engine) -> None:
     with pytest.raises(EngineError):
-        engine.serve(3, 0, 0, None, 0, b"RESET ALL", b"", b"")
+        engine.login(3, plan_for(0), 0)
 
 
 def test_drain_without_clients_is_over_at_once(engine: Engine) -> None:

@@ -1,7 +1,7 @@
 """The import graph points one way, and the master makes no hub. See section 7 of the design.
 
-cli ─► demo, master ─► worker ─► admin, auth, pooling, protocol ─► engine ─► tls ─► binding ─►
-records, config, observe ─► errors
+cli ─► demo, master ─► worker ─► admin, auth, pooling, protocol ─► engine ─► login, tls ─► binding
+─► records, config, observe ─► errors
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROWS = (
     ("worker",),
     ("admin", "auth", "pooling", "protocol"),
     ("engine",),
-    ("tls",),
+    ("login", "tls"),
     ("binding",),
     ("records", "config", "observe"),
     ("errors",),
@@ -99,7 +99,7 @@ def test_nothing_imports_the_built_engine_but_its_binding():
     users = [path for path in MODULES.values() if "greenpool._engine" in _imports_of(path)]
     assert users == [ROOT / "binding.py"]
     wrappers = {module for module in MODULES if "greenpool.binding" in imports(module)}
-    assert wrappers == {"greenpool.engine", "greenpool.tls"}
+    assert wrappers == {"greenpool.engine", "greenpool.login", "greenpool.tls"}
 
 
 def test_configuration_is_used_by_what_it_exports():

@@ -10,12 +10,13 @@ import base64
 import pytest
 
 from greenpool.auth.client_auth import AuthContext, AuthMethod, ClientAuthenticator
-from greenpool.auth.scram import MECHANISM, MECHANISM_PLUS, ScramClient, ScramServer, ScramState
+from greenpool.auth.scram import MECHANISM, MECHANISM_PLUS, ScramClient, ScramState
 from greenpool.auth.secret import PlainPassword, build_scram_secret
 from greenpool.auth.server_login import LoginState, ServerLogin
 from greenpool.errors import ServerProtocolError
 from greenpool.protocol import backend
 from greenpool.protocol.errors import ClientError
+from tests.unit.auth.scram_peer import NONCE, ScramServer
 
 SECRET = build_scram_secret("pencil", b"salt", 3)
 PENCIL = PlainPassword("pencil")
@@ -24,7 +25,7 @@ FIRST = b"p=tls-server-end-point,,n=,r=c"
 
 
 def bound_server(binding: bytes = HASH) -> ScramServer:
-    return ScramServer(SECRET, lambda: "s", binding=binding, is_bound=True)
+    return ScramServer(SECRET, binding=binding, is_bound=True)
 
 
 def run(client: ScramClient, server: ScramServer) -> bool:
@@ -48,7 +49,7 @@ def refusal(server: ScramServer, *messages: bytes) -> tuple[str, str, str | None
 
 def final(header: bytes, binding: bytes = b"") -> bytes:
     told = base64.b64encode(header + binding)
-    return b"c=" + told + b",r=cs,p=" + base64.b64encode(bytes(32))
+    return b"c=" + told + b",r=c" + NONCE.encode() + b",p=" + base64.b64encode(bytes(32))
 
 
 def test_both_sides_agree_when_they_see_the_same_certificate():
@@ -66,7 +67,7 @@ def test_wrong_password_fails_as_without_binding():
 
 
 def test_client_that_was_not_offered_the_binding_is_told_of_the_downgrade():
-    server = ScramServer(SECRET, lambda: "s", binding=HASH)
+    server = ScramServer(SECRET, binding=HASH)
     client = ScramClient(PENCIL, binding=HASH)
     assert client.first().startswith(b"y,,")
     sqlstate, message, detail = refusal(server, client.first())

@@ -49,6 +49,7 @@ def test_scram_secret_text_round_trips():
         ("4096", "\u0664096"),
         ("4096", "2147483648"),
         ("W22ZaJ0SNY7soEsUEjb6gQ==", ""),
+        ("W22ZaJ0SNY7soEsUEjb6gQ==", "W22Z" * 86),
         ("W22ZaJ0SNY7soEsUEjb6gQ==", "W22Z*J0SNY7soEsUEjb6gQ=="),
         ("WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=", "WG5d8oPm"),
         ("wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=", "wfPL"),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenpool.auth.md5 import md5_hash, md5_response
-from greenpool.auth.scram import MECHANISM, ScramServer
+from greenpool.auth.scram import MECHANISM
 from greenpool.auth.secret import (
     Md5Hash,
     PlainPassword,
@@ -29,6 +29,7 @@ from greenpool.protocol.body import Body
 from greenpool.protocol.errors import ErrorFields, Severity, SqlState
 from greenpool.protocol.frame import FrameReader
 from greenpool.protocol.message import AuthCode, BackendType, FrontendType, build
+from tests.unit.auth.scram_peer import ScramServer
 from tests.unit.protocol.feeding import slicings
 
 PENCIL = PlainPassword("pencil")

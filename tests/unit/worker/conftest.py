@@ -9,7 +9,15 @@ import gevent
 import pytest
 
 from greenpool.config import Config
+from greenpool.worker import planning, probe
+from tests.unit.worker.fake_login import FakePlan
 from tests.unit.worker.fakes import FakedWorker, make_config, make_worker, served_fds
+
+
+@pytest.fixture(autouse=True)
+def plans_are_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (planning, probe):
+        monkeypatch.setattr(module, "LoginPlan", FakePlan)
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from greenpool.records import (
     Result,
 )
 from greenpool.worker.state import Worker
+from tests.unit.worker.fake_login import FakeLogin, FakePlan, is_own
 
 MD5_OF_ADA = "md5" + "0" * 32
 
@@ -73,11 +74,15 @@ def indices_of(config: Config) -> dict[tuple[str, str], int]:
 
 
 class FakeEngine:
-    """Keeps what it is told; `answers` to a probe are given by `on_serve`."""
+    """Keeps what it is told, runs logins; answers to a probe are given by `on_serve`."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
+        self.worker: Any = None
+        self.plans: dict[int, FakePlan] = {}
+        self.logins: dict[int, FakeLogin] = {}
         self.served: dict[int, tuple[Any, ...]] = {}
+        self.on_login: Any = None
         self.rows_free = 10
         self.reserve_free = 10
         self.clients = 0
@@ -108,10 +113,39 @@ class FakeEngine:
     def client_key(self, client: int, length: int) -> bytes:
         return bytes([client]) * length
 
-    def serve(self, client: int, *rest: Any) -> None:
-        self.served[client] = rest
+    def login(
+        self,
+        client: int,
+        plan: FakePlan,
+        fd: int,
+        tls: Any = None,
+        spent_ms: int = 0,
+        early: bytes = b"",
+    ) -> None:
+        if self.on_login is not None:
+            self.on_login()
+        self.plans[client] = plan
+        if not is_own(plan):
+            self.logins[client] = FakeLogin(self.worker, client, plan, fd, early)
+            return
+        self.served[client] = (plan.terms, fd, early)
         if self.on_serve is not None:
-            self.on_serve(client, *rest)
+            self.on_serve(client, fd)
+
+    def welcome(self, client: int, plan: FakePlan) -> bool:
+        return self._conclude(client, plan)
+
+    def dismiss(self, client: int, words: bytes) -> bool:
+        return self._conclude(client, words)
+
+    def _conclude(self, client: int, verdict: FakePlan | bytes) -> bool:
+        login = self.logins.get(client)
+        if login is not None:
+            login.conclude(verdict)
+        return login is not None
+
+    def proof(self, client: int) -> bytes | None:
+        return self.logins[client].client_key
 
     def cancel_start(self, client: int, key: bytes) -> CancelTarget | Result:
         self.calls.append(("cancel_start", client, key))
@@ -194,6 +228,7 @@ def make_worker(config: Config, segment: FakeSegment | None = None) -> FakedWork
         threads=gevent.get_hub().threadpool,
         boot_secret=b"s" * 32,
     )
+    engine.worker = worker
     worker.pools.apply(config, indices_of(config))
     return worker
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from greenpool.auth.client_auth import AuthState
+from greenpool.auth.client_auth import AuthMethod, AuthState
 from greenpool.auth.hba.match import Request
 from greenpool.auth.peer import Certificate, Peer, Transport, parse_address
 from greenpool.auth.secret import prepare_secret
@@ -46,7 +46,7 @@ def admit(worker: FakedWorker, peer: Peer, user: str = "ann") -> str:
     request = Request(peer, user, "shop")
     try:
         rule = access.admit(worker, request)
-        access.exchange(worker, rule, request, None)
+        access.demand(worker, rule, request, None)
         return rule.method.value
     except ClientError as exc:
         return f"{exc.message} ({exc.sqlstate})"
@@ -107,7 +107,8 @@ def test_password_does_not_do_beside_another_s_certificate(tmp_path, kept, user,
     request = Request(ANN, user, "shop")
     secret = prepare_secret(kept, user, worker.boot_secret, worker.keys)
     account = Account(HbaMethod.MD5, lambda: secret)
-    exchange = access.exchange(worker, access.admit(worker, request), request, account)
+    demand = access.demand(worker, access.admit(worker, request), request, account)
+    exchange = access.exchange(worker, request, demand)
     exchange.start()
     password = b"right\0"
     message = b"p" + (4 + len(password)).to_bytes(4, "big") + password
@@ -125,25 +126,25 @@ def test_peer_is_who_the_system_says(tmp_path):
         request = Request(LOCAL, user, "shop")
         rule = access.admit(worker, request)
         if fits:
-            exchange = access.exchange(worker, rule, request, None)
-            exchange.start()
-            assert exchange.state is AuthState.SUCCEEDED
+            demand = access.demand(worker, rule, request, None)
+            assert demand.method is AuthMethod.TRUST
         else:
             with pytest.raises(ClientError, match="Peer authentication failed"):
-                access.exchange(worker, rule, request, None)
+                access.demand(worker, rule, request, None)
 
 
 def test_peer_without_a_name_is_refused(tmp_path):
     worker = worker_with(tmp_path, "local all all peer")
     request = Request(replace(LOCAL, uid=2**31 - 5), "bob", "shop")
     with pytest.raises(ClientError, match="Peer authentication failed"):
-        access.exchange(worker, access.admit(worker, request), request, None)
+        access.demand(worker, access.admit(worker, request), request, None)
 
 
 def first_question(worker: FakedWorker, account: Account | None) -> bytes:
     request = Request(LOCAL, "cyd", "shop")
-    exchange = access.exchange(worker, access.admit(worker, request), request, account)
-    return exchange.start()[5:9]
+    demand = access.demand(worker, access.admit(worker, request), request, account)
+    assert demand.is_doomed == (account is None)
+    return access.exchange(worker, request, demand).start()[5:9]
 
 
 TRUST, CLEARTEXT, MD5, SASL = (bytes((0, 0, 0, code)) for code in (0, 3, 5, 10))

@@ -43,7 +43,7 @@ def answering(*replies: bytes) -> Callable[..., None]:
     """Make a pool that answers one question after the other."""
     left = list(replies)
 
-    def on_serve(client: int, pool: int, fd: int, *_: object) -> None:
+    def on_serve(client: int, fd: int) -> None:
         gevent.spawn(_answer, os.dup(fd), left.pop(0))
 
     return on_serve

@@ -1,4 +1,4 @@
-"""Which limit a client meets, and what it is told."""
+"""How often an address may try, and what it is told."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from greenpool.auth.peer import Peer, Transport, parse_address
 from greenpool.protocol.errors import ClientError
-from greenpool.records import ClientCounts
 from greenpool.worker import limits
 from tests.unit.worker.fakes import FakedWorker, make_config, make_worker
 
@@ -22,32 +21,6 @@ def worker(tmp_path) -> FakedWorker:
 def limited(worker: FakedWorker, **general: Any) -> None:
     config = worker.config
     worker.config = replace(config, general=replace(config.general, **general))
-
-
-@pytest.mark.parametrize(
-    ("general", "own", "counts", "told"),
-    [
-        ({}, 0, (9, 9, 9), ""),
-        ({"max_user_client_connections": 3}, 0, (3, 9, 9), ""),
-        ({"max_user_client_connections": 3}, 0, (4, 4, 4), 'for role "ada"'),
-        ({"max_db_client_connections": 3}, 0, (9, 3, 9), ""),
-        ({"max_db_client_connections": 3}, 0, (1, 4, 1), 'for database "shop"'),
-        ({}, 2, (9, 9, 2), ""),
-        ({}, 2, (9, 9, 3), 'for role "ada"'),
-    ],
-)
-def test_one_too_many_is_refused(worker, general, own, counts, told):
-    entry = worker.pools.find("shop", "ada")
-    entry.user = replace(entry.user, max_client_connections=own)
-    limited(worker, **general)
-    worker.segment.counts = ClientCounts(*counts)
-    if told:
-        with pytest.raises(ClientError, match=f"too many connections {told}") as caught:
-            limits.check_counts(worker, 5, entry)
-        assert caught.value.sqlstate == "53300"
-    else:
-        limits.check_counts(worker, 5, entry)
-    assert worker.segment.admitted == [5]
 
 
 @pytest.mark.parametrize(

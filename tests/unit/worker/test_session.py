@@ -126,14 +126,13 @@ def test_trusted_client_is_welcomed_and_served(worker: FakedWorker):
         assert messages[0].body == b"\0\0\0\0"
         assert parameters == {**DEFAULTS, "application_name": "till"}
         assert messages[-2].body == b"\0\0\0\1" + b"\1" * 4
-        pool, fd, tls, state_hash, sql, look, early = worker.engine.served[1]
-        assert tls is None
-        assert look
-        assert (pool, fd, early) == (entry.index, worker.clients.remove(1), b"")
+        terms, fd, early = worker.engine.served[1]
+        assert terms.look_sql
+        assert (terms.pool, fd, early) == (entry.index, worker.clients.remove(1), b"")
         os.close(fd)
-        assert state_hash
-        assert sql.startswith(RESET.encode() + b"; SELECT ")
-        assert worker.engine.named("names") == [(1, "ada", "shop", "till")]
+        assert terms.state_hash
+        assert terms.state_sql.startswith(RESET.encode() + b"; SELECT ")
+        assert worker.engine.plans[1].names == ("ada", "shop", "till")
         assert worker.engine.named("forget") == []
 
 
@@ -362,13 +361,12 @@ def test_failure_nobody_expected_is_logged_and_told(
 ):
     entry_of(worker, "shop", "ada")
 
-    def fail(*_: object) -> None:
+    def fail() -> None:
         raise RuntimeError("broken")
 
-    worker.engine.on_serve = fail
+    worker.engine.on_login = fail
     with connected(worker) as client:
         client.send(startup())
-        client.read(BackendType.READY_FOR_QUERY)
         assert client.rest() == []
         client.wait()
     assert "broken" in caplog.text
@@ -382,7 +380,7 @@ def test_failure_nobody_expected_is_logged_and_told(
 def answer(rows: dict[str, str | None], questions: list[str]):
     """Make a stand-in for the pool that answers every probe with these rows."""
 
-    def on_serve(client: int, pool: int, fd: int, *_: object) -> None:
+    def on_serve(client: int, fd: int) -> None:
         gevent.spawn(_answer_once, os.dup(fd), rows, questions)
 
     return on_serve
@@ -421,9 +419,9 @@ def test_client_knows_that_it_was_let_in_while_the_pool_is_asked(worker: FakedWo
         client.send(startup())
         assert client.read(BackendType.AUTHENTICATION)[0].body == b"\0\0\0\0"
         with gevent.Timeout(5):
-            while not len(worker.clients):
+            while not any(map(worker.clients.is_own, worker.clients)):
                 gevent.sleep(0)
-        (probe,) = worker.clients
+        (probe,) = filter(worker.clients.is_own, worker.clients)
         os.close(worker.clients.remove(probe))
         assert error_of(client.rest())[1] == "08006"
 
@@ -450,7 +448,7 @@ def test_error_of_postgresql_ends_the_login_in_its_own_words(worker: FakedWorker
     entry_of(worker, "shop", "ada")
     error = ErrorFields.of(Severity.ERROR, SqlState.INVALID_PARAMETER_VALUE, "bad zone")
 
-    def on_serve(client: int, pool: int, fd: int, *_: object) -> None:
+    def on_serve(client: int, fd: int) -> None:
         os.write(fd, error.error_response())
 
     worker.engine.on_serve = on_serve
@@ -467,8 +465,9 @@ def test_application_name_of_the_configuration_is_not_the_clients(worker: FakedW
         client.send(startup(database="till", application_name="mine"))
         client.read(BackendType.READY_FOR_QUERY)
         client.wait()
-        assert worker.engine.served[1][3:5] == (0, RESET.encode())
-        assert worker.engine.named("names")[0][3] == "mine"
+        terms, *_ = worker.engine.served[1]
+        assert (terms.state_hash, terms.state_sql) == (0, RESET.encode())
+        assert worker.engine.plans[1].names[2] == "mine"
 
 
 # ---- cancel ------------------------------------------------------------------------------------
