@@ -73,6 +73,13 @@ class EncryptionRequest:
     CONSENT = b"S"
 
 
+ENCRYPTION_REQUESTS: Mapping[bytes, Encryption] = {
+    _U32.pack(8) + _U32.pack(SSL_REQUEST_CODE): Encryption.SSL,
+    _U32.pack(8) + _U32.pack(GSSENC_REQUEST_CODE): Encryption.GSSAPI,
+}
+"""The whole packets."""
+
+
 @dataclass(frozen=True, slots=True)
 class DirectTls:
     """The client begins with a TLS handshake, `data` being its first bytes, as since libpq 17."""

@@ -21,9 +21,9 @@ from greenpool.worker.state import Worker
 from greenpool.worker.tls_socket import AnySocket, TlsSocket, facts_of
 
 
-def offer(worker: Worker, sock: socket.socket) -> TlsContext | None:
-    """Return what this client's TLS would begin with; None: it can have none."""
-    return worker.tls.clients if sock.family != socket.AF_UNIX else None
+def offer(worker: Worker, family: int) -> TlsContext | None:
+    """Return what TLS would begin with on such a socket; None: there is none to be had."""
+    return worker.tls.clients if family != socket.AF_UNIX else None
 
 
 def shake_hands(

@@ -11,6 +11,7 @@ import logging
 import os
 import socket as plain
 from collections.abc import Iterable
+from functools import partial
 
 import gevent
 from gevent import socket
@@ -21,7 +22,7 @@ from greenpool.config import General
 from greenpool.protocol.errors import ClientError
 from greenpool.records import Event
 from greenpool.worker.session import Session
-from greenpool.worker.sockets import set_options
+from greenpool.worker.sockets import peer_address, set_options
 from greenpool.worker.state import Worker
 
 log = logging.getLogger(__name__)
@@ -79,24 +80,31 @@ class Listeners:
 
         It was on its way here when this worker stopped to accept: then another may have it.
         """
-        fd = event.detail
-        if self._servers or not self._pass_on(fd):
-            self._begin(socket.socket(fileno=fd))
-        else:
-            os.close(fd)
+        with plain.socket(fileno=event.detail) as sock:
+            if self._servers or not self._pass_on(sock.fileno()):
+                address = peer_address(sock)
+                self._begin(sock.detach(), sock.family, address)
 
     def _kill_all(self, error: ClientError) -> None:
         self._sessions.kill(error, block=False)
 
     def _make_server(self, listener: plain.socket) -> StreamServer:
-        # spawn=None: `_route` is called in the hub; the server closes what it leaves open.
-        sock = socket.socket(fileno=listener.detach())
-        return StreamServer(sock, handle=self._route, spawn=None)
+        """Make one that hands over bare descriptors: sockets are made for the few who need one.
 
-    def _route(self, sock: socket.socket, address: object) -> None:
+        spawn=None: `_route` is called in the hub, and owns what it is given.
+        """
+        sock = socket.socket(fileno=listener.detach())
+        server = StreamServer(sock, handle=partial(self._route, sock.family), spawn=None)
+        server.do_read = partial(_accept, sock)
+        server.do_close = _keep
+        return server
+
+    def _route(self, family: int, fd: int, address: object) -> None:
         """Decide who serves a client that was just accepted. Runs in the hub. Switches: no."""
-        if not self._pass_on(sock.fileno()):
-            self._begin(socket.socket(fileno=sock.detach()), address)
+        if self._pass_on(fd):
+            os.close(fd)
+        else:
+            self._begin(fd, family, address)
 
     def _pass_on(self, fd: int) -> bool:
         """Pass a client to the worker that should serve it; False: that is this one."""
@@ -104,10 +112,24 @@ class Listeners:
         target = worker.engine.place()
         return target != worker.index and worker.engine.pass_fd(target, fd)
 
-    def _begin(self, sock: socket.socket, address: object = None) -> None:
+    def _begin(self, fd: int, family: int, address: object) -> None:
         limit = LOGINS_PER_CONNECTION * self._worker.config.general.max_connections
         if len(self._sessions) >= limit:
             log.warning("%d clients are logging in: closing another unheard", limit)
-            sock.close()
+            os.close(fd)
             return
-        self._sessions.spawn(Session(self._worker, sock, address).run)
+        self._sessions.spawn(Session(self._worker, fd, family, address).run)
+
+
+def _accept(listener: socket.socket) -> tuple[int, object] | None:
+    """Accept a client, nonblocking; None: nobody is there. StreamServer itself makes sockets."""
+    try:
+        fd, address = listener._accept()
+    except BlockingIOError:
+        return None
+    os.set_blocking(fd, False)
+    return fd, address
+
+
+def _keep(*_: object) -> None:
+    """Close nothing when a handler returns: the descriptor is the session's."""

@@ -24,6 +24,7 @@ from dataclasses import replace
 import gevent
 from gevent import socket
 from gevent.event import AsyncResult
+from gevent.socket import wait_read
 
 from greenpool.admin import session as admin_session
 from greenpool.admin.welcome import ADMIN_DATABASES, WELCOME_PARAMETERS
@@ -42,6 +43,7 @@ from greenpool.protocol.errors import (
     role_does_not_exist,
 )
 from greenpool.protocol.startup import (
+    ENCRYPTION_REQUESTS,
     CancelRequest,
     DirectTls,
     DirectTlsRefused,
@@ -58,7 +60,7 @@ from greenpool.worker import access, cancel, check_query, client_tls, limits, pl
 from greenpool.worker.access import Demand
 from greenpool.worker.planning import LONG_KEY_BYTES, SHORT_KEY_BYTES, Decision, PlanKey
 from greenpool.worker.pools import PoolEntry
-from greenpool.worker.sockets import host_of, name_of, peer_address, take_leave
+from greenpool.worker.sockets import host_of, name_of, take_leave
 from greenpool.worker.startup_state import SessionState
 from greenpool.worker.state import Worker
 from greenpool.worker.tls_socket import AnySocket, TlsSocket, facts_of, unwrap
@@ -113,40 +115,44 @@ class Session:
         "_address",
         "_client",
         "_early",
+        "_family",
+        "_fd",
         "_is_engines",
         "_key",
-        "_on_time_out",
         "_plans",
         "_proof",
+        "_refused",
         "_sock",
         "_started_ns",
+        "_startup",
         "_unsent",
-        "_who",
         "_worker",
     )
 
-    def __init__(self, worker: Worker, sock: socket.socket, address: object = None) -> None:
-        """Take an accepted socket; `address`: its peer's as accept returned it, None: ask."""
+    def __init__(self, worker: Worker, fd: int, family: int, address: object) -> None:
+        """Take an accepted socket; `address`: its peer's as `accept` returned it."""
         self._worker = worker
-        self._sock: AnySocket = sock
-        self._address = peer_address(sock) if address is None else address
+        self._plans = worker.plans  # those of the configuration that it meets
+        self._fd = fd
+        self._family = family
+        self._sock: AnySocket = None  # made when there is more to do than a known client needs
+        self._address = address
         self._started_ns = time.monotonic_ns()
-        self._who = ""
+        self._refused: list[bytes] = []  # requests for encryption, while there was no `_sock`
+        self._startup: StartupMessage | None = None
         self._client = 0  # its row, while it is this session's to give back
         self._is_engines = False  # the socket is, and the row
         self._early = b""  # received and not read yet
         self._unsent = b""  # leaves with whatever is said next: one segment, and always in order
         self._key: PlanKey | None = None  # what is decided for it may be remembered under this
-        self._plans = worker.plans  # those of the configuration that it meets
         self._proof: AsyncResult | None = None
-        self._on_time_out: ClientError | None = None
 
     def run(self) -> None:
         """Live it. The outermost frame of the greenlet; raises nothing."""
         try:
             self._live()
         except LoginTimeout:
-            self._refuse(self._on_time_out)
+            self._refuse(None if self._startup is None else _out_of_time())
         except ClientError as exc:
             self._refuse(exc)
         except ReportedError as exc:
@@ -165,39 +171,77 @@ class Session:
     def _clean_up(self) -> None:
         if self._is_asked:
             del self._worker.proofs[self._client]
-        if not self._is_engines:
-            if self._client:
-                self._worker.engine.forget(self._client)
+        if self._is_engines:
+            return
+        if self._client:
+            self._worker.engine.forget(self._client)
+        if self._sock is not None:
             self._sock.close()
+        else:
+            os.close(self._fd)
 
     @property
     def _name(self) -> str:
-        return self._who or f"client {name_of(self._address)}"
+        """The client as logs call it."""
+        startup, address = self._startup, name_of(self._address)
+        if startup is None:
+            return f"client {address}"
+        return f"client {startup.user}@{startup.database} {address}"
 
     # ---- the phases ------------------------------------------------------------------------
 
     def _live(self) -> None:
-        data = self._glance()
+        timeout_s = self._worker.config.general.client_login_timeout_ms / 1000
+        data = self._meet(timeout_s)
         decision = self._recall(data)
         if decision is not None and not decision.is_open:
             self._hand_over(decision)  # which keeps the deadline
             return
-        timeout_s = self._worker.config.general.client_login_timeout_ms / 1000
-        with gevent.Timeout(timeout_s, LoginTimeout()):
+        self._open()
+        with gevent.Timeout(timeout_s - self._spent_ms / 1000, LoginTimeout()):
             go_on = self._come_in(decision or self._read_startup(data))
         go_on()
 
-    def _glance(self) -> bytes:
-        """Return what has come already, most often the startup packet. Switches: no."""
-        try:
-            return os.read(self._sock.fileno(), _RECV_BYTES)
-        except BlockingIOError:
-            return b""
+    def _meet(self, timeout_s: float) -> bytes:
+        """Return the first bytes that ask for more than a refusal of encryption.
+
+        Most often they have come already: plain system calls, and no wait. Switches: maybe.
+        """
+        while True:
+            try:
+                data = os.read(self._fd, _RECV_BYTES)
+            except BlockingIOError:
+                wait_read(self._fd, timeout_s, LoginTimeout())
+                continue
+            if not data:
+                raise Disconnected("it closed the connection")
+            if not self._is_to_be_refused(data):
+                return data
+            self._refused.append(data)
+            os.write(self._fd, EncryptionRequest.REFUSAL)
+
+    def _is_to_be_refused(self, data: bytes) -> bool:
+        """Whether this is a first request for an encryption that it cannot have."""
+        if data not in ENCRYPTION_REQUESTS or data in self._refused:
+            return False
+        is_tls = ENCRYPTION_REQUESTS[data] is Encryption.SSL
+        return not (is_tls and client_tls.offer(self._worker, self._family))
+
+    def _open(self) -> AnySocket:
+        """Have a socket that can wait."""
+        if self._sock is None:
+            self._sock = socket.socket(fileno=self._fd)
+        return self._sock
+
+    @property
+    def _spent_ms(self) -> int:
+        return (time.monotonic_ns() - self._started_ns) // _NS_PER_MS
 
     def _read_startup(self, data: bytes) -> StartupMessage | CancelRequest | Decision:
         """Read until it is clear what this is, and encrypt the rest where that is wanted."""
         reader = StartupReader(self._worker.config.general.max_startup_packet_bytes)
-        data = data or self._receive()
+        for request in self._refused:
+            reader.feed(request)
         while True:
             if not reader.pending and (decision := self._recall(data)):
                 return decision
@@ -217,7 +261,7 @@ class Session:
 
     def _encrypt(self, reader: StartupReader, early: bytes) -> bool:
         """Shake hands; False: there is nothing to do it with. `early`: what came of it unasked."""
-        context = client_tls.offer(self._worker, self._sock)
+        context = client_tls.offer(self._worker, self._family)
         if context is None:
             return False
         self._sock = client_tls.shake_hands(self._worker, context, self._sock, early)
@@ -236,7 +280,7 @@ class Session:
 
     def _log_in(self, startup: StartupMessage) -> Callable[[], None]:
         """See whether a client may try, and what it must show. It is then let in, but the admin."""
-        self._call(startup)
+        self._startup = startup
         if self._worker.is_draining:
             raise ClientError(
                 Severity.FATAL, SqlState.CANNOT_CONNECT_NOW, "the database system is shutting down"
@@ -258,13 +302,6 @@ class Session:
             return self._log_in_admin(startup, request, rule)
         self._follow(self._decide(startup, request, rule))
         return _nothing
-
-    def _call(self, startup: StartupMessage) -> None:
-        """Know the client by its name from here on, also when its time is over."""
-        self._who = f"client {startup.user}@{startup.database} {name_of(self._address)}"
-        self._on_time_out = ClientError(
-            Severity.FATAL, SqlState.QUERY_CANCELED, "canceling authentication due to timeout"
-        )
 
     # ---- a client of a pool ----------------------------------------------------------------
 
@@ -326,7 +363,7 @@ class Session:
 
     def _follow(self, decision: Decision) -> None:
         """Let the client in as decided; if that is open still, when it has proved who it is."""
-        self._call(decision.startup)
+        self._startup = decision.startup
         if not decision.is_open:
             self._hand_over(decision)
             return
@@ -340,12 +377,12 @@ class Session:
         """Give the client to the engine. From here on its descriptor is the table's to close."""
         worker = self._worker
         client = self._enter()
-        fd, tls, rest = unwrap(self._sock)
+        fd, tls, rest = (self._fd, None, b"") if self._sock is None else unwrap(self._sock)
         worker.clients.add(client, fd)
         self._is_engines, self._unsent = True, b""  # the plan has that too
-        spent_ms = (time.monotonic_ns() - self._started_ns) // _NS_PER_MS
+        early = self._early + rest
         try:
-            worker.engine.login(client, decision.plan, fd, tls, spent_ms, self._early + rest)
+            worker.engine.login(client, decision.plan, fd, tls, self._spent_ms, early)
         except BaseException:
             worker.clients.remove(client)
             worker.engine.forget(client)
@@ -383,7 +420,7 @@ class Session:
 
     def _authenticate_admin(self, request: Request, rule: HbaRule) -> None:
         worker, general = self._worker, self._worker.config.general
-        password, is_local = general.admin_password, self._sock.family == socket.AF_UNIX
+        password, is_local = general.admin_password, self._family == socket.AF_UNIX
         if request.user != general.admin_username:  # nobody else is known here
             self._authenticate(request, access.demand(worker, rule, request, None))
             raise role_does_not_exist(request.user)
@@ -407,7 +444,7 @@ class Session:
             facts = facts_of(self._sock)
             secured_by = f"{facts.version} {facts.cipher}" if facts else ""
             application = startup.parameters.get("application_name", "")
-            _log_login(self._who, self._client, application, secured_by)
+            _log_login(self._name, self._client, application, secured_by)
 
     def _serve_admin(self) -> None:
         """Stay: the console is spoken here, in Python."""
@@ -416,7 +453,7 @@ class Session:
             self._sock, self._worker.console, self._early, lambda: gevent.sleep(0)
         )
         if self._worker.config.general.log_client_disconnections:
-            log.info("%s: left: %s", self._who, reason.name.lower().replace("_", " "))
+            log.info("%s: left: %s", self._name, reason.name.lower().replace("_", " "))
         take_leave(self._sock)
 
     # ---- steps of both ---------------------------------------------------------------------
@@ -474,7 +511,7 @@ class Session:
             self._dismiss(error)
             return
         try:
-            self._sock.settimeout(1.0)
+            self._open().settimeout(1.0)
             self._send(error.response())
             take_leave(self._sock)
         except OSError as exc:
@@ -491,6 +528,11 @@ class Session:
 
 def _nothing() -> None:
     """All has been done."""
+
+
+def _out_of_time() -> ClientError:
+    message = "canceling authentication due to timeout"
+    return ClientError(Severity.FATAL, SqlState.QUERY_CANCELED, message)
 
 
 def _nobody(startup: StartupMessage, demand: Demand) -> ClientError:

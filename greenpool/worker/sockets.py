@@ -51,7 +51,7 @@ def set_options(sock: HasOptions, general: General) -> None:
     sock.setsockopt(plain.SOL_SOCKET, plain.SO_LINGER, linger)
 
 
-def peer_address(sock: socket.socket) -> object:
+def peer_address(sock: plain.socket) -> object:
     """Return the other end's address as `accept` does; None: it has gone already."""
     try:
         return sock.getpeername()

@@ -56,7 +56,9 @@ class Client:
     def __init__(self, worker: FakedWorker, sock: socket.socket, theirs: socket.socket) -> None:
         self.sock = sock
         self._reader = FrameReader(BackendType)
-        self._greenlet = gevent.spawn(Session(worker, theirs).run)
+        self._greenlet = gevent.spawn(
+            Session(worker, theirs.detach(), sock.family, sock.getsockname()).run
+        )
 
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
@@ -401,7 +403,10 @@ def test_first_client_of_a_pool_asks_it_once_for_all(worker: FakedWorker):
     rows = {"server_version_num": "150001", "server_version": "15.1", "search_path": "x"}
     worker.engine.on_serve = answer({**rows, "TimeZone": None}, questions)
     clients = [socket.socketpair() for _ in range(3)]
-    sessions = [gevent.spawn(Session(worker, theirs).run) for _, theirs in clients]
+    sessions = [
+        gevent.spawn(Session(worker, theirs.detach(), ours.family, "").run)
+        for ours, theirs in clients
+    ]
     for ours, _ in clients:
         ours.sendall(startup())
     gevent.joinall(sessions, timeout=5)
