@@ -1,8 +1,9 @@
 """How each pooler is configured.
 
-Law: equal settings. Each pooler listens on TCP without TLS, knows two users, one that is asked for
-no password and one that logs in by SCRAM, has POOL_SIZE servers of each in transaction mode, lets
-clients wait equally long, logs no connection, and leaves everything else as it comes.
+Law: equal settings. Each pooler listens on TCP, offers TLS if it takes part in the rows with it
+(clients ask for it in no other), has none towards the server, knows two users, one that is asked
+for no password and one that logs in by SCRAM, has POOL_SIZE servers of each in transaction mode,
+lets clients wait equally long, logs no connection, and leaves everything else as it comes.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ def greenpool(backend: Backend, workers: int) -> Pooler:
         "log_client_connections": False,
         "log_client_disconnections": False,
         "core_dumps": True,  # only root could read how much memory it has otherwise
+        "tls_mode": "allow",
+        "tls_certificate": str(backend.certificate),
+        "tls_private_key": str(backend.key),
+        "server_tls_mode": "disable",
     }
     pool = {
         "server_host": "127.0.0.1",
@@ -59,7 +64,7 @@ def greenpool(backend: Backend, workers: int) -> Pooler:
     }
     config.write_text(yaml.safe_dump({"general": general, "pools": {DATABASE: pool}}))
     command = (sys.executable, "-m", "greenpool", "start", "-c", str(config))
-    return Pooler(Settings(name, command, directory, port))
+    return Pooler(Settings(name, command, directory, port, encrypts=True))
 
 
 def pgbouncer(backend: Backend, binary: str) -> Pooler:
@@ -87,12 +92,17 @@ query_wait_timeout = {_WAIT_S}
 log_connections = 0
 log_disconnections = 0
 log_stats = 0
+client_tls_sslmode = allow
+client_tls_cert_file = {backend.certificate}
+client_tls_key_file = {backend.key}
+server_tls_sslmode = disable
 {"max_prepared_statements = 200" if prepares else ""}
 """
     config = _file(directory / "pgbouncer.ini", text)
     modes = frozenset(Mode) if prepares else frozenset(Mode) - {Mode.PREPARED}
     command = (binary, str(config))
-    return Pooler(Settings("pgbouncer", command, directory, port, unprivileged_user(), modes))
+    user = unprivileged_user()
+    return Pooler(Settings("pgbouncer", command, directory, port, user, modes, encrypts=True))
 
 
 def odyssey(backend: Backend, binary: str, workers: int) -> Pooler:

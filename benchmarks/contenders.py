@@ -15,7 +15,7 @@ from typing import Protocol
 
 from benchmarks import cpu
 from benchmarks.errors import BenchError
-from benchmarks.plan import DIRECT_CLIENTS_MAX, Case, Mode
+from benchmarks.plan import DIRECT_CLIENTS_MAX, Case, Mode, Scenario
 from greenpool.demo.errors import DemoError
 from greenpool.demo.pooler import answers
 from greenpool.demo.waiting import wait_until
@@ -47,6 +47,8 @@ class Settings:
     user: pwd.struct_passwd | None = None
     modes: frozenset[Mode] = frozenset(Mode)
     """What it can do: some know no prepared statements in transaction mode."""
+    encrypts: bool = False
+    """Whether it has been given the certificate."""
 
 
 class Pooler:
@@ -72,6 +74,8 @@ class Pooler:
         return self._process.pid
 
     def takes_part(self, case: Case) -> bool:
+        if case.scenario is Scenario.RECONNECT_TLS and not self.settings.encrypts:
+            return False
         return case.mode in self.settings.modes
 
     def start(self) -> None:
@@ -126,7 +130,8 @@ class Direct:
         self.port = port
 
     def takes_part(self, case: Case) -> bool:
-        return case.clients <= DIRECT_CLIENTS_MAX
+        """Without TLS only: its key would have to be its own user's."""
+        return case.clients <= DIRECT_CLIENTS_MAX and case.scenario is not Scenario.RECONNECT_TLS
 
     def usage(self) -> cpu.Usage:
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from benchmarks import copying, load, pgbench
 from benchmarks.contenders import Contender
@@ -23,8 +24,10 @@ def before_postgres(reach: Reach) -> Measure:
     """Make the measure of contenders in front of PostgreSQL."""
 
     def run(contender: Contender, case: Case, seconds: float) -> Outcome:
-        user = SCRAM_USER if case.scenario is Scenario.RECONNECT else USER
+        user = SCRAM_USER if case.scenario.is_reconnect else USER
         target = reach(contender.port, user)
+        if case.scenario is Scenario.RECONNECT_TLS:
+            target = replace(target, sslmode="require")
         if case.scenario.is_copy:
             return copying.measure(contender, target, case)
         is_crowd = case.scenario is Scenario.SELECT_X and case.clients > PGBENCH_CLIENTS_MAX

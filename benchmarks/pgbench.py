@@ -98,7 +98,7 @@ def _options(case: Case, directory: Path, seconds: float, share: float) -> list[
     options += ["--log", "--log-prefix", str(directory / "log")]
     if share < 1:
         options += ["--sampling-rate", str(share)]
-    if case.scenario is Scenario.RECONNECT:
+    if case.scenario.is_reconnect:
         options += ["--connect"]
     text = script_of(case)
     if text is None:

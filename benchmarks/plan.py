@@ -40,6 +40,7 @@ class Scenario(Enum):
     SELECT_ONLY = "select-only"  # pgbench -S: one row by primary key
     OPEN = "open-loop"  # select-x at a fixed rate, whatever the pooler does
     RECONNECT = "reconnect"  # pgbench -C: a login by SCRAM for every select-x
+    RECONNECT_TLS = "reconnect-tls"  # ... and a handshake
     RESULT = "result-1mb"  # one row of a megabyte
     COPY_OUT = "copy-out"
     COPY_IN = "copy-in"
@@ -47,6 +48,10 @@ class Scenario(Enum):
     @property
     def is_copy(self) -> bool:
         return self in (Scenario.COPY_OUT, Scenario.COPY_IN)
+
+    @property
+    def is_reconnect(self) -> bool:
+        return self in (Scenario.RECONNECT, Scenario.RECONNECT_TLS)
 
     @property
     def unit(self) -> str:

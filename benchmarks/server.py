@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import certificate
 from benchmarks.errors import BenchError
 from benchmarks.tools import start_null_server
 from greenpool.auth.secret import build_scram_secret
@@ -42,6 +43,15 @@ class Backend:
     port: int
     directory: Path
 
+    @property
+    def certificate(self) -> Path:
+        """What poolers show in the rows with TLS."""
+        return self.directory / certificate.CERTIFICATE
+
+    @property
+    def key(self) -> Path:
+        return self.directory / certificate.KEY
+
 
 def start_postgres(stack: ExitStack, directory: Path, major: int, clients: int) -> Cluster:
     """Run a PostgreSQL for so many direct clients until the stack unwinds.
@@ -65,19 +75,21 @@ def start_postgres(stack: ExitStack, directory: Path, major: int, clients: int) 
 
 
 def backend_of(cluster: Cluster) -> Backend:
+    certificate.make(cluster.directory)
     return Backend(cluster.installation.title, cluster.port, cluster.directory)
 
 
 def start_null(stack: ExitStack, directory: Path) -> Backend:
     """Run a null server until the stack unwinds."""
     directory.chmod(0o755)
+    certificate.make(directory)
     return Backend("null server", start_null_server(stack), directory)
 
 
 def target(cluster: Cluster, port: int, user: str) -> Target:
     """Say how PostgreSQL's programs reach whatever listens on `port` of 127.0.0.1."""
     pgbench = cluster.installation.program("pgbench")
-    return Target(pgbench, "127.0.0.1", port, user, PASSWORD, DATABASE)
+    return Target(pgbench, "127.0.0.1", port, user, PASSWORD, DATABASE, sslmode="disable")
 
 
 def _installation(major: int) -> Installation:

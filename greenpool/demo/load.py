@@ -41,13 +41,16 @@ class Target:
     user: str
     password: str
     database: str
+    sslmode: str | None = None
+    """As libpq's; None: what libpq does by itself."""
 
     def command(self, *options: str) -> list[str]:
         where = ["-h", self.host, "-p", str(self.port), "-U", self.user]
         return [self.pgbench, *where, *options, self.database]
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "PGPASSWORD": self.password}
+        sslmode = {} if self.sslmode is None else {"PGSSLMODE": self.sslmode}
+        return {**os.environ, "PGPASSWORD": self.password, **sslmode}
 
 
 def read_figures(line: str) -> Figures | None:

@@ -279,6 +279,7 @@ def test_load_without_an_answer_is_an_error() -> None:
 def test_direct_takes_no_more_clients_than_postgres_has_connections() -> None:
     direct = Direct(5)
     assert direct.takes_part(CASE)
+    assert not direct.takes_part(replace(CASE, scenario=Scenario.RECONNECT_TLS))
     assert not direct.takes_part(replace(CASE, clients=2000))
 
 
@@ -286,6 +287,7 @@ def test_pooler_without_prepared_statements_leaves_them_out(tmp_path: Path) -> N
     modes = frozenset({Mode.SIMPLE})
     pooler = Pooler(Settings("old", ("true",), tmp_path, 1, modes=modes))
     assert pooler.takes_part(CASE)
+    assert not pooler.takes_part(replace(CASE, scenario=Scenario.RECONNECT_TLS))
     assert not pooler.takes_part(replace(CASE, mode=Mode.PREPARED))
 
 
