@@ -253,6 +253,10 @@ static enum gp_tag_kind tag_kind(struct gp_span tag)
 {
     static const char create[] = "CREATE ", commonest[] = "SELECT";
     const size_t create_len = sizeof(create) - 1;
+    uint8_t last = tag.len ? tag.at[tag.len - 1] : 0;
+
+    if (last >= '0' && last <= '9')
+        return GP_TAG_ROWS;
 
     if (tag.len >= sizeof(commonest) - 1 && memcmp(tag.at, commonest, sizeof(commonest) - 1) == 0)
         return GP_TAG_OTHER;

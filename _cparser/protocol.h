@@ -201,6 +201,7 @@ struct gp_execute {
  */
 enum gp_tag_kind {
     GP_TAG_OTHER = 0,
+    GP_TAG_ROWS,     /* with a count behind it: SELECT 5, also of CREATE TABLE AS */
     GP_TAG_BEGIN,    /* and START TRANSACTION */
     GP_TAG_COMMIT,   /* not COMMIT PREPARED */
     GP_TAG_ROLLBACK, /* also of COMMIT in a failed block, and of ROLLBACK TO SAVEPOINT */
