@@ -222,6 +222,8 @@ static void step_complete(struct gp_engine *e, struct gp_server *s, const uint8_
         gp_prepare_all_gone(e, s);
     else if (tag.kind == GP_TAG_DEALLOCATE)
         gp_prepare_deallocated(s);
+    if (tag.kind == GP_TAG_CREATE || tag.kind == GP_TAG_OTHER)
+        gp_continuity_defined(s, &tag);
     if (s->session != GP_SESSION_OFF && s->state == GP_SERVER_LINKED)
         gp_continuity_tag(e, s, &tag);
 }

@@ -54,6 +54,7 @@ void gp_server_clean(struct gp_engine *e, struct gp_server *s)
     } else if (s->renew) {
         gp_server_retire(e, s, GP_REASON_STALE);
     } else {
+        gp_continuity_publish(e, s);
         gp_server_release(e, s);
     }
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "session.h"
+#include "suspects.h"
 
 void gp_continuity_pin(struct gp_engine *e, struct gp_client *c, uint8_t pins)
 {
@@ -44,12 +45,11 @@ static bool append_name(struct gp_server *s, const uint8_t *name, const uint8_t 
            gp_buffer_append(&s->said, name, len);
 }
 
-/* Note the dotted settings of a text. Those that are noted already are not noted twice, so that a
- * long transaction does not run out of room. */
-static void note_names(struct gp_server *s, const uint8_t *sql, size_t len)
+/* Note dotted settings. Those that are noted already are not noted twice, so that a long transaction
+ * does not run out of room. */
+static void note_names(struct gp_server *s, const uint8_t *list, size_t len)
 {
-    uint8_t list[GP_SESSION_NAMES_MAX];
-    const uint8_t *end = list + gp_session_names(sql, len, list, sizeof(list)), *next;
+    const uint8_t *end = list + len, *next;
 
     for (const uint8_t *name = list; name < end; name = next) {
         next = memchr(name + 1, ',', (size_t)(end - name - 1));
@@ -57,6 +57,14 @@ static void note_names(struct gp_server *s, const uint8_t *sql, size_t len)
         if (!has_name(s->said, name, (size_t)(next - name)) && !append_name(s, name, next))
             s->hides = 1;
     }
+}
+
+/* Those of a text. */
+static void note_said(struct gp_server *s, const uint8_t *sql, size_t len)
+{
+    uint8_t list[GP_SESSION_NAMES_MAX];
+
+    note_names(s, list, gp_session_names(sql, len, list, sizeof(list)));
 }
 
 /* A number that no worker has made before. */
@@ -92,8 +100,11 @@ uint64_t gp_continuity_reads(struct gp_engine *e, struct gp_server *s, bool *own
     return make_own(e);
 }
 
-void gp_continuity_text(struct gp_engine *e, struct gp_server *s, uint16_t hints,
-                        const uint8_t *sql, size_t len)
+/* ---- texts ---- */
+
+/* What the text says itself. */
+static inline void note_hints(struct gp_engine *e, struct gp_server *s, uint16_t hints,
+                              const uint8_t *sql, size_t len)
 {
     note_reads(e, s, hints, sql, len);
     s->hints |= hints;
@@ -103,8 +114,70 @@ void gp_continuity_text(struct gp_engine *e, struct gp_server *s, uint16_t hints
     s->hides |= hints & GP_HINT_HIDDEN && hints & GP_HINT_CONFIG;
     s->unsure |= (hints & GP_HINT_UNREAD) == GP_HINT_UNREAD;
     if (hints & GP_HINT_NAME && s->session == GP_SESSION_TRACK)
-        note_names(s, sql, len);
+        note_said(s, sql, len);
 }
+
+/* It may run a function that changes the session: that is asked, as after a DO. */
+static void note_suspect(struct gp_server *s, const struct gp_suspects *list)
+{
+    s->left |= GP_PIN_UNKNOWN;
+    s->unsure |= !list->known || list->flags & GP_SUSPECTS_HIDE;
+    if (s->session == GP_SESSION_TRACK)
+        note_names(s, list->names, list->names_length);
+}
+
+void gp_continuity_text(struct gp_engine *e, struct gp_server *s, const uint8_t *sql, size_t len,
+                        bool whole)
+{
+    uint16_t hints = gp_session_hints(sql, len);
+
+    note_hints(e, s, whole ? hints : hints | GP_HINT_UNREAD, sql, len);
+    if (!s->judges)
+        return;
+    const struct gp_suspects *list = gp_suspects_of(e, s->pool);
+    if (!whole || gp_suspects_in(list, sql, len))
+        note_suspect(s, list);
+}
+
+void gp_continuity_statement(struct gp_engine *e, struct gp_server *s,
+                             struct gp_statement *statement)
+{
+    const uint8_t *sql = statement->parse + GP_STATEMENT_TEXT;
+    size_t len = statement->length - GP_STATEMENT_TEXT;
+
+    note_hints(e, s, statement->hints, sql, len);
+    if (!s->judges)
+        return;
+    const struct gp_suspects *list = gp_suspects_of(e, s->pool);
+    if (statement->judged != list->mark || !list->known) {
+        statement->suspect = gp_suspects_in(list, sql, len);
+        statement->judged = list->mark;
+    }
+    if (statement->suspect)
+        note_suspect(s, list);
+}
+
+void gp_continuity_unseen(struct gp_engine *e, struct gp_server *s)
+{
+    note_hints(e, s, GP_HINT_SET | GP_HINT_HOLD, NULL, 0);
+    if (s->judges)
+        note_suspect(s, gp_suspects_of(e, s->pool));
+}
+
+void gp_continuity_call(struct gp_server *s, const uint8_t *body, size_t len)
+{
+    /* Large objects, whose descriptors end with the transaction. Source: pg_proc.dat, "lo_". */
+    static const uint32_t harmless[] = {715, 952, 953,  954,  955,  956, 957,
+                                        958, 964, 1004, 3170, 3171, 3172};
+
+    for (size_t i = 0; len >= 4 && i < sizeof(harmless) / sizeof(harmless[0]); i++)
+        if (gp_get_u32be(body) == harmless[i])
+            return;
+    s->left |= GP_PIN_UNKNOWN;
+    s->unsure = 1;
+}
+
+/* ---- tags ---- */
 
 static bool begins(const struct gp_tag *tag, const char *word)
 {
@@ -123,6 +196,30 @@ static uint8_t left_by_other(struct gp_server *s, const struct gp_tag *tag)
     if (s->client->params->temporary && begins(tag, "SELECT")) /* INTO, perhaps */
         return GP_PIN_TEMPORARY;
     return begins(tag, "DROP") ? s->client->pins : 0;
+}
+
+/* Whether a CREATE or ALTER may make suspects. Only of others can a table or an index become one, or
+ * by words of its own text: so those that programs make every day are passed over. */
+static bool defines(const struct gp_server *s, const struct gp_tag *tag)
+{
+    static const char *const daily[] = {
+        "CREATE TABLE", "CREATE INDEX",   "CREATE SEQUENCE",         "ALTER TABLE",
+        "ALTER INDEX",  "ALTER SEQUENCE", "CREATE MATERIALIZED VIEW"};
+
+    if (s->left & (GP_PIN_SETTING | GP_PIN_LOCK | GP_PIN_UNKNOWN))
+        return true;
+    for (size_t i = 0; i < sizeof(daily) / sizeof(daily[0]); i++)
+        if (begins(tag, daily[i]))
+            return false;
+    return true;
+}
+
+void gp_continuity_defined(struct gp_server *s, const struct gp_tag *tag)
+{
+    if (tag->kind == GP_TAG_CREATE || (*tag->text.at == 'A' && begins(tag, "ALTER ")))
+        s->defines |= defines(s, tag);
+    else if (s->hints & GP_HINT_DEFINES)
+        s->defines |= gp_span_is(tag->text, "DO");
 }
 
 void gp_continuity_tag(struct gp_engine *e, struct gp_server *s, const struct gp_tag *tag)
@@ -166,13 +263,24 @@ void gp_continuity_tag(struct gp_engine *e, struct gp_server *s, const struct gp
     }
 }
 
-void gp_continuity_forget(struct gp_server *s)
+void gp_continuity_begin(struct gp_engine *e, struct gp_server *s)
 {
+    const struct gp_suspects *list = gp_suspects_of(e, s->pool);
+
     s->left = 0;
     s->hints = 0;
-    s->forgets = s->hides = s->unsure = s->own = 0;
+    s->forgets = s->hides = s->unsure = s->own = s->defines = 0;
     s->reads = 0;
+    s->suspects = list->word;
+    s->judges = list->active;
     gp_buffer_free(&s->said);
+}
+
+void gp_continuity_publish(struct gp_engine *e, struct gp_server *s)
+{
+    if (s->defines)
+        gp_suspects_redefined(e, s->pool);
+    s->defines = 0;
 }
 
 static void add(struct gp_buffer **question, const void *data, size_t len)
@@ -201,6 +309,15 @@ static struct gp_buffer *make_question(struct gp_server *s)
     add(&question, "", 1);
     gp_put_u32be(question->data + question->start + 1, (uint32_t)gp_buffer_len(question) - 1);
     return question;
+}
+
+void gp_continuity_end(struct gp_engine *e, struct gp_server *s)
+{
+    gp_continuity_publish(e, s);
+    if (s->session == GP_SESSION_OFF || s->suspects == gp_suspects_word(e, s->pool))
+        return;
+    s->left |= GP_PIN_UNKNOWN; /* its texts were judged by a list that is no longer true */
+    s->unsure = 1;
 }
 
 bool gp_continuity_look(struct gp_engine *e, struct gp_server *s)
@@ -301,7 +418,7 @@ bool gp_continuity_seen(struct gp_engine *e, struct gp_server *s)
     gp_continuity_pin(e, c, (state ? answer.pins : GP_PIN_UNKNOWN) | hidden);
     s->undo = c->pins;
     gp_buffer_free(&s->answer);
-    gp_continuity_forget(s);
+    gp_continuity_begin(e, s);
     return state && answer.missing && !hidden; /* a RESET ALL would take those too */
 }
 

@@ -13,7 +13,8 @@
  * client to its server until another look finds it gone.
  *
  * Settings with a dot in their names stand in no view: they are asked for by the names that the
- * client's texts said, in this transaction (s->said) and before (the names of its state). They are
+ * client's texts said, in this transaction (s->said) and before (the names of its state), and that
+ * functions set which these texts may run (suspects.h). They are
  * put before the question, which greenpool/worker/session_question.py makes from the client's
  * startup packet: a setting that is RESET goes back to what that said. A name that cannot be read
  * pins the client until DISCARD ALL.
@@ -48,18 +49,31 @@ _Static_assert(GP_PIN_SETTING == 1 << (GP_PINS - 1), "each has its counter");
 
 /* Why the client keeps its server, for it and for all who look at its row. */
 void gp_continuity_pin(struct gp_engine *e, struct gp_client *c, uint8_t pins);
-/* A text, len bytes of it, has been sent for the client. */
-void gp_continuity_text(struct gp_engine *e, struct gp_server *s, uint16_t hints,
-                        const uint8_t *sql, size_t len);
+/* The link begins, or its last transaction is dealt with: another may begin. */
+void gp_continuity_begin(struct gp_engine *e, struct gp_server *s);
+/* A text has been sent for the client, of which len bytes are here. */
+void gp_continuity_text(struct gp_engine *e, struct gp_server *s, const uint8_t *sql, size_t len,
+                        bool whole);
+/* The same of one that was prepared. */
+void gp_continuity_statement(struct gp_engine *e, struct gp_server *s,
+                             struct gp_statement *statement);
+/* The same of one that greenpool does not know: a Bind of a statement that was left as it is. */
+void gp_continuity_unseen(struct gp_engine *e, struct gp_server *s);
+/* A FunctionCall has been sent, of which len bytes are here. */
+void gp_continuity_call(struct gp_server *s, const uint8_t *body, size_t len);
 /* How a text is parsed that the client sends now: a part of its statement's identity. It is that of
  * the client's state, or made of the texts since a SET of this transaction changed it. *own: of
  * what cannot be told from texts, so that nobody else has the same. */
 uint64_t gp_continuity_reads(struct gp_engine *e, struct gp_server *s, bool *own);
-/* A command is complete (its tag, whole). */
+/* A command is complete (its tag, whole), for whomever: whether it may have made suspects. */
+void gp_continuity_defined(struct gp_server *s, const struct gp_tag *tag);
+/* The same, for the client: what it may have left. */
 void gp_continuity_tag(struct gp_engine *e, struct gp_server *s, const struct gp_tag *tag);
-/* What was noted of the transaction is dealt with. */
-void gp_continuity_forget(struct gp_server *s);
-/* The transaction is over and s->left is set: ask. False: that is not done for this client. */
+/* What was defined on this server may be there from now on: let all workers know. */
+void gp_continuity_publish(struct gp_engine *e, struct gp_server *s);
+/* The transaction is over: s->left is all that it may have left. */
+void gp_continuity_end(struct gp_engine *e, struct gp_server *s);
+/* It is not nothing: ask. False: that is not done for this client. */
 bool gp_continuity_look(struct gp_engine *e, struct gp_server *s);
 /* A DataRow in state LOOK. */
 void gp_continuity_row(struct gp_server *s, const uint8_t *body, size_t len);

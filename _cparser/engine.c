@@ -46,9 +46,11 @@ static bool prepare(struct gp_engine *e, struct gp_segment *seg, uint32_t backen
     e->servers = calloc(seg->pools_max, sizeof(*e->servers));
     e->queues = calloc(seg->pools_max, sizeof(*e->queues));
     e->answers = calloc(seg->pools_max, sizeof(*e->answers));
+    e->suspects = calloc(seg->pools_max, sizeof(*e->suspects));
     e->events = malloc(GP_EVENTS_FIRST * sizeof(*e->events));
     e->events_cap = GP_EVENTS_FIRST;
-    if (!e->transport || !e->clients || !e->servers || !e->queues || !e->answers || !e->events)
+    if (!e->transport || !e->clients || !e->servers || !e->queues || !e->answers || !e->suspects ||
+        !e->events)
         return false;
     int32_t timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     return watch(e, &e->wake, GP_CONN_WAKE, e->me->wake_fd) == GP_OK &&
@@ -97,6 +99,7 @@ void gp_engine_free(struct gp_engine *e)
     for (uint32_t pool = 0; e->answers && pool < e->seg->pools_max; pool++)
         free(e->answers[pool]);
     free(e->answers);
+    gp_suspects_free(e);
     free(e->events);
     free(e);
 }

@@ -86,6 +86,7 @@ enum gp_io_backend { GP_IO_EPOLL = 0, GP_IO_URING, GP_IO_BACKENDS };
 enum gp_note_kind {
     GP_NOTE_WELCOME = 0, /* what fresh servers report; at most 4096 bytes */
     GP_NOTE_KEYS,        /* what logs in at PostgreSQL, as a client proved it; at most 112 bytes */
+    GP_NOTE_SUSPECTS,    /* the engine's own: suspects.h; at most 8192 bytes */
     GP_NOTES
 };
 
@@ -108,7 +109,8 @@ enum gp_event_kind {
     GP_EVENT_MOVED,   /* client: another worker has it; close the descriptor, and that is all */
     GP_EVENT_PROVED,  /* client: has proved who it is, and its plan is open; gp_client_welcome or
                           gp_client_dismiss must follow */
-    GP_EVENT_SERVED   /* client: has been let in, and its plan says to tell */
+    GP_EVENT_SERVED,  /* client: has been let in, and its plan says to tell */
+    GP_EVENT_SUSPECTS /* pool: its list of suspects is void; ask for another */
 };
 
 /* Why a connection ended: for logs and counters. gp_reason_text gives the words. */
@@ -504,6 +506,25 @@ GP_API void gp_server_freed(struct gp_engine *engine, uint32_t pool, uint32_t sl
 /* Retire every idle server of the pool that this worker can take (reload, stop). Gives their
  * number. */
 GP_API uint32_t gp_pool_retire_idle(struct gp_engine *engine, uint32_t pool, uint32_t reason);
+
+/* ---- worker: functions that change sessions in secret; suspects.h tells the rest ---- */
+
+/* A text is suspect that has one of these words in it, or ... */
+enum gp_suspects_flags {
+    GP_SUSPECTS_ANY = 1,     /* whatever it says */
+    GP_SUSPECTS_HIDE = 2,    /* and then settings may have been made that no question finds */
+    GP_SUSPECTS_FOREIGN = 4, /* that has words of other letters than a to z */
+};
+/* Whether the pool has a list. *as_of: to be told with what PostgreSQL answers from now on. */
+GP_API bool gp_suspects_known(struct gp_engine *engine, uint32_t pool, uint32_t *as_of);
+/* Whether this worker is to ask for the pool's list: at most one in interval_ns, and only if it has
+ * had transactions there since it last did. Yes is said once. */
+GP_API bool gp_suspects_due(struct gp_engine *engine, uint32_t pool, uint64_t interval_ns);
+/* Publish the list for all workers. words: names as they stand in the catalog, each behind the other
+ * with a zero between. names: of dotted settings, ",app.x,app.y". Results of gp_note_write. */
+GP_API enum gp_result gp_suspects_tell(struct gp_engine *engine, uint32_t pool, uint32_t as_of,
+                                       uint32_t flags, const uint8_t *words, uint32_t words_length,
+                                       const uint8_t *names, uint32_t names_length);
 
 /* ---- worker: notes ---- */
 

@@ -156,14 +156,14 @@ static void note_text(struct gp_engine *e, struct gp_server *s, const struct gp_
 
     if (s->session == GP_SESSION_OFF)
         return;
-    if (frame->type == GP_BIND && !s->renames) /* its text may be of an earlier transaction */
-        gp_continuity_text(e, s, GP_HINT_SET | GP_HINT_HOLD, NULL, 0);
-    if (!text)
-        return;
     bool whole = have >= frame->total;
     size_t len = (whole ? frame->total : have) - GP_HEADER_SIZE;
-    uint16_t hints = gp_session_hints(message + GP_HEADER_SIZE, len);
-    gp_continuity_text(e, s, hints | (whole ? 0 : GP_HINT_UNREAD), message + GP_HEADER_SIZE, len);
+    if (text)
+        gp_continuity_text(e, s, message + GP_HEADER_SIZE, len, whole);
+    else if (frame->type == GP_BIND && !s->renames) /* its text may be of an earlier transaction */
+        gp_continuity_unseen(e, s);
+    else if (frame->type == GP_FUNCTION_CALL)
+        gp_continuity_call(s, message + GP_HEADER_SIZE, len);
 }
 
 /* taken: bytes of the message that have been replaced by what was gathered. */

@@ -13,7 +13,7 @@
 
 _Static_assert(GP_WORKERS_MAX < WRITER, "a writer fits its field");
 
-/* A note of either kind. */
+/* A note of any kind. */
 struct note {
     _Atomic uint64_t *word;
     _Atomic uint64_t *copies;
@@ -28,9 +28,12 @@ static struct note note_at(struct gp_segment *seg, uint32_t pool, uint32_t kind)
         struct gp_keys_note *keys = (struct gp_keys_note *)(base + seg->keys_off) + pool;
         return (struct note){&keys->word, keys->copies[0], GP_KEYS_BYTES};
     }
-    struct gp_welcome_note *welcome =
-        (struct gp_welcome_note *)(base + seg->pools_off + seg->pool_stride * pool +
-                                   seg->welcome_off);
+    base += seg->pools_off + seg->pool_stride * pool;
+    if (kind == GP_NOTE_SUSPECTS) {
+        struct gp_suspects_note *suspects = (struct gp_suspects_note *)(base + seg->suspects_off);
+        return (struct note){&suspects->word, suspects->copies[0], GP_SUSPECTS_BYTES};
+    }
+    struct gp_welcome_note *welcome = (struct gp_welcome_note *)(base + seg->welcome_off);
     return (struct note){&welcome->word, welcome->copies[0], GP_WELCOME_BYTES};
 }
 
@@ -176,6 +179,7 @@ void gp_notes_wipe(struct gp_segment *seg, uint32_t pool)
         if ((word & HELD) == 0)
             wipe_end(n);
     }
+    gp_suspects_void(gp_pool_at(seg, pool));
 }
 
 void gp_notes_reclaim(struct gp_segment *seg, uint32_t pool, uint32_t dead)

@@ -1,4 +1,4 @@
-/* What workers tell each other about a pool: two small notes for each, written by whichever worker
+/* What workers tell each other about a pool: three small notes for each, written by whichever worker
  * has learned something, read by all.
  *
  *   GP_NOTE_WELCOME   what fresh servers report at their login, so that a client can be greeted
@@ -7,7 +7,9 @@
  *                     client's proof gave it away. All of these lie together, on pages that are in
  *                     no core dump; nothing shows them, and they are overwritten when they end
  *
- * What the bytes mean is the workers' business (greenpool/worker/notes.py).
+ *   GP_NOTE_SUSPECTS  which functions of its database change sessions in secret: suspects.h
+ *
+ * What the bytes of the first two mean is the workers' business (greenpool/worker/notes.py).
  *
  *   +---------+------------------------+------------------------+
  *   | word: 8 | copy 0                 | copy 1                 |    copy: | length: 8 | data ... |
@@ -35,12 +37,18 @@
 #include "pool.h"
 
 /* The layout, for segment.c; nobody else looks inside. */
-#define GP_WELCOME_BYTES 4096u /* PostgreSQL reports 15 parameters, some 400 bytes in all */
-#define GP_KEYS_BYTES    112u  /* two keys of 32 bytes and their mark */
+#define GP_WELCOME_BYTES  4096u /* PostgreSQL reports 15 parameters, some 400 bytes in all */
+#define GP_KEYS_BYTES     112u  /* two keys of 32 bytes and their mark */
+#define GP_SUSPECTS_BYTES 8192u /* some 2,000 words; of a database with more, all are suspect */
 
 struct gp_welcome_note {
     _Alignas(64) _Atomic uint64_t word;
     _Atomic uint64_t copies[2][1 + GP_WELCOME_BYTES / 8];
+};
+
+struct gp_suspects_note {
+    _Alignas(64) _Atomic uint64_t word;
+    _Atomic uint64_t copies[2][1 + GP_SUSPECTS_BYTES / 8];
 };
 
 struct gp_keys_note {
@@ -49,7 +57,7 @@ struct gp_keys_note {
 };
 _Static_assert(sizeof(struct gp_keys_note) == 256, "four lines: a page holds those of 16 pools");
 
-/* Empty both notes of a pool. The master, when the pool is removed or its servers are to be
+/* Empty all notes of a pool, and have its list of suspects asked for anew. The master, when the pool is removed or its servers are to be
  * replaced: what was learned about them need not be true of the next ones. */
 void gp_notes_wipe(struct gp_segment *seg, uint32_t pool);
 

@@ -27,6 +27,7 @@
  *   |   gp_slot_cold x S |  most pool_size of them because only indices below it are ever claimed
  *   |   gp_holding x S   |  what is prepared on each (statements.h); pages are touched as it grows
  *   |   gp_welcome_note  |  what its servers report (notes.h)
+ *   |   gp_suspects_note |  which of its functions change sessions in secret (suspects.h)
  *   | pool 1: ...        |
  *   +--------------------+ keys_off, a page
  *   | gp_keys_note x P   |  what logs in at PostgreSQL (notes.h): in no core dump
@@ -191,9 +192,11 @@ struct gp_pool {
     _Atomic uint32_t idle_timeout_ms;   /* idle_timeout, 0 = none */
     _Atomic uint32_t idle_transaction_timeout_ms;
     _Atomic uint32_t client_idle_timeout_ms;
-    _Atomic uint32_t session_state;  /* enum gp_session_state of engine.h */
-    _Atomic uint32_t deferred_begin; /* 1: a server is taken with the statement after BEGIN */
-    _Atomic uint32_t statements_max; /* prepared on a server; 0 = statements pass untouched */
+    _Atomic uint32_t session_state;   /* enum gp_session_state of engine.h */
+    _Atomic uint32_t deferred_begin;  /* 1: a server is taken with the statement after BEGIN */
+    _Atomic uint32_t statements_max;  /* prepared on a server; 0 = statements pass untouched */
+    _Atomic uint64_t suspects;        /* which list of them is true: suspects.h; by any worker */
+    _Atomic uint64_t suspects_due_ns; /* when it is asked for again; by who asks */
     _Atomic uint32_t creates[GP_CREATES_MAX]; /* logins: 0 or worker + 1 << 16 | slot */
     /* 1: the last login failed, so one is tried at a time. By whoever logged in, or the master */
     _Atomic uint32_t ailing;
@@ -266,7 +269,7 @@ struct gp_segment {
     uint64_t pool_stride;
     uint64_t lanes_off, slots_off, cold_off, holdings_off; /* from a pool's start */
     uint64_t holding_stride;
-    uint64_t welcome_off; /* from a pool's start */
+    uint64_t welcome_off, suspects_off; /* from a pool's start */
     uint64_t keys_off, rates_off;
     uint8_t hash_key[GP_HASH_KEY_BYTES];      /* of statements' identities; random */
     _Alignas(64) _Atomic uint32_t pools_high; /* pools ever defined */
@@ -332,6 +335,14 @@ static inline struct gp_holding *gp_holding_at(struct gp_segment *seg, uint32_t 
 
 struct gp_word gp_word_unpack(uint64_t word);
 uint64_t gp_word_pack(struct gp_word word);
+
+/* No list of suspects (suspects.h) that was asked for until now is true any more. */
+static inline void gp_suspects_void(struct gp_pool *pool)
+{
+    atomic_store_explicit(&pool->suspects_due_ns, 0, memory_order_relaxed);
+    /* release: who sees it does not take the list for true that was there before */
+    atomic_fetch_add_explicit(&pool->suspects, 1ull << 32, memory_order_acq_rel);
+}
 
 /* ---- waking workers; the life of the segment is in engine.h ---- */
 

@@ -276,8 +276,7 @@ static enum gp_prepare prepare_bind(struct gp_engine *e, struct gp_server *s,
     if (known == NO)
         return GP_PREPARE_PLAIN; /* PostgreSQL does not know that name either */
     if (s->session != GP_SESSION_OFF)
-        gp_continuity_text(e, s, statement->hints, statement->parse + GP_STATEMENT_TEXT,
-                           statement->length - GP_STATEMENT_TEXT);
+        gp_continuity_statement(e, s, statement);
     rename_in(out, frame, body, bind.portal.len + 1, bind.statement, statement);
     (void)gp_replies_push(&s->replies, GP_REPLY_BIND, GP_REPLY_FORWARD);
     *taken = GP_HEADER_SIZE + bind.portal.len + 1 + bind.statement.len + 1;

@@ -33,6 +33,7 @@ const struct gp_place gp_place_numbers[] = {
     IN(SERVER_QUERY, SERVER, gp_server, query_ns),
     IN(SERVER_STALE_HIGH, SERVER, gp_server, stale.high),
     IN(SERVER_STALE_LOW, SERVER, gp_server, stale.low),
+    IN(SERVER_SUSPECTS, SERVER, gp_server, suspects),
 };
 
 const struct gp_place gp_place_buffers[] = {
@@ -68,7 +69,9 @@ const size_t gp_place_buffers_count = sizeof(gp_place_buffers) / sizeof(gp_place
     X(own)                                                                                         \
     X(opening)                                                                                     \
     X(stale_known)                                                                                 \
-    X(renew)
+    X(renew)                                                                                       \
+    X(defines)                                                                                     \
+    X(judges)
 
 #define GET(name) bits |= (uint64_t)of->name << at++;
 #define SET(name) of->name = bits >> at++ & 1;

@@ -51,7 +51,8 @@ enum gp_field {
     SERVER_SAID,
     SERVER_REPLIES,
     SERVER_INTENT,
-    SERVER_KEPT
+    SERVER_KEPT,
+    SERVER_SUSPECTS
 };
 
 /* A number, or a buffer, in one of the parts. */

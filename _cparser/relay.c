@@ -216,7 +216,7 @@ void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c
                      : atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->session_state,
                                             memory_order_relaxed);
     s->mends = 0;
-    gp_continuity_forget(s);
+    gp_continuity_begin(e, s);
     s->renames = pool_mode(e, s->pool) != GP_MODE_SESSION &&
                  atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->statements_max,
                                       memory_order_relaxed) > 0;
@@ -278,11 +278,14 @@ static bool quiet(struct gp_engine *e, struct gp_server *s)
  * session has become, or for what that has found. Otherwise what it has left is undone. */
 static bool stays(struct gp_engine *e, struct gp_server *s, struct gp_client *c)
 {
+    gp_continuity_end(e, s);
     if (s->left && !c->leaving && gp_continuity_look(e, s))
         return true;
     s->undo |= s->left;
-    gp_continuity_forget(s);
-    return c->pins && !c->leaving && !e->draining;
+    if (!c->pins || c->leaving || e->draining)
+        return false;
+    gp_continuity_begin(e, s);
+    return true;
 }
 
 static void turn_linked(struct gp_engine *e, struct gp_server *s)
@@ -447,6 +450,7 @@ void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason rea
 
     if (s->state == GP_SERVER_OUT)
         return;
+    gp_continuity_publish(e, s);
     if (c)
         unlink(e, s, GP_CLIENT_IDLE);
     gp_server_retire(e, s, told ? GP_REASON_SERVER_FATAL : reason);

@@ -158,6 +158,8 @@ struct gp_server {
     uint8_t hides : 1;     /* a dotted setting may have been made whose name could not be read */
     uint8_t unsure : 1;    /* settings may have been made that no question finds */
     uint8_t own : 1;       /* nobody else can have the same `reads` */
+    uint8_t defines : 1;   /* a function or its like has been defined in this transaction */
+    uint8_t judges : 1;    /* a text of this transaction may be suspect (suspects.h) */
     uint8_t opening : 1;   /* a deferred BEGIN has been sent and is not confirmed (deferred.h) */
     uint8_t stale_known : 1; /* the statement below is to be closed: see heal.h */
     uint8_t renew : 1; /* some statement is stale, nobody knows which: close it when it rests */
@@ -178,6 +180,7 @@ struct gp_server {
     struct gp_buffer *said;   /* dotted settings in those texts: ",app.x,app.y" */
     struct gp_conn *next_todo;
     struct gp_server *grave;
+    uint64_t suspects; /* the pool's word when the transaction began (suspects.h) */
     uint64_t reads;    /* how texts are parsed in this transaction; 0: as the client's state says */
     uint64_t since_ns; /* when it entered its state */
     uint64_t query_ns; /* when the oldest unanswered request was sent */
@@ -231,6 +234,7 @@ struct gp_engine {
     struct gp_server ***servers; /* [pool][slot], rows made when needed */
     struct gp_queue **queues;    /* by pool, made when needed */
     struct gp_answer **answers;  /* by pool: what needs no server (answers.h), or NULL */
+    struct gp_suspects **suspects; /* by pool: what needs to be asked after (suspects.h), or NULL */
     struct gp_queue *waiting;    /* those with waiters */
     struct gp_conn *todo_first, *todo_last;
     struct gp_server *graves; /* to be freed when no event of the batch can name them */
@@ -368,6 +372,9 @@ bool gp_yield_defers(struct gp_engine *e, struct gp_queue *q);
 bool gp_yield_released(struct gp_engine *e, struct gp_server *s);
 /* Give up idle servers that others wait for. */
 void gp_yield_sweep(struct gp_engine *e);
+
+/* ---- suspects.c ---- */
+void gp_suspects_free(struct gp_engine *e);
 
 static inline bool gp_worker_lives(struct gp_engine *e, uint32_t worker)
 {

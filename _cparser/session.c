@@ -150,6 +150,14 @@ static uint16_t set_reads(const uint8_t *at, const uint8_t *end)
     return gp_session_reads(at, (size_t)(last - at)) ? GP_HINT_READS : 0;
 }
 
+static uint16_t do_hints(const uint8_t *at, const uint8_t *end)
+{
+    for (; at < end; at++)
+        if (!is_word(at[-1]) && (stands(at, end, "create", true) || stands(at, end, "alter", true)))
+            return GP_HINT_OWN | GP_HINT_DEFINES;
+    return GP_HINT_OWN;
+}
+
 /* The word that begins a statement. */
 static uint16_t first_word(const uint8_t *at, const uint8_t *end)
 {
@@ -157,13 +165,15 @@ static uint16_t first_word(const uint8_t *at, const uint8_t *end)
         const char *word;
         uint16_t hints;
     } words[] = {
-        {"reset", GP_HINT_READS},  {"discard", GP_HINT_READS}, {"do", GP_HINT_OWN},
-        {"execute", GP_HINT_OWN},  {"commit", GP_HINT_ENDS},   {"end", GP_HINT_ENDS},
-        {"prepare", GP_HINT_ENDS}, {"rollback", GP_HINT_ENDS}, {"abort", GP_HINT_ENDS},
+        {"reset", GP_HINT_READS}, {"discard", GP_HINT_READS}, {"execute", GP_HINT_OWN},
+        {"commit", GP_HINT_ENDS}, {"end", GP_HINT_ENDS},      {"prepare", GP_HINT_ENDS},
+        {"abort", GP_HINT_ENDS},  {"rollback", GP_HINT_ENDS},
     };
 
     if (stands(at, end, "set", true))
         return set_reads(at, end);
+    if (stands(at, end, "do", true))
+        return do_hints(at + strlen("do"), end);
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if ((*at | 0x20) == words[i].word[0] && stands(at, end, words[i].word, true))
             return words[i].hints;

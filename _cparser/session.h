@@ -16,11 +16,12 @@ enum gp_hint {
     GP_HINT_LOCK = 8,   /* advisory locks of the session */
     GP_HINT_TEMP = 16,  /* temporary objects */
     GP_HINT_NAME = 32,  /* with SET or CONFIG: a setting with a dot in its name: app.tenant */
-    GP_HINT_HIDDEN = 64, /* the same, but gp_session_names cannot read the name */
-    GP_HINT_READS = 128, /* SET or RESET, also LOCAL, of what changes how texts are parsed */
-    GP_HINT_OWN = 256,   /* the same, but the text alone does not tell to what */
-    GP_HINT_ENDS = 512,  /* may end a transaction or savepoint */
-    GP_HINT_UNREAD = 287 /* what a text may do whose end is not known, ENDS aside */
+    GP_HINT_HIDDEN = 64,    /* the same, but gp_session_names cannot read the name */
+    GP_HINT_READS = 128,    /* SET or RESET, also LOCAL, of what changes how texts are parsed */
+    GP_HINT_OWN = 256,      /* the same, but the text alone does not tell to what */
+    GP_HINT_ENDS = 512,     /* may end a transaction or savepoint */
+    GP_HINT_DEFINES = 1024, /* a DO that may define functions and the like */
+    GP_HINT_UNREAD = 1311   /* what a text may do whose end is not known, ENDS aside */
 };
 
 /* Scan a text of len bytes, case ignored, comments and constants included. */

@@ -38,8 +38,6 @@ static inline bool gp_sid_same(struct gp_sid a, struct gp_sid b)
 
 /* ---- interned statements: one text a worker ---- */
 
-#define GP_STATEMENT_TEXT (5u + GP_SERVER_NAME_BYTES) /* where it begins in the Parse */
-
 struct gp_statement {
     struct gp_statement *next;          /* of the same bucket */
     struct gp_statement *older, *newer; /* idle ones, by age */
@@ -48,6 +46,8 @@ struct gp_statement {
     uint32_t length; /* of the message */
     uint16_t hints;  /* enum gp_hint of its text */
     bool own;        /* parsed as nobody else's are: gp_continuity_reads */
+    bool suspect;    /* its text was, by the list of suspects (suspects.h) with this mark */
+    uint64_t judged; /* 0: by none yet */
     uint64_t reads;  /* part of its identity: how it was parsed */
     char name[GP_SERVER_NAME_BYTES];
     uint8_t parse[]; /* the whole Parse message, with the server's name in it */
@@ -60,6 +60,7 @@ struct gp_interner { /* zeroed = empty */
     uint32_t idle;
 };
 
+#define GP_STATEMENT_TEXT  (GP_HEADER_SIZE + GP_SERVER_NAME_BYTES) /* where it begins in `parse` */
 #define GP_IDLE_STATEMENTS 512u /* texts kept without a reference */
 
 /* The interned statement with this body, one reference more. NULL: no memory. */

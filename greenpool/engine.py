@@ -38,6 +38,7 @@ from greenpool.records import (
     SlotRow,
     SlotState,
     StepCounts,
+    SuspectFlags,
     WorkerRow,
 )
 from greenpool.tls import TlsSession
@@ -505,6 +506,30 @@ class Engine:
     def retire_idle(self, pool: int, reason: Reason) -> int:
         """Retire every idle server of the pool that this worker can take, return how many."""
         return int(lib.gp_pool_retire_idle(self._engine, pool, reason))
+
+    # ---- functions that change sessions ----------------------------------------------------
+
+    def suspects_known(self, pool: int) -> tuple[bool, int]:
+        """Return whether the pool has a list, and as of what another would be told."""
+        as_of = ffi.new("uint32_t *")
+        is_known = bool(lib.gp_suspects_known(self._engine, pool, as_of))
+        return is_known, int(as_of[0])
+
+    def suspects_due(self, pool: int, period_s: float) -> bool:
+        """Say whether this worker is to ask for the list; yes is said once in a period."""
+        return bool(lib.gp_suspects_due(self._engine, pool, int(period_s * _NS_PER_S)))
+
+    def tell_suspects(
+        self, pool: int, as_of: int, flags: SuspectFlags, words: bytes, settings: bytes
+    ) -> Result:
+        """Publish a list: names with a zero between, and ",app.x,app.y". As `write_note`."""
+        result = lib.gp_suspects_tell(
+            self._engine,
+            *(pool, as_of, flags),
+            *(words, len(words)),
+            *(settings, len(settings)),
+        )
+        return Result(result)
 
     # ---- cancel ----------------------------------------------------------------------------
 

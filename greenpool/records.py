@@ -94,6 +94,7 @@ class EventKind(IntEnum):
     MOVED = 8
     PROVED = 9
     SERVED = 10
+    SUSPECTS = 11
 
 
 class LoginMethod(IntEnum):
@@ -110,10 +111,19 @@ class NoteKind(IntEnum):
 
     WELCOME = 0
     KEYS = 1
+    SUSPECTS = 2
 
 
-NOTE_BYTES = {NoteKind.WELCOME: 4096, NoteKind.KEYS: 112}
+NOTE_BYTES = {NoteKind.WELCOME: 4096, NoteKind.KEYS: 112, NoteKind.SUSPECTS: 8192}
 """The longest note of each kind."""
+
+
+class SuspectFlags(IntFlag):
+    """What a list of suspects says beside its words: `enum gp_suspects_flags`."""
+
+    ANY = 1
+    HIDE = 2
+    FOREIGN = 4
 
 
 class Reason(IntEnum):

@@ -161,6 +161,9 @@ static bool make_engines(uint32_t clients, uint32_t servers)
         gauge.ops.wait = play_and_wait;
         gauge.engines[w]->transport->ops = &gauge.ops;
     }
+    const uint8_t none[1] = {0}; /* as after the first login, in a database like most */
+    if (gp_suspects_tell(gauge.engines[0], gauge.pool, 0, 0, none, 0, none, 0) != GP_OK)
+        return false;
     gauge.loop_fd = epoll_create1(EPOLL_CLOEXEC);
     gauge.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (gauge.loop_fd == -1 || gauge.stop_fd == -1)

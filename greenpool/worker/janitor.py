@@ -1,4 +1,5 @@
-"""What goes by time: the engine's sweep, this worker's measured load, min_pool_size, statistics."""
+"""What goes by time: the engine's sweep, this worker's measured load, min_pool_size, statistics,
+lists of functions that change sessions."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from collections.abc import Callable
 import gevent
 
 from greenpool.admin.stats import STATS_PERIOD_S
+from greenpool.worker import suspects
 from greenpool.worker.state import Worker
 
 log = logging.getLogger(__name__)
@@ -77,15 +79,16 @@ class Janitor:
         engine.sweep()
         if now_s >= self._next_grow_s:
             self._next_grow_s = now_s + GROW_S
-            self._grow()
+            self._care_for_pools()
         if now_s >= self._next_sample_s:
             self._next_sample_s = now_s + STATS_PERIOD_S
             self._worker.console.sample()
         self._step()
 
-    def _grow(self) -> None:
+    def _care_for_pools(self) -> None:
         if self._worker.is_draining:
             return
+        suspects.tick(self._worker)
         for entry in self._worker.pools:
             if entry.user.min_pool_size and not entry.is_locked:
                 self._worker.engine.grow(entry.index)

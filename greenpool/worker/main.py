@@ -37,6 +37,7 @@ from greenpool.worker import (
     retire,
     server_login,
     session,
+    suspects,
 )
 from greenpool.worker.context import WorkerContext
 from greenpool.worker.control import (
@@ -156,6 +157,7 @@ class _Process:
             EventKind.DRAINED: self._on_drained,
             EventKind.ARRIVED: lambda event: moves.on_arrived(worker, event),
             EventKind.MOVED: lambda event: moves.on_moved(worker, event),
+            EventKind.SUSPECTS: lambda event: suspects.on_event(worker, event),
         }
 
     def _set_up_log(self, context: WorkerContext) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from gevent.event import AsyncResult
@@ -33,6 +34,7 @@ from greenpool.worker.backoff import Backoff
 from greenpool.worker.context import PoolKey
 from greenpool.worker.notes import NoteBoard
 from greenpool.worker.startup_state import SessionState, StateCache
+from greenpool.worker.suspects_question import Suspects
 
 NEWS_S = 1.0
 """How often the same failure of one pool is logged at most."""
@@ -50,11 +52,23 @@ class CheckState(Enum):
     KNOWN = auto()
 
 
+@dataclass(slots=True)
+class Search:
+    """What this worker knows of its search for suspects: see `suspects.py`."""
+
+    is_running: bool = False
+    is_slow: bool = False
+    """It took a login too long: logins go on without it."""
+    took_s: float = 0.0
+    found: Suspects | None = None
+
+
 class PoolEntry:
     """One pool: a database as clients name it, and a user.
 
     `asking` stands while somebody asks a server for the parameters; `version` is the protocol that
-    its servers are asked for; `check` belongs to `check_query.py`.
+    its servers are asked for; `check` belongs to `check_query.py`, `search` to
+    `suspects.py`.
     """
 
     __slots__ = (
@@ -71,6 +85,7 @@ class PoolEntry:
         "check",
         "index",
         "pool",
+        "search",
         "user",
         "version",
     )
@@ -82,6 +97,7 @@ class PoolEntry:
         self.asking: AsyncResult | None = None
         self.backoff = Backoff()
         self.check = CheckState.NEW
+        self.search = Search()
         self.version = PROTOCOL_3_2
         self._credential = _configured_credential(user)
         # Nothing is configured to log in with, but clients prove what PostgreSQL asks for too.

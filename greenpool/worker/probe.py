@@ -21,6 +21,7 @@ from greenpool.records import LoginMethod
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.startup_state import RESET
 from greenpool.worker.state import Worker
+from greenpool.worker.tls_socket import AnySocket
 
 MAX_ANSWER_BYTES = 1 << 20
 """Bound of one message of the answer: rows are settings, PostgreSQL's own limit is lower."""
@@ -42,10 +43,9 @@ def ask(worker: Worker, entry: PoolEntry, sql: str) -> dict[str, str]:
     Switches: yes, for as long as the pool lets its clients wait; the caller has a deadline.
     Raises: Refused with the pool's or PostgreSQL's words; ClientError.
     """
-    rows: dict[str, str] = {}
-    for message in answer(worker, entry, sql):
-        _take(message, rows)
-    return rows
+    rows = (row_of(message) for message in answer(worker, entry, sql))
+    pairs = (row for row in rows if row is not None)
+    return {name: value for name, value in pairs if name is not None and value is not None}
 
 
 def answer(worker: Worker, entry: PoolEntry, sql: str) -> list[Message]:
@@ -56,12 +56,40 @@ def answer(worker: Worker, entry: PoolEntry, sql: str) -> list[Message]:
     ours, theirs = socket.socketpair()
     try:
         _become_client(worker, entry, theirs)
-        ours.sendall(frontend.query(sql))
-        return _read_answer(ours)
+        return converse(ours, sql)
     except OSError as exc:
         raise _closed() from exc
     finally:
         ours.close()
+
+
+def converse(sock: AnySocket, sql: str) -> list[Message]:
+    """Say `sql` and return all that is answered, ReadyForQuery included.
+
+    Switches: yes. Raises: Refused when all is said, ClientError if it ends before; OSError.
+    """
+    sock.sendall(frontend.query(sql))
+    reader = FrameReader(BackendType, MAX_ANSWER_BYTES)
+    messages: list[Message] = []
+    error: ClientError | None = None
+    while data := sock.recv(16384):
+        for message in reader.feed(data):
+            if message.type is BackendType.ERROR_RESPONSE:
+                error = Refused(ErrorFields.parse(message.body))
+            messages.append(message)
+            if message.type is BackendType.READY_FOR_QUERY:
+                if error is not None:
+                    raise error
+                return messages
+    raise error or _closed()
+
+
+def row_of(message: Message) -> tuple[str | None, ...] | None:
+    """Return the columns of a DataRow; None: it is something else."""
+    if message.type is not BackendType.DATA_ROW:
+        return None
+    body = Body(message.body)
+    return tuple(_column(body) for _ in range(body.u16()))
 
 
 def _become_client(worker: Worker, entry: PoolEntry, sock: socket.socket) -> None:
@@ -83,28 +111,6 @@ def _become_client(worker: Worker, entry: PoolEntry, sock: socket.socket) -> Non
         worker.engine.forget(client)
         os.close(fd)
         raise
-
-
-def _read_answer(sock: socket.socket) -> list[Message]:
-    reader = FrameReader(BackendType, MAX_ANSWER_BYTES)
-    messages: list[Message] = []
-    while data := sock.recv(16384):
-        for message in reader.feed(data):
-            if message.type is BackendType.ERROR_RESPONSE:
-                raise Refused(ErrorFields.parse(message.body))
-            messages.append(message)
-            if message.type is BackendType.READY_FOR_QUERY:
-                return messages
-    raise _closed()
-
-
-def _take(message: Message, rows: dict[str, str]) -> None:
-    if message.type is not BackendType.DATA_ROW:
-        return
-    body = Body(message.body)
-    name, value = (_column(body) for _ in range(body.u16()))
-    if name is not None and value is not None:
-        rows[name] = value
 
 
 def _closed() -> ClientError:

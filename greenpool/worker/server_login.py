@@ -21,7 +21,7 @@ from greenpool.errors import EngineError, GreenpoolError, ReportedError
 from greenpool.protocol.errors import ErrorFields, SqlState
 from greenpool.protocol.frontend import PROTOCOL_3_0
 from greenpool.records import Event, Reason
-from greenpool.worker import dial, server_tls
+from greenpool.worker import dial, server_tls, suspects
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.server_tls import HandshakeFailed, Step
 from greenpool.worker.state import Worker
@@ -127,7 +127,10 @@ def _try(worker: Worker, entry: PoolEntry, step: Step) -> tuple[AnySocket, Serve
     raw = dial.connect(entry.pool, worker.config.general)
     try:
         sock = server_tls.secure(worker, entry.pool, raw, step)
-        return sock, _converse(sock, _machine(worker, entry, sock))
+        greeting = _converse(sock, _machine(worker, entry, sock))
+        suspects.at_login(worker, entry, sock, greeting.parameters)
+        _check_silence(sock)
+        return sock, greeting
     except BaseException:  # a deadline is not an Exception
         raw.close()
         raise
@@ -162,9 +165,15 @@ def _converse(sock: AnySocket, login: ServerLogin) -> ServerGreeting:
         out = login.feed(data)
         if login.state is LoginState.FAILED and login.error is not None:
             raise LoginRefused(login.error)
-    if login.take_rest() or (isinstance(sock, TlsSocket) and sock.drain()):
+    if login.take_rest():
         raise dial.ConnectFailed("server sent more than its greeting at login")
     return login.greeting
+
+
+def _check_silence(sock: AnySocket) -> None:
+    """See that nothing is left in the TLS session, where the engine would not find it."""
+    if isinstance(sock, TlsSocket) and sock.drain():
+        raise dial.ConnectFailed("server sent more than its greeting at login")
 
 
 def _give(

@@ -14,8 +14,9 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-static uint8_t text[GP_WELCOME_BYTES];
+static uint8_t text[GP_SUSPECTS_BYTES];
 static uint64_t version;
+static const uint32_t longest[GP_NOTES] = {GP_WELCOME_BYTES, GP_KEYS_BYTES, GP_SUSPECTS_BYTES};
 
 static enum gp_result tell(uint32_t kind, uint32_t worker, const char *words)
 {
@@ -24,8 +25,7 @@ static enum gp_result tell(uint32_t kind, uint32_t worker, const char *words)
 
 static uint32_t hear(uint32_t kind)
 {
-    uint32_t capacity = kind == GP_NOTE_KEYS ? GP_KEYS_BYTES : GP_WELCOME_BYTES;
-    return gp_note_read(seg, pool, kind, text, capacity, &version);
+    return gp_note_read(seg, pool, kind, text, longest[kind], &version);
 }
 
 static bool hears(uint32_t kind, const char *words)
@@ -71,10 +71,9 @@ static void test_what_one_writes_all_read(void)
 
 static void test_longest_text_fits_and_one_more_does_not(void)
 {
-    const uint32_t longest[GP_NOTES] = {GP_WELCOME_BYTES, GP_KEYS_BYTES};
-    uint8_t *words = malloc(GP_WELCOME_BYTES + 1);
+    uint8_t *words = malloc(GP_SUSPECTS_BYTES + 1);
     setup();
-    memset(words, 'x', GP_WELCOME_BYTES + 1);
+    memset(words, 'x', GP_SUSPECTS_BYTES + 1);
     for (uint32_t kind = 0; kind < GP_NOTES; kind++) {
         CHECK_EQ(gp_note_write(seg, pool, kind, 0, words, longest[kind]), GP_OK);
         CHECK_EQ(gp_note_write(seg, pool, kind, 0, words, longest[kind] + 1), GP_EFULL);

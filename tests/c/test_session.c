@@ -167,6 +167,10 @@ static void test_reads(void)
         {"set \"role\" = x", GP_HINT_OWN},
         {"set/**/role = x", GP_HINT_OWN},
         {"do $$ begin end $$", GP_HINT_OWN},
+        {"do $$ begin create function f() $$", GP_HINT_OWN | GP_HINT_DEFINES},
+        {"do $$ begin execute 'alter view v' $$", GP_HINT_OWN | GP_HINT_DEFINES},
+        {"do $$ begin recreate() $$", GP_HINT_OWN},
+        {"create function f() as 'do'", 0},
         {"execute x", GP_HINT_OWN},
         {"select set_config('role', 'x', true)", GP_HINT_OWN},
         {"select set_config('role', 'x', false)", GP_HINT_OWN},
@@ -186,7 +190,7 @@ static void test_reads(void)
         {"begin", 0},
     };
 
-    CHECK_ALL(expected, (uint16_t)(GP_HINT_READS | GP_HINT_OWN | GP_HINT_ENDS));
+    CHECK_ALL(expected, (uint16_t)(GP_HINT_READS | GP_HINT_OWN | GP_HINT_ENDS) | GP_HINT_DEFINES);
     CHECK(gp_session_reads((const uint8_t *)"TIMEZONE", 8));
     CHECK(!gp_session_reads((const uint8_t *)"timezones", 9));
 }
@@ -260,7 +264,7 @@ static void test_every_length(void)
         guard_free(&copy);
     }
     for (size_t len = 0; len < sizeof(text); len++)
-        CHECK(hints_of(text, len) < 2 * GP_HINT_ENDS);
+        CHECK(hints_of(text, len) < 2 * GP_HINT_DEFINES);
     CHECK_EQ(hints_of(text, sizeof(text)), GP_HINT_HOLD | GP_HINT_TEMP | GP_HINT_LOCK);
 }
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.integration.conftest import MakePooler
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
-from tests.integration.sessions.actions import FREE, HOLDING, LOOK, PROBES, RESETS
+from tests.integration.sessions.actions import FREE, FUNCTIONS, HOLDING, LOOK, PROBES, RESETS
 from tests.integration.sessions.pair import Pair, Session
 
 EXAMPLES = int(os.environ.get("GREENPOOL_EXAMPLES", "200"))
@@ -133,6 +133,7 @@ def test_reset_mode_shows_nobody_what_others_did(
         """Whether no actor (but this one) has the one server in its transaction."""
         return all(each is but or each.is_idle for each in actors)
 
+    define(pg, database)
     with grants(pg):
         actors = [Session(pooler.dsn("app", database), wish) for wish in ("", WISHES[0])]
         witnesses = [Session(pooler.dsn("app", database), wish) for wish in ("", *WISHES)]
@@ -142,6 +143,11 @@ def test_reset_mode_shows_nobody_what_others_did(
         finally:
             for session in (*actors, *witnesses):
                 session.close()
+
+
+def define(pg: PostgreSQL, database: str) -> None:
+    with pg.connect("app", database) as connection:
+        connection.execute(FUNCTIONS.encode())
 
 
 def wish_of(client: int) -> str:
@@ -159,6 +165,8 @@ def grants(pg: PostgreSQL) -> Iterator[None]:
 def six_pairs(pg: PostgreSQL, database: str, pooler: Pooler) -> Iterator[list[Pair]]:
     """Connect six clients twice, three to each worker. Direct ones have a database of their own."""
     other = pg.create_database()
+    for each in (database, other):
+        define(pg, each)
     pairs: list[Pair] = []
     packing: list[Session] = []
     try:

@@ -30,6 +30,11 @@ FREE = (
     "select set_config('app.Y', '', false)",
     "select set_config('app.x', 'four', true)",
     "do $$ begin set work_mem = '8MB'; end $$",
+    "select sets_work_mem()",
+    "select sets_app_x('eleven')",
+    "call sets_zone()",
+    "insert into signed values (1)",
+    "select * from looks",
     "set role app_trust",
     "set role none",
     "set session authorization default",
@@ -41,6 +46,25 @@ FREE = (
     "rollback",
     "select 1",
 )
+FUNCTIONS = """
+    create function sets_work_mem() returns int language plpgsql as
+        $$ begin set work_mem = '9MB'; return 1; end $$;
+    create function sets_app_x(x text) returns text language sql as
+        $$ select pg_catalog.set_config('app.x', x, false) $$;
+    create procedure sets_zone() language plpgsql as
+        $$ begin execute 'set time' || ' zone ''Europe/Rome'''; end $$;
+    create function makes_mine() returns int language plpgsql as
+        $$ begin create temp table mine (a int); return 1; end $$;
+    create function locks() returns bool language sql as $$ select pg_try_advisory_lock(4) $$;
+    create table signed (a int);
+    create function signs() returns trigger language plpgsql as
+        $$ begin perform set_config('app.y', 'signed', false); return new; end $$;
+    create trigger signs before insert on signed for each row execute function signs();
+    create view looks as select set_config('datestyle', 'SQL', false);
+    grant all on signed, looks to app_trust
+"""
+"""What some of the texts run: no text says what these set."""
+
 RESETS = (
     "reset work_mem",
     "reset timezone",
@@ -67,6 +91,8 @@ HOLDING = (
     "rollback to a",
     "release a",
     "select 1/0",
+    "select makes_mine()",
+    "select locks()",
     "create temp table mine (a int)",
     "create temporary table brief (a int) on commit drop",
     "select 1 as a into temp mine",

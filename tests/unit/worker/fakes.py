@@ -89,6 +89,8 @@ class FakeEngine:
         self.on_serve: Any = None
         self.cancel_answer: CancelTarget | Result = Result.ENOENT
         self.events: list[list[Event]] = []
+        self.is_list_known = True
+        self.lists_due = 0
 
     def __getattr__(self, name: str) -> Any:
         def call(*args: Any) -> None:
@@ -153,6 +155,14 @@ class FakeEngine:
 
     def place(self) -> int:
         return 0
+
+    def suspects_known(self, pool: int) -> tuple[bool, int]:
+        return self.is_list_known, 7
+
+    def suspects_due(self, pool: int, period_s: float) -> bool:
+        self.calls.append(("suspects_due", pool, period_s))
+        self.lists_due -= 1
+        return self.lists_due >= 0
 
     def step(self) -> list[Event]:
         return self.events.pop(0) if self.events else []

@@ -454,7 +454,7 @@ def test_error_of_postgresql_ends_the_login_in_its_own_words(worker: FakedWorker
     error = ErrorFields.of(Severity.ERROR, SqlState.INVALID_PARAMETER_VALUE, "bad zone")
 
     def on_serve(client: int, fd: int) -> None:
-        os.write(fd, error.error_response())
+        os.write(fd, error.error_response() + backend.ready_for_query())
 
     worker.engine.on_serve = on_serve
     with connected(worker) as client:
