@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sequences.h"
 #include "session.h"
 #include "suspects.h"
 
@@ -126,17 +127,20 @@ static void note_suspect(struct gp_server *s, const struct gp_suspects *list)
         note_names(s, list->names, list->names_length);
 }
 
-void gp_continuity_text(struct gp_engine *e, struct gp_server *s, const uint8_t *sql, size_t len,
+bool gp_continuity_text(struct gp_engine *e, struct gp_server *s, const uint8_t *sql, size_t len,
                         bool whole)
 {
-    uint16_t hints = gp_session_hints(sql, len);
+    uint16_t hints = gp_session_hints(sql, len) | (whole ? 0 : GP_HINT_UNREAD);
 
-    note_hints(e, s, whole ? hints : hints | GP_HINT_UNREAD, sql, len);
+    if (hints & (GP_HINT_DRAWN | GP_HINT_DRAWS) && gp_sequences_hold(e, s, hints))
+        return false;
+    note_hints(e, s, hints, sql, len);
     if (!s->judges)
-        return;
+        return true;
     const struct gp_suspects *list = gp_suspects_of(e, s->pool);
     if (!whole || gp_suspects_in(list, sql, len))
         note_suspect(s, list);
+    return true;
 }
 
 void gp_continuity_statement(struct gp_engine *e, struct gp_server *s,
@@ -226,6 +230,8 @@ void gp_continuity_tag(struct gp_engine *e, struct gp_server *s, const struct gp
 {
     struct gp_client *c = s->client;
 
+    if (*tag->text.at != 'S') /* nor SELECT, by its tag */
+        gp_sequences_tag(e, s, tag);
     switch (tag->kind) {
     case GP_TAG_SET:
         s->left |= s->hints & GP_HINT_SET ? GP_PIN_SETTING : 0;
@@ -269,7 +275,7 @@ void gp_continuity_begin(struct gp_engine *e, struct gp_server *s)
 
     s->left = 0;
     s->hints = 0;
-    s->forgets = s->hides = s->unsure = s->own = s->defines = 0;
+    s->forgets = s->hides = s->unsure = s->own = s->defines = s->draws = 0;
     s->reads = 0;
     s->suspects = list->word;
     s->judges = list->active;
@@ -314,6 +320,8 @@ static struct gp_buffer *make_question(struct gp_server *s)
 void gp_continuity_end(struct gp_engine *e, struct gp_server *s)
 {
     gp_continuity_publish(e, s);
+    if (s->draws)
+        gp_sequences_end(e, s);
     if (s->session == GP_SESSION_OFF || s->suspects == gp_suspects_word(e, s->pool))
         return;
     s->left |= GP_PIN_UNKNOWN; /* its texts were judged by a list that is no longer true */
@@ -414,12 +422,12 @@ bool gp_continuity_seen(struct gp_engine *e, struct gp_server *s)
                               answer.missing || s->unsure ? GP_STATE_UNKNOWN : state->hash,
                               memory_order_relaxed);
     }
-    uint8_t hidden = hidden_settings(s, state != NULL);
+    uint8_t hidden = hidden_settings(s, state != NULL) | (c->pins & GP_PIN_SEQUENCE);
     gp_continuity_pin(e, c, (state ? answer.pins : GP_PIN_UNKNOWN) | hidden);
     s->undo = c->pins;
     gp_buffer_free(&s->answer);
     gp_continuity_begin(e, s);
-    return state && answer.missing && !hidden; /* a RESET ALL would take those too */
+    return state && answer.missing && !(hidden & GP_PIN_SETTING); /* a RESET ALL would take those */
 }
 
 void gp_continuity_undo(struct gp_engine *e, struct gp_server *s, char sql[GP_UNDO_BYTES])
@@ -433,6 +441,7 @@ void gp_continuity_undo(struct gp_engine *e, struct gp_server *s, char sql[GP_UN
         {GP_PIN_PREPARED, "DEALLOCATE ALL; "},
         {GP_PIN_LISTEN, "UNLISTEN *; "},
         {GP_PIN_TEMPORARY, "DISCARD TEMP; "},
+        {GP_PIN_SEQUENCE, "DISCARD SEQUENCES; "},
         {GP_PIN_LOCK, "SELECT pg_catalog.pg_advisory_unlock_all(); "},
     };
     bool anything = s->undo & GP_PIN_UNKNOWN;

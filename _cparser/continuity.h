@@ -37,13 +37,14 @@ enum gp_pin {
     GP_PIN_TEMPORARY = 4,
     GP_PIN_LOCK = 8,
     GP_PIN_LISTEN = 16,
-    GP_PIN_UNKNOWN = 32, /* PostgreSQL could not be asked; in left and undo: anything */
-    GP_PIN_SETTING = 64  /* a dotted setting whose name could not be read; in left and undo: any */
+    GP_PIN_UNKNOWN = 32,  /* PostgreSQL could not be asked; in left and undo: anything */
+    GP_PIN_SETTING = 64,  /* a dotted setting whose name could not be read; in left and undo: any */
+    GP_PIN_SEQUENCE = 128 /* what nextval has given, for currval and lastval (sequences.h) */
 };
-_Static_assert(GP_PIN_SETTING == 1 << (GP_PINS - 1), "each has its counter");
+_Static_assert(GP_PIN_SEQUENCE == 1 << (GP_PINS - 1), "each has its counter");
 
 /* Room for the text that undoes all of them. */
-#define GP_UNDO_BYTES 192u
+#define GP_UNDO_BYTES 224u
 /* The dotted settings of one client, as a list; more of them pin it. */
 #define GP_SETTINGS_MAX 4096u
 
@@ -51,10 +52,11 @@ _Static_assert(GP_PIN_SETTING == 1 << (GP_PINS - 1), "each has its counter");
 void gp_continuity_pin(struct gp_engine *e, struct gp_client *c, uint8_t pins);
 /* The link begins, or its last transaction is dealt with: another may begin. */
 void gp_continuity_begin(struct gp_engine *e, struct gp_server *s);
-/* A text has been sent for the client, of which len bytes are here. */
-void gp_continuity_text(struct gp_engine *e, struct gp_server *s, const uint8_t *sql, size_t len,
+/* A text is to be sent for the client, of which len bytes are here. False: not yet, the server is
+ * made fit for it. */
+bool gp_continuity_text(struct gp_engine *e, struct gp_server *s, const uint8_t *sql, size_t len,
                         bool whole);
-/* The same of one that was prepared. */
+/* One that was prepared is sent. */
 void gp_continuity_statement(struct gp_engine *e, struct gp_server *s,
                              struct gp_statement *statement);
 /* The same of one that greenpool does not know: a Bind of a statement that was left as it is. */

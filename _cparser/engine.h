@@ -22,7 +22,7 @@
 
 /* cdef:begin */
 #define GP_ABI_VERSION        5
-#define GP_PINS               7                  /* reasons that keep a client on its server */
+#define GP_PINS               8                  /* reasons that keep a client on its server */
 #define GP_NOTE_UNREAD        0xffffffffffffffff /* no version of a note */
 #define GP_TLS_SECRET_BYTES   32
 #define GP_SALT_BYTES         256 /* of a SCRAM secret, at most; PostgreSQL makes 16 */
@@ -206,7 +206,7 @@ struct gp_client_info {
     uint32_t slot; /* linked slot + 1, 0 = none */
     uint64_t wait_since_ns, request_ns, connected_ns, xacts, queries;
     uint32_t pins; /* bits: 1 prepare, 2 cursor, 4 temp table, 8 lock, 16 listen, 32 unknown, 64
-                      setting */
+                      setting, 128 sequence */
     char user[64];
     char database[64];
     char address[56];

@@ -148,22 +148,24 @@ static enum gp_prepare exchange(struct gp_engine *e, struct gp_client *c,
     return prepared;
 }
 
-/* A text that may change session state; one that is not here in full may do anything. */
-static void note_text(struct gp_engine *e, struct gp_server *s, const struct gp_frame *frame,
+/* A text that may change session state; one that is not here in full may do anything. False: it has
+ * to wait. */
+static bool note_text(struct gp_engine *e, struct gp_server *s, const struct gp_frame *frame,
                       const uint8_t *message, size_t have)
 {
     bool text = frame->type == GP_QUERY || (frame->type == GP_PARSE && !s->renames);
 
     if (s->session == GP_SESSION_OFF)
-        return;
+        return true;
     bool whole = have >= frame->total;
     size_t len = (whole ? frame->total : have) - GP_HEADER_SIZE;
     if (text)
-        gp_continuity_text(e, s, message + GP_HEADER_SIZE, len, whole);
-    else if (frame->type == GP_BIND && !s->renames) /* its text may be of an earlier transaction */
+        return gp_continuity_text(e, s, message + GP_HEADER_SIZE, len, whole);
+    if (frame->type == GP_BIND && !s->renames) /* its text may be of an earlier transaction */
         gp_continuity_unseen(e, s);
     else if (frame->type == GP_FUNCTION_CALL)
         gp_continuity_call(s, message + GP_HEADER_SIZE, len);
+    return true;
 }
 
 /* taken: bytes of the message that have been replaced by what was gathered. */
@@ -204,10 +206,9 @@ static enum verdict step(struct gp_engine *e, struct gp_client *c, const struct 
     case GP_PREPARE_PLAIN:
         break;
     }
-    enum verdict verdict = step_linked(e, c->server, frame->type);
-    if (verdict == FORWARD)
-        note_text(e, c->server, frame, message, have);
-    return verdict;
+    if (!note_text(e, c->server, frame, message, have))
+        return WAIT;
+    return step_linked(e, c->server, frame->type);
 }
 
 static void flush(struct gp_engine *e, struct gp_client *c, struct gp_gather *out)

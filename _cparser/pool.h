@@ -196,6 +196,7 @@ struct gp_pool {
     _Atomic uint32_t deferred_begin;  /* 1: a server is taken with the statement after BEGIN */
     _Atomic uint32_t statements_max;  /* prepared on a server; 0 = statements pass untouched */
     _Atomic uint64_t suspects;        /* which list of them is true: suspects.h; by any worker */
+    _Atomic uint32_t sequences;       /* 1: its clients use currval (sequences.h); by any worker */
     _Atomic uint64_t suspects_due_ns; /* when it is asked for again; by who asks */
     _Atomic uint32_t creates[GP_CREATES_MAX]; /* logins: 0 or worker + 1 << 16 | slot */
     /* 1: the last login failed, so one is tried at a time. By whoever logged in, or the master */

@@ -3,6 +3,8 @@
 #include "command.h"
 #include "continuity.h"
 #include "heal.h"
+#include "sequences.h"
+#include "session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,6 +230,12 @@ static void parse_new(struct gp_engine *e, struct gp_server *s, struct gp_span n
                           (sent ? GP_REPLY_FORWARD : GP_REPLY_SYNTHESIZE) | GP_REPLY_INTENT);
 }
 
+static bool holds(struct gp_engine *e, struct gp_server *s, const struct gp_statement *statement)
+{
+    return statement->hints & (GP_HINT_DRAWN | GP_HINT_DRAWS) &&
+           gp_sequences_hold(e, s, statement->hints);
+}
+
 static enum gp_prepare prepare_parse(struct gp_engine *e, struct gp_server *s,
                                      const struct gp_frame *frame, const uint8_t *body, size_t have,
                                      struct gp_gather *out, size_t *taken)
@@ -248,7 +256,7 @@ static enum gp_prepare prepare_parse(struct gp_engine *e, struct gp_server *s,
         return parse_duplicate(e, s, frame, parse.statement, has, out, taken);
     size_t skip = parse.statement.len + 1, len = frame->length - 4 - skip;
     struct gp_statement *statement = intern_now(e, s, body + skip, len);
-    if (held(e, s, statement->id) == UNDECIDED) {
+    if (held(e, s, statement->id) == UNDECIDED || holds(e, s, statement)) {
         gp_statement_release(&e->interner, statement);
         return GP_PREPARE_WAIT;
     }
@@ -269,6 +277,8 @@ static enum gp_prepare prepare_bind(struct gp_engine *e, struct gp_server *s,
     if (result == GP_NEED_MORE)
         return GP_PREPARE_MORE;
     enum known known = result == GP_OK ? resolve(s, bind.statement, &statement) : NO;
+    if (known == YES && holds(e, s, statement))
+        return GP_PREPARE_WAIT;
     if (known == YES)
         known = ensure(e, s, &statement, out);
     if (known == UNDECIDED)

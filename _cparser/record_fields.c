@@ -71,7 +71,8 @@ const size_t gp_place_buffers_count = sizeof(gp_place_buffers) / sizeof(gp_place
     X(stale_known)                                                                                 \
     X(renew)                                                                                       \
     X(defines)                                                                                     \
-    X(judges)
+    X(judges)                                                                                      \
+    X(draws)
 
 #define GET(name) bits |= (uint64_t)of->name << at++;
 #define SET(name) of->name = bits >> at++ & 1;

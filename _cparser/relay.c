@@ -2,6 +2,7 @@
  * See relay.h. */
 #include "continuity.h"
 #include "deferred.h"
+#include "sequences.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +13,10 @@
 #define TO(state) (1u << (state))
 
 static const uint16_t server_moves[GP_SERVER_STATES] = {
-    [GP_SERVER_REST] = TO(GP_SERVER_LINKED) | TO(GP_SERVER_APPLY) | TO(GP_SERVER_OUT) |
-                       TO(GP_SERVER_REST) | TO(GP_SERVER_PARKED),
+    [GP_SERVER_REST] =
+        TO(GP_SERVER_LINKED) | TO(GP_SERVER_OUT) | TO(GP_SERVER_REST) | TO(GP_SERVER_PARKED),
     [GP_SERVER_LINKED] = TO(GP_SERVER_REST) | TO(GP_SERVER_ORPHAN) | TO(GP_SERVER_CLEAN) |
-                         TO(GP_SERVER_LOOK) | TO(GP_SERVER_OUT),
+                         TO(GP_SERVER_LOOK) | TO(GP_SERVER_APPLY) | TO(GP_SERVER_OUT),
     [GP_SERVER_LOOK] =
         TO(GP_SERVER_LINKED) | TO(GP_SERVER_APPLY) | TO(GP_SERVER_ORPHAN) | TO(GP_SERVER_OUT),
     [GP_SERVER_APPLY] = TO(GP_SERVER_LINKED) | TO(GP_SERVER_ORPHAN) | TO(GP_SERVER_OUT),
@@ -181,20 +182,47 @@ bool gp_link_acquire(struct gp_engine *e, struct gp_client *c)
     return c->server && c->server->state == GP_SERVER_LINKED;
 }
 
-/* In state APPLY: put the client's parameter state on the server. */
-static void apply(struct gp_engine *e, struct gp_server *s)
+/* In state APPLY: run something of greenpool's own. */
+static void run(struct gp_engine *e, struct gp_server *s, const uint8_t *query, size_t len)
 {
-    struct gp_state *params = s->client->params;
-
     if (!gp_replies_push(&s->replies, GP_REPLY_QUERY, GP_REPLY_SWALLOW)) {
         s->conn.broken = 1;
         return;
     }
     s->status = 0;
     s->failed = 0;
+    gp_conn_send(e->transport, &s->conn, query, len);
+}
+
+/* Put the client's parameter state on the server. */
+static void apply(struct gp_engine *e, struct gp_server *s)
+{
+    struct gp_state *params = s->client->params;
+
     atomic_store_explicit(&gp_slot_at(e->seg, s->pool, s->slot)->state_hash, GP_STATE_UNKNOWN,
                           memory_order_relaxed);
-    gp_conn_send(e->transport, &s->conn, params->data, params->length);
+    run(e, s, params->data, params->length);
+}
+
+/* Whether the server remembers what sequences gave to others. */
+static bool remembers(struct gp_engine *e, struct gp_server *s)
+{
+    return s->session != GP_SESSION_OFF && gp_sequences_asked(e, s->pool);
+}
+
+void gp_link_prepare(struct gp_engine *e, struct gp_server *s)
+{
+    struct gp_slot *slot = gp_slot_at(e->seg, s->pool, s->slot);
+    uint64_t has = atomic_load_explicit(&slot->state_hash, memory_order_relaxed);
+    uint8_t query[64];
+
+    gp_server_enter(e, s, GP_SERVER_APPLY);
+    if (remembers(e, s))
+        run(e, s, query, gp_build_query(query, sizeof(query), "DISCARD SEQUENCES"));
+    if (has != s->client->params->hash)
+        apply(e, s);
+    if (s->conn.broken)
+        gp_todo(e, &s->conn);
 }
 
 void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c)
@@ -208,7 +236,7 @@ void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c
         gp_count(&counters->wait_count, 1);
         gp_count(&counters->wait_ns, e->now - c->since_ns);
     }
-    gp_server_enter(e, s, has == c->params->hash ? GP_SERVER_LINKED : GP_SERVER_APPLY);
+    gp_server_enter(e, s, GP_SERVER_LINKED);
     s->txn = s->status = GP_TXN_IDLE;
     s->opening = 0;
     s->session = pool_mode(e, s->pool) == GP_MODE_SESSION
@@ -227,9 +255,9 @@ void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c
     if (s->conn.mode != GP_CONN_READ && gp_conn_attach(e->transport, &s->conn) != GP_OK)
         s->conn.broken = 1;
     s->undo = pool_mode(e, s->pool) == GP_MODE_SESSION ? GP_PIN_UNKNOWN : 0;
-    if (s->state == GP_SERVER_APPLY)
-        apply(e, s);
-    if (s->conn.broken)
+    if (has != c->params->hash || remembers(e, s))
+        gp_link_prepare(e, s);
+    else if (s->conn.broken)
         gp_todo(e, &s->conn);
     if (waited)
         gp_todo(e, &c->conn);

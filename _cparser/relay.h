@@ -19,14 +19,14 @@
  *
  *   REST     held, not ours to use: idle, or another worker's at this moment; never read
  *   LINKED   relays for its client
- *   APPLY    linked; the client's parameter state is put on it, and the client's bytes wait for that
+ *   APPLY    linked; it is made fit for its client (parameter state, sequences.h), whose bytes wait
  *   LOOK     linked; the transaction is over, PostgreSQL is asked what the session has become
  *   ORPHAN   its client is gone; what was asked is answered to nobody, then it is cleaned
  *   CLEAN    greenpool's own ROLLBACK or DISCARD ALL runs
  *   PARKED   at rest until a cancel request has been delivered; comes back as a hand-off
  *   OUT      CLOSING in the segment: Python ends it
  *
- *   REST --link--> LINKED or APPLY --> LINKED <--> LOOK
+ *   REST --link--> LINKED <--> APPLY, LOOK; LOOK --> APPLY
  *   LINKED --transaction over--> REST            LINKED, APPLY, LOOK --client gone--> ORPHAN
  *   LINKED --client moves to another worker--> REST here, REST --> LINKED there
  *   LINKED, ORPHAN --> CLEAN --> REST            REST --> PARKED --> REST        any --> OUT
@@ -159,6 +159,7 @@ struct gp_server {
     uint8_t unsure : 1;    /* settings may have been made that no question finds */
     uint8_t own : 1;       /* nobody else can have the same `reads` */
     uint8_t defines : 1;   /* a function or its like has been defined in this transaction */
+    uint8_t draws : 1;     /* sequences may have given it values (sequences.h) */
     uint8_t judges : 1;    /* a text of this transaction may be suspect (suspects.h) */
     uint8_t opening : 1;   /* a deferred BEGIN has been sent and is not confirmed (deferred.h) */
     uint8_t stale_known : 1; /* the statement below is to be closed: see heal.h */
@@ -254,6 +255,9 @@ struct gp_engine {
 bool gp_link_acquire(struct gp_engine *e, struct gp_client *c);
 /* Link a server that is ACTIVE(this worker) with a client. */
 void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c);
+/* Put on a linked server what its client needs before its next byte: state APPLY until that is
+ * done. */
+void gp_link_prepare(struct gp_engine *e, struct gp_server *s);
 /* Look what is next for a server: release, clean, retire, or nothing yet. Called whenever it may
  * have come to rest. */
 void gp_link_turn(struct gp_engine *e, struct gp_server *s);

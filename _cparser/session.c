@@ -239,7 +239,15 @@ static uint16_t config_hints(const uint8_t *at, const uint8_t *end)
 static uint16_t hint_at(const uint8_t *at, const uint8_t *end)
 {
     switch (*at | 0x20) {
+    case 'c':
+        return stands(at, end, "currval", true) ? GP_HINT_DRAWN : 0;
+    case 'l':
+        return stands(at, end, "lastval", true) ? GP_HINT_DRAWN : 0;
+    case 'n':
+        return stands(at, end, "nextval", true) ? GP_HINT_DRAWS : 0;
     case 's':
+        if (stands(at, end, "setval", true))
+            return GP_HINT_DRAWS;
         if (stands(at, end, "set_config", true))
             return config_hints(at, end);
         if (stands(at, end, "set", true) && !set_is_local(at, end))

@@ -21,6 +21,8 @@ enum gp_hint {
     GP_HINT_OWN = 256,      /* the same, but the text alone does not tell to what */
     GP_HINT_ENDS = 512,     /* may end a transaction or savepoint */
     GP_HINT_DEFINES = 1024, /* a DO that may define functions and the like */
+    GP_HINT_DRAWN = 2048,   /* currval, lastval: asks what a sequence has given */
+    GP_HINT_DRAWS = 4096,   /* nextval, setval: gives it */
     GP_HINT_UNREAD = 1311   /* what a text may do whose end is not known, ENDS aside */
 };
 

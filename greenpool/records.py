@@ -270,6 +270,7 @@ class Pin(IntFlag):
     LISTEN = 16
     UNKNOWN = 32
     SETTING = 64
+    SEQUENCE = 128
 
 
 @dataclass(frozen=True, slots=True)

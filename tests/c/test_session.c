@@ -248,6 +248,19 @@ static void test_names(void)
     }
 }
 
+static void test_sequences(void)
+{
+    static const struct expectation expected[] = {
+        {"select lastval()", GP_HINT_DRAWN},
+        {"select currval('a_id_seq')", GP_HINT_DRAWN},
+        {"select pg_catalog.nextval('a_id_seq')", GP_HINT_DRAWS},
+        {"select setval('a', 3), currval('a')", GP_HINT_DRAWS | GP_HINT_DRAWN},
+        {"select nextvalue, lastvalue, current_value, setvalue", 0},
+        {"insert into a values (default)", 0},
+    };
+    CHECK_ALL(expected, GP_HINT_DRAWS | GP_HINT_DRAWN);
+}
+
 /* Any text, also one with bytes that are none, is read to its end and no further. */
 static void test_every_length(void)
 {
@@ -264,7 +277,7 @@ static void test_every_length(void)
         guard_free(&copy);
     }
     for (size_t len = 0; len < sizeof(text); len++)
-        CHECK(hints_of(text, len) < 2 * GP_HINT_DEFINES);
+        CHECK(hints_of(text, len) < 2 * GP_HINT_DRAWS);
     CHECK_EQ(hints_of(text, sizeof(text)), GP_HINT_HOLD | GP_HINT_TEMP | GP_HINT_LOCK);
 }
 
@@ -275,6 +288,7 @@ int main(void)
     RUN(test_held_cursors_temporary_objects_locks);
     RUN(test_reads);
     RUN(test_names);
+    RUN(test_sequences);
     RUN(test_every_length);
     return check_done();
 }

@@ -202,7 +202,7 @@ def test_workers(config: Config) -> None:
 
 def test_pins(config: Config) -> None:
     segment = FakeSegment(
-        pools=[pool(0, pins_of=(0, 0, 5, 6, 0, 0, 0)), pool(1, user="bob")],
+        pools=[pool(0, pins_of=(0, 0, 5, 6, 0, 0, 0, 0)), pool(1, user="bob")],
         clients=[
             client(1, ClientState.ACTIVE, pool=1, pins=Pin.TEMP_TABLE | Pin.LOCK),
             client(2, ClientState.ACTIVE, pool=1, pins=Pin.LOCK),
