@@ -222,21 +222,21 @@ struct gp_engine {
     bool draining, drained, ticking,
         ticked; /* ticking: the timer runs; ticked: it fired in this step */
     struct gp_conn wake, inbox, tick;
-    struct gp_client **clients;  /* by row */
-    uint32_t clients_live;       /* those who are away included */
-    uint32_t movers;             /* clients with a target ... */
-    uint64_t moves_at;           /* ... that are not tried before this */
-    struct gp_away *away;        /* move.c: offered to other workers */
-    uint64_t targets;            /* handover.c: who gets all we have; 0: nobody */
-    uint64_t look_at;            /* rebalance.c: when the load is compared next ... */
-    uint32_t lopsided;           /* ... and how often in a row it was too much here */
-    bool secured;                /* some queue is */
-    uint32_t linked;             /* servers with a client of this worker */
-    struct gp_server ***servers; /* [pool][slot], rows made when needed */
-    struct gp_queue **queues;    /* by pool, made when needed */
-    struct gp_answer **answers;  /* by pool: what needs no server (answers.h), or NULL */
+    struct gp_client **clients;    /* by row */
+    uint32_t clients_live;         /* those who are away included */
+    uint32_t movers;               /* clients with a target ... */
+    uint64_t moves_at;             /* ... that are not tried before this */
+    struct gp_away *away;          /* move.c: offered to other workers */
+    uint64_t targets;              /* handover.c: who gets all we have; 0: nobody */
+    uint64_t look_at;              /* rebalance.c: when the load is compared next ... */
+    uint32_t lopsided;             /* ... and how often in a row it was too much here */
+    bool secured;                  /* some queue is */
+    uint32_t linked;               /* servers with a client of this worker */
+    struct gp_server ***servers;   /* [pool][slot], rows made when needed */
+    struct gp_queue **queues;      /* by pool, made when needed */
+    struct gp_answer **answers;    /* by pool: what needs no server (answers.h), or NULL */
     struct gp_suspects **suspects; /* by pool: what needs to be asked after (suspects.h), or NULL */
-    struct gp_queue *waiting;    /* those with waiters */
+    struct gp_queue *waiting;      /* those with waiters */
     struct gp_conn *todo_first, *todo_last;
     struct gp_server *graves; /* to be freed when no event of the batch can name them */
     struct gp_state *states[GP_STATE_BUCKETS];
