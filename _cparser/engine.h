@@ -325,7 +325,8 @@ GP_API void gp_engine_drain(struct gp_engine *engine);
 GP_API enum gp_result gp_engine_move(struct gp_engine *engine, uint32_t client, uint32_t target);
 /* Move all clients to these workers, the least loaded first, now and whoever comes later, and leave
  * them the idle servers that they hold; open no more than clients wait for. GP_EVENT_DRAINED when no
- * client and no server is left; TLS sessions of clients stay until they end. */
+ * client and no server is left; TLS sessions of clients stay until they end. Called again, these are
+ * the targets; none: all goes on as before. */
 GP_API void gp_engine_hand_over(struct gp_engine *engine, const uint32_t *targets, uint32_t count);
 GP_API void gp_engine_busy(struct gp_engine *engine, uint32_t busy_permille, uint32_t clients);
 /* Whether this worker wants new clients; until it says so it gets none from others. */

@@ -80,10 +80,11 @@ static void hand_over(struct gp_engine *e)
 
 void gp_engine_hand_over(struct gp_engine *e, const uint32_t *targets, uint32_t count)
 {
+    e->targets = 0;
     for (uint32_t i = 0; i < count; i++)
         if (targets[i] < e->seg->workers && targets[i] != e->worker)
             e->targets |= 1ull << targets[i];
-    gp_engine_accept(e, false);
+    gp_engine_accept(e, e->targets == 0);
     e->drained = false;
     gp_engine_sweep(e);
 }

@@ -342,7 +342,10 @@ class Engine:
         return Result(lib.gp_engine_move(self._engine, client, target))
 
     def hand_over(self, targets: Sequence[int]) -> None:
-        """Give all clients and servers to these workers; EventKind.DRAINED when none is left."""
+        """Give all clients and servers to these workers; EventKind.DRAINED when none is left.
+
+        Called again, these are the targets; none: all goes on as before.
+        """
         lib.gp_engine_hand_over(self._engine, ffi.new("uint32_t[]", targets), len(targets))
 
     def busy(self, busy_permille: int, clients: int) -> None:

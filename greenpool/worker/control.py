@@ -49,7 +49,10 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """Master to worker: accept nobody, give all to the workers of these places, then exit."""
+    """Master to worker: accept nobody, give all to the workers of these places, then exit.
+
+    Sent again, these are the places; none: serve whoever is left, until another word comes.
+    """
 
     places: tuple[int, ...]
 

@@ -69,6 +69,7 @@ HELPER_THREADS = 4
 """Threads for PBKDF2 and name resolution: few, because they compete with the hub for cores."""
 
 _LOOK_S = 0.02
+"""How often a worker that hands over looks whether somebody is still logging in."""
 
 _IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 # Young objects are collected rarely: a login makes hundreds and nearly all of them die at once.
@@ -95,7 +96,7 @@ class _Process:
         self._tasks = Group()  # greenlets that owe the engine an answer
         self._is_over = Flag()
         self._is_drained = Flag()
-        self._is_leaving = False  # others get what it has
+        self._heirs: tuple[int, ...] | None = None  # not None: it leaves, others get what it has
         self._term_watcher = self._hub.loop.signal(signal.SIGTERM)
         control = socket.socket(fileno=context.control.detach())
         self._sender = ControlSender(control)
@@ -229,7 +230,7 @@ class _Process:
         self._listeners.stop()
         self._say_last_words()
         worker = self._worker
-        for entry in () if self._is_leaving else worker.pools:
+        for entry in worker.pools if self._heirs is None else ():
             worker.engine.retire_idle(entry.index, Reason.SHUTDOWN)
         self._pump.run()
         self._tasks.join(timeout=retire.HANG_UP_S)
@@ -263,29 +264,30 @@ class _Process:
     def _hand_over(self, places: tuple[int, ...]) -> None:
         """Accept nobody; give clients and servers to other workers, and end when all have gone.
 
-        Clients that are logging in do so, and then go. Told again, nothing changes.
+        Clients that are logging in do so, and then go. Told again, others get the rest.
         """
-        if self._worker.is_draining or self._is_leaving:
+        if self._worker.is_draining:
             return
         log.debug("handing over to %s", places)
-        self._is_leaving = True
+        is_first, self._heirs = self._heirs is None, places
         self._listeners.stop()
         self._worker.engine.hand_over(places)
         gevent.spawn(self._pump.run)
-        gevent.spawn(self._leave, places)
+        if is_first:
+            gevent.spawn(self._leave)
 
-    def _leave(self, places: tuple[int, ...]) -> None:
+    def _leave(self) -> None:
         """Greenlet: end when nobody is left. client_login_timeout bounds the first wait."""
         while self._listeners.logins():
             gevent.sleep(_LOOK_S)
         self._is_drained.clear()
-        self._worker.engine.hand_over(places)  # it tells once more that it is drained
+        self._worker.engine.hand_over(self._heirs or ())  # it tells once more that it is drained
         self._is_drained.wait()
         self._is_over.set()
 
     def _on_drained(self, _event: Event) -> None:
         self._is_drained.set()
-        if not self._is_leaving or self._worker.is_draining:
+        if self._heirs is None or self._worker.is_draining:
             self._is_over.set()
 
     def _say_last_words(self) -> None:

@@ -19,6 +19,7 @@ from greenpool.worker.control import (
     ControlSender,
     Drain,
     Drained,
+    HandOver,
     Ready,
     Reload,
     Reloaded,
@@ -40,6 +41,7 @@ MESSAGES: list[ControlMessage] = [
     Reloaded(),
     Drained(),
     Drain(2.5),
+    HandOver((2, 3)),
     Command("reload"),
 ]
 
