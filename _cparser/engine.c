@@ -367,9 +367,9 @@ uint32_t gp_engine_step(struct gp_engine *e, struct gp_event *events, uint32_t c
     for (;;) {
         uint64_t sent = counts->sends;
         uint32_t ready = gp_transport_wait(e->transport, sleep);
-        run_todo(e);
         if (e->movers)
             gp_moves_run(e);
+        run_todo(e);
         gp_servers_bury(e);
         count_batches(e, counts->sends != sent);
         if (e->events_count || e->transport->called)

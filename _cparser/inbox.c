@@ -149,6 +149,8 @@ enum gp_result gp_inbox_move(struct gp_engine *e, uint32_t worker, uint32_t clie
 
 enum gp_result gp_inbox_cancel(struct gp_engine *e, uint32_t worker, uint32_t client)
 {
+    if (worker >= e->seg->workers)
+        return GP_ENOENT; /* it has just left */
     if (worker != e->worker)
         return post_head(e, worker, (struct inbox_message){.kind = INBOX_CANCEL, .slot = client},
                          -1);

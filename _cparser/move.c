@@ -493,6 +493,7 @@ void gp_move_cancel(struct gp_engine *e, uint32_t client)
 {
     struct gp_client *c = client <= e->seg->clients_max ? e->clients[client - 1] : NULL;
     struct gp_away *a = c ? NULL : away_find(e, client);
+    uint32_t owner = gp_client_worker(e->seg, client);
 
     if (a)
         a->canceled = true;
@@ -500,7 +501,6 @@ void gp_move_cancel(struct gp_engine *e, uint32_t client)
         gp_client_refuse(e, c, "57014", "canceling statement due to user request");
     else if (a)
         (void)gp_inbox_cancel(e, a->to, client); /* behind the client itself */
-    else if (!c && gp_client_worker(e->seg, client) < e->seg->workers &&
-             gp_client_worker(e->seg, client) != e->worker)
-        (void)gp_inbox_cancel(e, gp_client_worker(e->seg, client), client);
+    else if (!c && owner != e->worker)
+        (void)gp_inbox_cancel(e, owner, client); /* it went there */
 }

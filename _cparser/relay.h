@@ -365,7 +365,8 @@ void gp_server_drop(struct gp_engine *e, struct gp_server *s);
 void gp_inbox_receive(struct gp_engine *e);
 /* Send a worker a server's descriptor. GP_AGAIN: its inbox is full. */
 enum gp_result gp_inbox_share(struct gp_engine *e, uint32_t worker, const struct gp_server *s);
-/* Have a WAITING client of that worker answered with 57014. GP_AGAIN: its inbox is full. */
+/* Have a WAITING client of that worker answered with 57014. GP_AGAIN: its inbox is full. GP_ENOENT:
+ * there is no such worker. */
 enum gp_result gp_inbox_cancel(struct gp_engine *e, uint32_t worker, uint32_t client);
 /* ---- yield.c: servers that other workers cannot take ---- */
 /* A waiter that found the pool full: have other workers look whether they can do without one. */
