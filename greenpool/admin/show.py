@@ -59,12 +59,12 @@ def _config_rows(view: View) -> Iterable[Row]:
 
 def _workers_rows(view: View) -> Iterable[Row]:
     for worker in view.segment.worker_rows():
-        if not worker.births:
-            continue  # a place where nobody has lived yet
+        if not worker.alive:
+            continue  # a place for a later generation, or of one before; or its next is on its way
         yield (
             worker.index,
             worker.pid,
-            "alive" if worker.alive else "dead",
+            "alive",
             max(0, worker.births - 1),
             worker.clients,
             worker.busy_permille,

@@ -47,6 +47,7 @@ class Predecessor:
         self.state = PredecessorState.STARTED
         self.places = left.elder_places
         self.pool_marks = left.pool_marks
+        self.program = left.program
         self._handoff = handoff
         self._lifeline = lifeline
         self._selector: selectors.BaseSelector | None = None

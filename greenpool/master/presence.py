@@ -48,15 +48,20 @@ class Presence:
             self._control.move_to(control_path(self.path))
             self._is_aside = False
 
+    def take_back(self, selector: selectors.BaseSelector, handle: Handler) -> None:
+        """Be found again, after another master has tried to take the place, or has died there.
+
+        Whoever waits since `pause` is hung up on, and asks again. Raises: StartupError, OSError.
+        """
+        self.close()
+        self.claim(aside=True)
+        self.listen(selector, handle)
+        self.appear()
+
     def pause(self) -> None:
-        """Hear no further commands for now; they wait."""
+        """Hear no further commands; they wait, until `close` or `take_back` hangs up on them."""
         if self._control is not None:
             self._control.pause()
-
-    def resume(self) -> None:
-        """Hear what has come since `pause`."""
-        if self._control is not None:
-            self._control.resume()
 
     def close(self) -> None:
         """Be found no more. What another master has put in its place stays."""

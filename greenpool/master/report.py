@@ -39,7 +39,8 @@ def _uptime(seconds: float) -> str:
 def _upgrade(result: dict[str, Any] | None) -> str:
     if result is None:
         return "none since the start"
-    return f"{result['at']} done" if result["ok"] else f"{result['at']} failed: {result['why']}"
+    what = f"done, from {result['came_from']}" if result["ok"] else f"failed: {result['why']}"
+    return f"{result['at']} {what}"
 
 
 def _reload(result: dict[str, Any] | None) -> str:

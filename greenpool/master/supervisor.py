@@ -177,8 +177,11 @@ class Supervisor:
     def handle_upgrade(self, timeout_s: float = UPGRADE_S, reply: Reply | None = None) -> None:
         if self._phase is Phase.RUNNING:
             self._upgrade.begin(timeout_s, reply)
-        elif reply is not None:
-            reply(_STOPPING if self._phase in _IS_LEAVING else _STARTING)
+            return
+        refusal = _STOPPING if self._phase in _IS_LEAVING else _STARTING
+        log.warning("no upgrade: %s", refusal["error"])
+        if reply is not None:
+            reply(refusal)
 
     # ---- commands --------------------------------------------------------------------------
 
@@ -293,7 +296,7 @@ class Supervisor:
         self._estate.listeners.own()
         self._live.take_over()
         self._serve()
-        self._upgrade.last = UpgradeResult.of_now(os.getpid())
+        self._upgrade.last = UpgradeResult.success(os.getpid(), self._predecessor.program)
         self._predecessor.taken([name for name, _ in self._estate.listeners.named()])
 
     def _settle_inheritance(self, predecessor: Predecessor) -> None:
@@ -324,10 +327,15 @@ class Supervisor:
         if self._presence is not None:
             self._presence.pause()
 
-    def resume_presence(self) -> None:
-        """Hear them oneself after all."""
-        if self._presence is not None:
-            self._presence.resume()
+    def take_back(self) -> None:
+        """Be found again, and listen as configured here: the successor may have come that far."""
+        self._estate.listeners.own()
+        if self._presence is None:
+            return
+        try:
+            self._presence.take_back(self.selector, self.command)
+        except (StartupError, OSError) as exc:
+            log.error("commands do not find this master any more: %s", exc)
 
     def hand_over(self, places: tuple[int, ...], pid: int) -> None:
         """Leave everything to the master with that pid, whose workers live there."""
@@ -343,11 +351,6 @@ class Supervisor:
         """Serve again, with workers in the places of the dead successor's."""
         if self._phase is not Phase.SUCCEEDED:
             return
-        self._estate.listeners.own()
-        if self._presence is not None:
-            self._presence.claim(aside=True)
-            self._presence.listen(self.selector, self.command)
-            self._presence.appear()
         self._phase = Phase.RUNNING
         self._workers.add(places)
         self._workers.listen()

@@ -82,11 +82,13 @@ class UpgradeResult:
     problems: tuple[str, ...] = ()
     pid: int = 0
     """Of the master that took over."""
+    came_from: str = ""
+    """The version that it took over from."""
 
     @classmethod
-    def of_now(cls, pid: int) -> UpgradeResult:
-        """Return a success, whose master has that pid."""
-        return cls(_now(), ok=True, pid=pid)
+    def success(cls, pid: int, came_from: str) -> UpgradeResult:
+        """Return that the master of this pid has taken over from that version, now."""
+        return cls(_now(), ok=True, pid=pid, came_from=came_from)
 
     def fields(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -99,7 +101,7 @@ class Elder(Protocol):
     def free_places(self) -> tuple[int, ...]: ...
     def reserved_places(self) -> tuple[int, ...]: ...
     def pause_presence(self) -> None: ...
-    def resume_presence(self) -> None: ...
+    def take_back(self) -> None: ...
     def hand_over(self, places: tuple[int, ...], pid: int) -> None: ...
     def come_back(self, places: tuple[int, ...]) -> None: ...
     def end_with(self, timeout_s: float) -> None: ...
@@ -124,6 +126,7 @@ class Upgrade:
         self._offered: tuple[int, ...] = ()
         self._places: tuple[int, ...] = ()
         self._may_return = True
+        self._was_committed = False
 
     @property
     def is_under_way(self) -> bool:
@@ -278,7 +281,7 @@ class Upgrade:
         self._may_return = True
         pid = self._child.pid
         log.info("upgraded: the master is now pid %d; this one hands over and ends", pid)
-        self._finish(UpgradeResult.of_now(pid))
+        self._finish(UpgradeResult.success(pid, greenpool.__version__))
         self._estate.listeners.leave(listening)
         self._elder.hand_over(self._places, pid)
 
@@ -321,6 +324,7 @@ class Upgrade:
             log.error("the new generation is dead: this one comes back")
             self._reclaim()
             self._set(UpgradeState.NONE)
+            self._elder.take_back()
             self._elder.come_back(self._places)
 
     # ---- the undo ----------------------------------------------------------------------------
@@ -329,6 +333,7 @@ class Upgrade:
         """Kill the new master: its workers, whom nobody has been told of, die with it."""
         if self.state not in (UpgradeState.STARTING, UpgradeState.COMMITTED):
             return
+        self._was_committed = self.state is UpgradeState.COMMITTED
         self._set(UpgradeState.ABORTING)
         self._why = why
         self._deadline = None
@@ -338,13 +343,15 @@ class Upgrade:
         if self._lifeline is not None and not self._lifeline.is_cut:
             return
         self._reclaim()
-        self._elder.resume_presence()
+        if self._was_committed:
+            self._elder.take_back()
         self._fail(self._why)
 
     def _reclaim(self) -> None:
         """Take back what the dead generation has in the segment. None of its processes is left."""
-        for place in self._offered:
-            self._estate.segment.reclaim(place)
+        for row in self._estate.segment.worker_rows():
+            if row.alive and row.index in self._offered:
+                self._estate.segment.reclaim(row.index)
         try:
             self._estate.live.put_back()
         except GreenpoolError as exc:

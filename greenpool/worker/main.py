@@ -97,6 +97,7 @@ class _Process:
         self._is_over = Flag()
         self._is_drained = Flag()
         self._heirs: tuple[int, ...] | None = None  # not None: it leaves, others get what it has
+        self._closes_servers = False  # at its end; others may go on with them
         self._term_watcher = self._hub.loop.signal(signal.SIGTERM)
         control = socket.socket(fileno=context.control.detach())
         self._sender = ControlSender(control)
@@ -180,6 +181,7 @@ class _Process:
                 for message in messages:
                     self._do(message)
             log.error("the master is gone")
+            self._closes_servers = False
         except (ControlError, OSError):
             log.exception("cannot understand the master")
         self._is_over.set()
@@ -190,6 +192,7 @@ class _Process:
         elif isinstance(message, Drain):
             self._drain(message.timeout_s)
         elif isinstance(message, Listen):
+            self._closes_servers = True
             self._listeners.start()
         elif isinstance(message, HandOver):
             self._hand_over(message.places)
@@ -230,8 +233,9 @@ class _Process:
         self._listeners.stop()
         self._say_last_words()
         worker = self._worker
-        for entry in worker.pools if self._heirs is None else ():
-            worker.engine.retire_idle(entry.index, Reason.SHUTDOWN)
+        if self._closes_servers:
+            for entry in worker.pools:
+                worker.engine.retire_idle(entry.index, Reason.SHUTDOWN)
         self._pump.run()
         self._tasks.join(timeout=retire.HANG_UP_S)
         self._pump.stop()
@@ -270,6 +274,7 @@ class _Process:
             return
         log.debug("handing over to %s", places)
         is_first, self._heirs = self._heirs is None, places
+        self._closes_servers = False
         self._listeners.stop()
         self._worker.engine.hand_over(places)
         gevent.spawn(self._pump.run)

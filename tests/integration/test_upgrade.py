@@ -148,6 +148,7 @@ def test_cancel_reaches_a_client_of_the_other_generation(make_pooler: MakePooler
     wait_until_alone(pooler)
 
 
+@pytest.mark.timeout(240)  # ten times two starts of the interpreter, on a busy machine
 def test_ten_upgrades_leave_nothing_behind(make_pooler: MakePooler, pg: PostgreSQL) -> None:
     pooler = make_pooler(2)
     before = backends(pooler, 3)
