@@ -213,3 +213,22 @@ def test_stop_after_an_upgrade_ends_both_generations(make_pooler: MakePooler) ->
         assert pooler.stop() == 0
         psutil.wait_procs(elders, timeout=5)
         assert not [each for each in elders if each.is_running() and each.status() != "zombie"]
+
+
+@pytest.mark.timeout(180)
+def test_sockets_of_the_configuration_come_and_go(make_pooler: MakePooler) -> None:
+    pooler = make_pooler(1)
+    path = pooler.directory / f".s.PGSQL.{pooler.port}"
+    with pooler.connect() as stays:
+        stays.execute("select 1")
+        done = pooler.upgrade(unix_socket_dir=str(pooler.directory), unix_socket_mode="0600")
+        assert done.returncode == 0, done.stderr
+        file = path.stat().st_ino
+        assert pooler.upgrade(unix_socket_mode="0660").returncode == 0
+        assert (path.stat().st_ino, path.stat().st_mode & 0o777) == (file, 0o660)
+        with pooler.connect(host=str(pooler.directory)) as local:
+            assert local.execute("select 1").fetchone() == (1,)
+        assert pooler.upgrade(unix_socket_dir=None).returncode == 0
+        assert not path.exists()
+        assert len(pooler.elders()) == 3  # the first has a client, the others wait for it
+    wait_until_alone(pooler)

@@ -192,3 +192,20 @@ def test_pid_file_option_overrides_the_configuration_also_at_reload(make_house: 
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout == "nothing has changed\n"
+
+
+def test_daemon_is_upgraded_as_a_daemon(make_house: MakeHouse):
+    house = make_house("serve")
+    assert house.run("start", "--daemon", "-c", str(house.config_file)).returncode == 0
+    first = os.pidfd_open(int(house.pid_file.read_text()))
+    done = house.ask("upgrade")
+    assert done.returncode == 0, done.stderr
+    assert has_ended(first)
+    os.close(first)
+    second = int(house.pid_file.read_text())
+    assert done.stdout == f"upgraded: the master is pid {second}\n"
+    fields = status(house)
+    assert (fields["pid"], fields["generation"], fields["phase"]) == (second, 2, "running")
+    assert fields["last_upgrade"]["came_from"] == fields["version"]
+    assert "done, from" in house.ask("status").stdout
+    assert house.ask("stop").returncode == 0
