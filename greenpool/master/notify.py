@@ -28,23 +28,34 @@ class Notifier:
         self._address = _address(environment.get("NOTIFY_SOCKET", ""))
         watchdog_us = environment.get("WATCHDOG_USEC", "")
         self._beat_s = int(watchdog_us) / 2_000_000 if watchdog_us.isdigit() else None
-        self._next_beat_s = 0.0 if self._address and self._beat_s else None
+        self._next_beat_s: float | None = None
+        self._is_main = False  # only the master that serves speaks for greenpool
 
     def ready(self, status: str) -> None:
         """Say that greenpool serves: after a start, a reload, or an upgrade."""
+        self._be_main()
         self._say("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
         """Say that a reload begins; `ready` ends it."""
-        self._say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        if self._is_main:
+            self._say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        self._say("STOPPING=1", "STATUS=stopping")
+        """Say that greenpool ends; not of a master that has never served, or does no more."""
+        if self._is_main:
+            self._say("STOPPING=1", "STATUS=stopping")
 
     def hand_over(self, pid: int) -> None:
         """Name the master that has taken over: it is the main process from now on."""
         self._say(f"MAINPID={pid}")
+        self._is_main = False
         self._next_beat_s = None
+
+    def come_back(self, pid: int) -> None:
+        """Say that this process, whose pid that is, is the main one after all."""
+        self._be_main()
+        self._say(f"MAINPID={pid}", "READY=1")
 
     def beat(self) -> None:
         """Say, when it is time, that the master's loop turns."""
@@ -56,6 +67,11 @@ class Notifier:
     def next_due(self) -> float | None:
         """Return when (time.monotonic) `beat` has something to say; None: never."""
         return self._next_beat_s
+
+    def _be_main(self) -> None:
+        if not self._is_main and self._address and self._beat_s:
+            self._next_beat_s = 0.0
+        self._is_main = True
 
     def _say(self, *lines: str, patience_s: float = _PATIENCE_S) -> None:
         if not self._address:

@@ -348,9 +348,12 @@ class Supervisor:
         self._workers.drain(HandOver(places))
 
     def come_back(self, places: tuple[int, ...]) -> None:
-        """Serve again, with workers in the places of the dead successor's."""
+        """Serve again, unless told to stop, with workers in the places of the dead successor's."""
         if self._phase is not Phase.SUCCEEDED:
             return
+        log.error("this generation comes back")
+        self.take_back()
+        self._notifier.come_back(os.getpid())
         self._phase = Phase.RUNNING
         self._workers.add(places)
         self._workers.listen()

@@ -321,10 +321,9 @@ class Upgrade:
             self._child.poll()  # it is our child until we end: leave no zombie
         is_awaited = self.state is UpgradeState.SUCCEEDED and self._may_return
         if is_awaited and self._lifeline is not None and self._lifeline.is_cut:
-            log.error("the new generation is dead: this one comes back")
+            log.error("the new generation is dead")
             self._reclaim()
             self._set(UpgradeState.NONE)
-            self._elder.take_back()
             self._elder.come_back(self._places)
 
     # ---- the undo ----------------------------------------------------------------------------

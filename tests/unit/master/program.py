@@ -29,6 +29,7 @@ from greenpool.worker.control import (
 from greenpool.worker.control import Reloaded as HasReloaded
 
 _EVENTS = int(os.environ["GREENPOOL_EVENTS"])
+_FIRST_PLACES = 2  # those of the first generation: see `House.configure`
 
 
 def tell(*words: object) -> None:
@@ -101,6 +102,11 @@ def die(context: Any) -> int:
     return 1
 
 
+def die_later(context: Any) -> int:
+    """Serve in the first generation, die in all that come after."""
+    return serve(context) if context.index < _FIRST_PLACES else 1
+
+
 def refuse(context: Any) -> int:
     return ExitCode.DO_NOT_RESPAWN
 
@@ -141,7 +147,7 @@ def _converse(context: Any, obey_drain: bool) -> int:
 
 
 _BEHAVIOURS: Mapping[str, Callable[[Any], int]] = {
-    each.__name__: each for each in (serve, resist, die, refuse, reload_once, shut_down)
+    each.__name__: each for each in (serve, resist, die, die_later, refuse, reload_once, shut_down)
 }
 
 

@@ -34,6 +34,13 @@ class Manager:
             if name in fields:
                 return fields
 
+    def hear_all_until(self, name: str) -> set[str]:
+        """Return all names in the messages up to the first that has this one."""
+        heard: set[str] = set()
+        while name not in heard:
+            heard |= {line.split("=", 1)[0] for line in self._sock.recv(4096).decode().splitlines()}
+        return heard
+
     def close(self) -> None:
         self._sock.close()
 
@@ -79,6 +86,18 @@ def test_successor_is_named_and_feeds_the_watchdog(make_house: MakeHouse, manage
     assert house.exit_code() == 0
     manager.hear("WATCHDOG")
     assert house.ask("stop").returncode == 0
+
+
+# It said STOPPING, and the service manager took the whole of greenpool to be stopping.
+def test_successor_that_fails_says_nothing(make_house: MakeHouse, manager: Manager) -> None:
+    house = make_house("die_later")
+    house.start(NOTIFY_SOCKET=manager.path)
+    house.expect_serving()
+    manager.hear("READY")
+    assert house.ask("upgrade").returncode == 1
+    house.signal(signal.SIGHUP)
+    assert "STOPPING" not in manager.hear_all_until("RELOADING")
+    manager.hear("READY")
 
 
 def test_nobody_listens_to_what_is_told(make_house: MakeHouse) -> None:
