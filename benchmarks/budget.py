@@ -64,6 +64,18 @@ class Crowd(Enum):
         return self.name.lower()
 
 
+LOGIN = "login"
+"""A client logs in by SCRAM, is welcomed and leaves; nobody else is there."""
+
+_COUNTED = (
+    "gp_engine_step",
+    "play_aside",
+    "gp_client_enter",
+    "gp_client_login",
+    "gp_client_forget",
+)
+"""Where counting is switched on, and within it off: what Python calls, and the peers' turn."""
+
 EXCHANGES = ("simple", "extended", "prepared", "pipelined", "transaction")
 
 
@@ -194,9 +206,15 @@ def _check(measured: Mapping[str, Cost], compiler: str) -> ExitCode:
     return ExitCode.DONE
 
 
+def cases_of_all() -> list[tuple[Crowd, str]]:
+    """List what is counted."""
+    cases = [(crowd, exchange) for crowd in Crowd for exchange in EXCHANGES]
+    return [*cases, (Crowd.ALONE, LOGIN)]
+
+
 def measure_all() -> dict[str, Cost]:
     """Count every exchange, as many at a time as there are cores. Raises: BenchError."""
-    cases = [(crowd, exchange) for crowd in Crowd for exchange in EXCHANGES]
+    cases = cases_of_all()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
         costs = threads.map(lambda case: measure(*case), cases)
         return {f"{c.key}.{x}": cost for (c, x), cost in zip(cases, costs, strict=True)}
@@ -212,7 +230,7 @@ def _run(crowd: Crowd, exchange: str, transactions: int) -> Totals:
         out = Path(name) / "callgrind.out"
         command = ["valgrind", "--tool=callgrind", "--quiet", f"--callgrind-out-file={out}"]
         command += ["--collect-systime=yes"]
-        command += [f"--toggle-collect={each}" for each in ("gp_engine_step", "play_aside")]
+        command += [f"--toggle-collect={each}" for each in _COUNTED]
         command += [str(GAUGE), exchange, *map(str, crowd.value), str(transactions)]
         done = subprocess.run(
             command, env={**os.environ, **_PLAIN_PROCESSOR}, capture_output=True, text=True

@@ -11,6 +11,9 @@
  * statements' hashes is zero. So two runs count the same, and the difference of a long run and a
  * short one is what transactions cost in steady state.
  *
+ * The exchange `login` has neither: one client after the other logs in and leaves (logins.c), and what
+ * is counted besides the step are the functions that Python calls for it.
+ *
  * Linked with --wrap for what it replaces or counts (bench/build). Prints
  *
  *   transactions=N allocations=N others=N
@@ -28,6 +31,7 @@
 #include <unistd.h>
 
 #include "../relay.h"
+#include "logins.h"
 #include "peers.h"
 
 #define STEP_NS    20000u
@@ -59,6 +63,7 @@ static struct gauge gauge = {.now_ns = 1000000000u};
 uint64_t __wrap_gp_now_ns(void);
 int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *value,
                            struct itimerspec *old);
+ssize_t __wrap_getrandom(void *buf, size_t len, unsigned flags);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *at, size_t size);
@@ -76,6 +81,14 @@ int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *value,
 {
     (void)fd, (void)flags, (void)value, (void)old;
     return 0;
+}
+
+/* Not random at all, so that each run is the same. */
+ssize_t __wrap_getrandom(void *buf, size_t len, unsigned flags)
+{
+    (void)flags;
+    memset(buf, 'r', len);
+    return (ssize_t)len;
 }
 
 void *__wrap_malloc(size_t size)
@@ -227,6 +240,21 @@ static bool is_called(struct gp_engine *engine)
     return poll(&of_fd, 1, 0) == 1;
 }
 
+/* No exchange and no peers: the engine's own wait. */
+static bool measure_logins(uint64_t wanted)
+{
+    if (!make_engines(1, 1))
+        return fail("no engine");
+    gauge.engines[0]->transport->ops = gauge.real;
+    gp_engine_hot(gauge.engines[0], -1);
+    gauge.inside = true;
+    if (!logins_run(gauge.engines[0], gauge.pool, wanted))
+        return fail("a client could not log in");
+    printf("transactions=%llu allocations=%llu others=0\n", (unsigned long long)wanted,
+           (unsigned long long)gauge.allocations);
+    return true;
+}
+
 static bool run(void)
 {
     for (uint32_t w = 0; !peers_are_done(&gauge.peers); w = (w + 1) % gauge.workers) {
@@ -249,6 +277,9 @@ static void report(void)
 static bool measure(const char *exchange_name, uint32_t clients, uint32_t servers, uint64_t wanted)
 {
     static struct exchange exchange;
+
+    if (strcmp(exchange_name, "login") == 0)
+        return measure_logins(wanted);
 
     if (!exchange_make(exchange_name, &exchange))
         return fail("no such exchange");

@@ -89,5 +89,5 @@ def test_report_misses_budgets_and_figures() -> None:
 def test_committed_budgets_cover_every_case() -> None:
     committed = read_budgets(budget.BUDGETS.read_text())
     assert committed.costs.keys() == {
-        f"{crowd.key}.{exchange}" for crowd in budget.Crowd for exchange in budget.EXCHANGES
+        f"{crowd.key}.{exchange}" for crowd, exchange in budget.cases_of_all()
     }
