@@ -32,6 +32,14 @@ struct gp_rate_line {
 _Static_assert(sizeof(struct gp_rate_line) == 64, "a line is a line");
 _Static_assert((GP_RATE_LINES & (GP_RATE_LINES - 1)) == 0, "a hash is cut by a mask");
 
+/* Count this client from now on, under its names: it has proved who it is. */
+void gp_client_admit(struct gp_segment *seg, uint32_t client);
+/* How many clients that were admitted, this one included, have its user, its database, both. */
+struct gp_client_counts {
+    uint32_t user, database, both;
+};
+void gp_client_counts(struct gp_segment *seg, uint32_t client, struct gp_client_counts *counts);
+
 struct gp_rate_line *gp_rate_line_at(struct gp_segment *seg, uint32_t line);
 
 #endif

@@ -358,14 +358,6 @@ GP_API void gp_client_names(struct gp_engine *engine, uint32_t client, const cha
                             const char *database, const char *application);
 /* What it speaks after the handshake, for SHOW CLIENTS. */
 GP_API void gp_client_encrypted(struct gp_engine *engine, uint32_t client, struct gp_tls *tls);
-/* Count this client from now on, under its names: it has proved who it is. */
-GP_API void gp_client_admit(struct gp_segment *seg, uint32_t client);
-/* How many clients that were admitted, this one included, have its user, its database, both. */
-struct gp_client_counts {
-    uint32_t user, database, both;
-};
-GP_API void gp_client_counts(struct gp_segment *seg, uint32_t client,
-                             struct gp_client_counts *counts);
 /* May this address (bytes of any length) try to log in? At most `rate` times a second, over all
  * workers; 0: always. Each call that says yes counts. */
 GP_API GP_NODISCARD bool gp_login_allowed(struct gp_segment *seg, const uint8_t *address,

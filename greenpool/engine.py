@@ -22,7 +22,6 @@ from greenpool.records import (
     NOTE_BYTES,
     Audit,
     CancelTarget,
-    ClientCounts,
     ClientRow,
     ClientState,
     EngineIo,
@@ -170,16 +169,6 @@ class Segment:
     def renew_pool(self, index: int) -> None:
         """Have all servers of a pool replaced as they become idle."""
         lib.gp_pool_renew(self._seg, index)
-
-    def admit(self, client: int) -> None:
-        """Count a client under its names from now on: it has proved who it is."""
-        lib.gp_client_admit(self._seg, client)
-
-    def client_counts(self, client: int) -> ClientCounts:
-        """Count the admitted clients with the same names, this one included."""
-        counts = ffi.new("struct gp_client_counts *")
-        lib.gp_client_counts(self._seg, client, counts)
-        return ClientCounts(counts.user, counts.database, counts.both)
 
     def login_allowed(self, address: bytes, rate: int) -> bool:
         """Say whether an address may try to log in, `rate` times a second at most; that counts."""

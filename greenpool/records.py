@@ -342,15 +342,6 @@ class StepCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientCounts:
-    """Clients that were admitted under the same user, the same database, both."""
-
-    user: int
-    database: int
-    both: int
-
-
-@dataclass(frozen=True, slots=True)
 class CancelTarget:
     """The server that a CancelRequest is meant for, pinned until `Engine.cancel_done`."""
 

@@ -19,7 +19,6 @@ from greenpool.protocol.message import BackendType, Message
 from greenpool.records import (
     NOTE_BYTES,
     CancelTarget,
-    ClientCounts,
     ClientRow,
     ClientState,
     Event,
@@ -174,8 +173,6 @@ class FakeSegment:
         self.slots: dict[tuple[int, int], Any] = {}
         self.clients: dict[int, ClientRow] = {}
         self.notes: dict[tuple[int, NoteKind], tuple[int, bytes]] = {}
-        self.admitted: list[int] = []
-        self.counts = ClientCounts(1, 1, 1)
         self.tries: list[tuple[bytes, int]] = []
 
     def pool_rows(self) -> list[Any]:
@@ -189,12 +186,6 @@ class FakeSegment:
 
     def client_row(self, client: int) -> ClientRow | None:
         return self.clients.get(client)
-
-    def admit(self, client: int) -> None:
-        self.admitted.append(client)
-
-    def client_counts(self, client: int) -> ClientCounts:
-        return self.counts
 
     def login_allowed(self, address: bytes, rate: int) -> bool:
         self.tries.append((address, rate))
