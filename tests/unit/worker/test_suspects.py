@@ -59,7 +59,7 @@ def told(worker: FakedWorker, entry: PoolEntry) -> list[tuple[object, ...]]:
 def answering(*replies: bytes) -> Callable[..., None]:
     left = list(replies)
 
-    def on_serve(client: int, pool: int, fd: int, *_: object) -> None:
+    def on_serve(client: int, fd: int) -> None:
         gevent.spawn(_answer, os.dup(fd), left.pop(0))
 
     return on_serve
