@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,9 @@ class House:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait(DEADLINE_S)
+        if self.pid_file.exists():  # of a daemon, or a later generation, in a test that failed
+            with suppress(ProcessLookupError):
+                os.kill(int(self.pid_file.read_text()), signal.SIGKILL)
         os.close(self._read_fd)
         os.close(self._write_fd)
 
