@@ -2,21 +2,26 @@
 
 #include <string.h>
 
-/* Of every byte of every text: tables and loops, no calls. A word that begins with one of MAY_HINT
- * may mean something wherever it stands (hint_at), others as the first of a statement only. */
-enum byte_kind { OTHER = 0, WORD, MAY_HINT };
-
-static const uint8_t byte_kinds[256] = {
-    ['a' ... 'g'] = WORD,     ['h'] = MAY_HINT,         ['i' ... 'o'] = WORD, ['p'] = MAY_HINT,
-    ['q' ... 'r'] = WORD,     ['s' ... 't'] = MAY_HINT, ['u' ... 'z'] = WORD, ['A' ... 'G'] = WORD,
-    ['H'] = MAY_HINT,         ['I' ... 'O'] = WORD,     ['P'] = MAY_HINT,     ['Q' ... 'R'] = WORD,
-    ['S' ... 'T'] = MAY_HINT, ['U' ... 'Z'] = WORD,     ['0' ... '9'] = WORD, ['_'] = WORD,
-    [0x80 ... 0xff] = WORD,
+/* Of every byte of every text: tables and loops, no calls. A word that may_hint may mean something
+ * wherever it stands (hint_at), others as the first of a statement only. */
+static const bool word_bytes[256] = {
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true,   ['0' ... '9'] = true,
+    ['_'] = true,         [0x80 ... 0xff] = true,
 };
 
 static inline bool is_word(uint8_t c)
 {
-    return byte_kinds[c] != OTHER;
+    return word_bytes[c];
+}
+
+/* Of a letter, either case. */
+static inline bool may_hint(uint8_t c)
+{
+    static const uint32_t letters = 1u << ('c' & 31) | 1u << ('h' & 31) | 1u << ('l' & 31) |
+                                    1u << ('n' & 31) | 1u << ('p' & 31) | 1u << ('s' & 31) |
+                                    1u << ('t' & 31);
+
+    return c >= 'A' && letters >> (c & 31) & 1;
 }
 
 static bool is_space(uint8_t c)
@@ -460,7 +465,7 @@ uint16_t gp_session_hints(const uint8_t *sql, size_t len)
             first |= *at++ == ';';
             continue;
         }
-        if (begins || byte_kinds[*at] == MAY_HINT)
+        if (begins || may_hint(*at))
             hints |= word_hints(at, end, begins);
         while (at < end && is_word(*at))
             at++;
