@@ -264,7 +264,7 @@ static void begin(struct gp_engine *e, struct gp_client *c, const uint8_t *early
         say(e, c, &out);
         result = gp_login_next(&c->entrance->login, early, early_len, &taken, &out);
     }
-    conclude(e, c, result, &out, early + taken, early_len - taken);
+    conclude(e, c, result, &out, early ? early + taken : NULL, early_len - taken);
 }
 
 enum gp_result gp_client_login(struct gp_engine *e, uint32_t client, struct gp_plan *plan,

@@ -102,9 +102,13 @@ static struct peer log_in(uint32_t worker)
 
     pair(ends);
     struct peer peer = {gp_client_enter(e, false, "here"), ends[0], ends[1]};
-    CHECK_EQ(gp_client_serve(e, peer.client, pool, peer.near, NULL, 0, NULL, 0,
-                             (const uint8_t *)"look", 4, NULL, 0),
-             GP_OK);
+    const struct gp_plan_settings settings = {
+        .method = GP_LOGIN_NONE,
+        .terms = {.pool = pool, .look_sql = (const uint8_t *)"look", .look_length = 4},
+    };
+    struct gp_plan *plan = gp_plan_new(&settings);
+    CHECK_EQ(gp_client_login(e, peer.client, plan, peer.near, NULL, 0, NULL, 0), GP_OK);
+    gp_plan_free(plan);
     return peer;
 }
 

@@ -73,7 +73,7 @@ static struct gp_luggage busy_client(void)
     c->id = 7;
     c->state = GP_CLIENT_ACTIVE;
     c->leaving = GP_REASON_CLIENT_PROTOCOL;
-    c->fault = GP_FAULT_TYPE;
+    c->breach = GP_BREACH_TYPE;
     c->skipping = 1;
     c->msg_left = 4711;
     c->pins = 5;
@@ -97,8 +97,8 @@ static struct gp_luggage busy_client(void)
     s->stale = (struct gp_sid){5, 6};
     s->said = bytes(",app.x");
     struct gp_statement *sent = statement("select 3", 0);
-    gp_intent_add(s, GP_INTENT_PARSE, sent, span("s3"))->sent = true;
-    gp_intent_add(s, GP_INTENT_EVICT, NULL, span(""))->id = (struct gp_sid){8, 9};
+    gp_intent_add(engine, s, GP_INTENT_PARSE, sent, span("s3"))->sent = true;
+    gp_intent_add(engine, s, GP_INTENT_EVICT, NULL, span(""))->id = (struct gp_sid){8, 9};
     gp_statement_release(&engine->interner, sent);
     CHECK(gp_replies_push(&s->replies, GP_REPLY_PARSE, GP_REPLY_FORWARD | GP_REPLY_INTENT));
     CHECK(gp_replies_push(&s->replies, GP_REPLY_CLOSE, GP_REPLY_SWALLOW | GP_REPLY_INTENT));
@@ -146,7 +146,7 @@ static void test_what_goes_in_comes_out(void)
     struct gp_buffer *record = written(&in);
     CHECK_EQ(read_copy(gp_buffer_at(record), gp_buffer_len(record), &out), GP_OK);
     CHECK_EQ(out.client->id, 7);
-    CHECK_EQ(out.client->fault, GP_FAULT_TYPE);
+    CHECK_EQ(out.client->breach, GP_BREACH_TYPE);
     CHECK_EQ(out.client->msg_left, 4711);
     CHECK_EQ(out.client->since_ns, 0x123456789abcdefull);
     CHECK(out.client->skipping && !out.client->msg_forward);
