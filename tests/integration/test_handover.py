@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
 
 import psycopg
 import pytest
 
 from tests.integration.conftest import MakePooler
-from tests.integration.harness import messages
 from tests.integration.harness.accounts import wait_for_balance
 from tests.integration.harness.crowd import Crowd
+from tests.integration.harness.openings import everything_open, one
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
@@ -49,34 +48,9 @@ def test_crowd_under_load_notices_nothing(pooler: Pooler, pg: PostgreSQL) -> Non
 
 
 def test_everything_open_goes_on(pooler: Pooler) -> None:
-    with (
-        pooler.connect(autocommit=False) as holder,
-        pooler.connect() as pinned,
-        pooler.connect(prepare_threshold=0) as idle,
-        pooler.connect(autocommit=False) as copier,
-        Wire.connect(pooler.host, pooler.port) as halved,
-    ):
-        holder.execute("create temp table mine on commit drop as select 42 as n")
-        pinned.execute("listen news")
-        idle.execute("select %s::int", [1])
-        copier.execute("create temp table t (n int)")
-        halved.login()
-        halved.send(messages.query("select 7")[:9])
-        backend = _one(holder, "select pg_backend_pid()")
-        with copier.cursor().copy("copy t from stdin") as copy:
-            copy.write_row((1,))
-            for worker in (0, 1):
-                _hand_over(pooler, worker)
-                copy.write_row((2,))
-        assert _one(copier, "select count(*) from t") == 3
-        assert _one(holder, "select n from mine") == 42
-        assert _one(holder, "select pg_backend_pid()") == backend
-        idle.execute("notify news")
-        assert next(pinned.notifies(timeout=5, stop_after=1)).channel == "news"
-        assert _one(idle, "select 2") == 2
-        halved.send(messages.query("select 7")[9:])
-        assert b"7" in halved.read_until(b"Z")[1].body
-        holder.rollback()
+    with everything_open(pooler):
+        for worker in (0, 1):
+            _hand_over(pooler, worker)
 
 
 def test_idle_servers_stay_and_keep_their_statements(pooler: Pooler, pg: PostgreSQL) -> None:
@@ -86,8 +60,8 @@ def test_idle_servers_stay_and_keep_their_statements(pooler: Pooler, pg: Postgre
         for worker in (0, 1):
             _hand_over(pooler, worker)
         query = "select count(*) from pg_prepared_statements where statement like '%%::int'"
-        assert _one(connection, "select %s::int", [2]) == 2
-        assert _one(connection, query) >= 1
+        assert one(connection, "select %s::int", [2]) == 2
+        assert one(connection, query) >= 1
         assert {each.pid for each in pg.backends("app")} == before
 
 
@@ -100,19 +74,13 @@ def test_the_console_is_told(pooler: Pooler) -> None:
             last = each.read_to_end()[-1]
             assert b"57P01" in last.body
             each.sock.close()
-        assert _one(connection, "select 1") == 1
+        assert one(connection, "select 1") == 1
 
 
 def _console(pooler: Pooler) -> Wire:
     wire = Wire.connect(pooler.host, pooler.port)
     wire.login(user="admin", database="greenpool", password="admin-secret")
     return wire
-
-
-def _one(connection: psycopg.Connection[tuple[Any, ...]], sql: str, *values: Any) -> Any:
-    row = connection.execute(sql, *values).fetchone()
-    assert row is not None
-    return row[0]
 
 
 def _hand_over(pooler: Pooler, worker: int) -> None:
