@@ -21,6 +21,7 @@ from enum import Enum
 
 from greenpool.auth.cleartext import cleartext_verify
 from greenpool.auth.secret import (
+    DEFAULT_ITERATIONS,
     Credential,
     Derive,
     Md5Hash,
@@ -75,16 +76,22 @@ class AuthContext:
     """What all authentications of a greenpool share.
 
     `mock_key`: random bytes made once by the master before it forks, so that all workers give the
-    same salt to a user that does not exist. `derive` is used for cleartext passwords only.
+    same salt to a user that does not exist, who shows `iterations`. `derive` is used for cleartext
+    passwords only.
     """
 
     mock_key: bytes = field(repr=False)
     derive: Derive = derive_keys
     random_bytes: Callable[[int], bytes] = os.urandom
+    iterations: int = DEFAULT_ITERATIONS
+
+    def mock_secret(self, user: str) -> ScramSecret:
+        """Return what a user without a secret shows."""
+        return mock_secret(user, self.mock_key, self.iterations)
 
 
 def challenge_of(
-    method: AuthMethod, user: str, secret: Secret | None, mock_key: bytes, binding: bytes = b""
+    method: AuthMethod, user: str, secret: Secret | None, context: AuthContext, binding: bytes = b""
 ) -> Challenge:
     """Return what C needs to know for any method but PASSWORD.
 
@@ -94,10 +101,9 @@ def challenge_of(
         return Challenge(LoginMethod.TRUST, user)
     if method is AuthMethod.MD5 and isinstance(secret, Md5Hash):
         return Challenge(LoginMethod.MD5, user, md5=secret.text)
-    mock = mock_secret(user, mock_key)
     kept = secret.scram if isinstance(secret, PlainSecret) else secret
     is_doomed = not isinstance(kept, ScramSecret)
-    chosen = kept if isinstance(kept, ScramSecret) else mock
+    chosen = kept if isinstance(kept, ScramSecret) else context.mock_secret(user)
     verifier = ScramVerifier(
         *(chosen.iterations, chosen.salt, chosen.stored_key, chosen.server_key), is_doomed
     )
@@ -150,8 +156,8 @@ class ClientAuthenticator:
         if self._method is AuthMethod.PASSWORD:
             self.state = AuthState.CLEARTEXT_SENT
             return backend.authentication_cleartext_password()
-        mock_key, binding = self._context.mock_key, self._binding
-        challenge = challenge_of(self._method, self._user, self._secret, mock_key, binding)
+        subject = self._method, self._user, self._secret
+        challenge = challenge_of(*subject, self._context, self._binding)
         self.state = AuthState.EXCHANGING
         self._exchange = LoginExchange(challenge, self._context.random_bytes(RANDOM_BYTES))
         return self._went_on(self._exchange, self._exchange.start())
@@ -198,7 +204,7 @@ class ClientAuthenticator:
         if self._check is not None:
             self._check(password)
             return self._succeed(None)
-        secret = self._secret or mock_secret(self._user, self._context.mock_key)
+        secret = self._secret or self._context.mock_secret(self._user)
         fits = cleartext_verify(secret, self._user, password, self._context.derive)
         if fits and self._secret is not None:
             return self._succeed(self._proved(self._secret, password))

@@ -25,7 +25,7 @@ from greenpool.records import SALT_BYTES_MAX
 
 KEY_BYTES = 32
 DEFAULT_ITERATIONS = 4096
-"""PostgreSQL's default of `scram_iterations`, and what a secret that does not exist shows."""
+"""PostgreSQL's default of `scram_iterations`."""
 
 SALT_BYTES = 16
 
@@ -120,12 +120,19 @@ def build_scram_secret(
     return ScramSecret(iterations, salt, keys.stored_key, keys.server_key)
 
 
-def prepare_secret(text: str, user: str, mock_key: bytes, derive: Derive = derive_keys) -> Secret:
+def prepare_secret(
+    text: str,
+    user: str,
+    mock_key: bytes,
+    derive: Derive = derive_keys,
+    iterations: int = DEFAULT_ITERATIONS,
+) -> Secret:
     """Read a configured secret and make it ready to verify logins.
 
     The salt for a plain password is the one that `mock_salt` gives the same user without any
-    secret, so that a client cannot tell the two apart. Costs one `derive` for a plain password:
-    do it when the configuration is loaded, not at the first login. Raises: SecretError.
+    secret, and both have the same iterations, so that a client cannot tell the two apart.
+    Costs one `derive` for a plain password: do it when the configuration is loaded, not at the
+    first login. Raises: SecretError.
     """
     if _MD5_HASH.fullmatch(text):
         return Md5Hash(text)
@@ -133,7 +140,8 @@ def prepare_secret(text: str, user: str, mock_key: bytes, derive: Derive = deriv
         return parse_scram_secret(text)
     if not text:
         raise SecretError("the password is empty")
-    return PlainSecret(text, build_scram_secret(text, mock_salt(user, mock_key), derive=derive))
+    salt = mock_salt(user, mock_key)
+    return PlainSecret(text, build_scram_secret(text, salt, iterations, derive))
 
 
 def parse_scram_secret(text: str) -> ScramSecret:
@@ -162,10 +170,10 @@ def mock_salt(user: str, mock_key: bytes) -> bytes:
     return hmac.digest(mock_key, encode_text(user), "sha256")[:SALT_BYTES]
 
 
-def mock_secret(user: str, mock_key: bytes) -> ScramSecret:
+def mock_secret(user: str, mock_key: bytes, iterations: int = DEFAULT_ITERATIONS) -> ScramSecret:
     """Return a secret that looks like any other and that no password fits."""
     nothing = bytes(KEY_BYTES)
-    return ScramSecret(DEFAULT_ITERATIONS, mock_salt(user, mock_key), nothing, nothing)
+    return ScramSecret(iterations, mock_salt(user, mock_key), nothing, nothing)
 
 
 def _b64(data: bytes) -> str:

@@ -122,6 +122,7 @@ class General(Inherited):
     pg_hba: HbaRules | None
     pg_ident: IdentRules
     hba: tuple[str, ...]
+    scram_iterations: int
     admin_username: str
     admin_password: str = field(repr=False)
 

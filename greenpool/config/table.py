@@ -220,6 +220,9 @@ KEYS: tuple[Key, ...] = (
         "of pg_hba: text in place, {path: ...} or {content: ...}."),
     Key("hba", "G", NETWORKS, None, "Networks that clients may come from; not set or empty: "
         "any. Prefer pg_hba."),
+    Key("scram_iterations", "G", INT, 4096, "Iterations of the SCRAM secrets that greenpool makes "
+        "of plain passwords, and of those that users who do not exist seem to have: as in "
+        "PostgreSQL.", bounds=(1, (1 << 31) - 1)),
     Key("admin_username", "G", NAME, "admin", "User of the admin console."),
     Key("admin_password", "G", SECRET, "", "Password of the admin console; while it is empty or "
         '"admin" nobody can log in to the console over the network.'),

@@ -105,7 +105,7 @@ def account_of(worker: Worker, entry: PoolEntry) -> Account:
     user = entry.user
 
     def secret() -> Secret | None:
-        return entry.secret(worker.boot_secret, worker.keys)
+        return worker.secret_of(entry)
 
     if user.auth_pam_service is not None:
         return Account(HbaMethod.PAM, secret, {"pamservice": user.auth_pam_service})
@@ -124,7 +124,8 @@ def admin_account(worker: Worker) -> Account:
         return Account(HbaMethod.TRUST, lambda: None)
 
     def secret() -> Secret:
-        return prepare_secret(password, name, worker.boot_secret, worker.keys)
+        iterations = worker.auth.iterations
+        return prepare_secret(password, name, worker.boot_secret, worker.keys, iterations)
 
     return Account(HbaMethod.MD5, secret, is_never_trusted=True)
 

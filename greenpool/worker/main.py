@@ -55,7 +55,6 @@ from greenpool.worker.control import (
 )
 from greenpool.worker.janitor import Janitor
 from greenpool.worker.listener import Listeners
-from greenpool.worker.planning import PlanCache
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.pump import Handler, Pump, guarded
 from greenpool.worker.state import Worker
@@ -170,7 +169,7 @@ class _Process:
         """Greenlet: run PBKDF2 for the plain passwords now, not at their users' first login."""
         worker = self._worker
         for entry in worker.pools:
-            entry.secret(worker.boot_secret, worker.keys)
+            worker.secret_of(entry)
 
     # ---- the master's words ----------------------------------------------------------------
 
@@ -205,8 +204,7 @@ class _Process:
 
     def _reload(self, message: Reload) -> None:
         worker = self._worker
-        worker.config = message.config
-        worker.plans = PlanCache()  # who is deciding keeps the old one
+        worker.adopt(message.config)
         general = message.config.general
         logs.setup(general.log_level, general.log_format, general.syslog_prog_name, self._index)
         self._listeners.set_options(general)

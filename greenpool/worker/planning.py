@@ -101,8 +101,7 @@ def decide(
 
     `entry` None: there is no such pool.
     """
-    mock_key = worker.boot_secret
-    challenge = challenge_of(demand.method, startup.user, demand.secret, mock_key, binding)
+    challenge = challenge_of(demand.method, startup.user, demand.secret, worker.auth, binding)
     plan = _plan(worker, startup, challenge, None)
     decision = Decision(startup, challenge, demand.secret, entry, plan)
     if entry is None or demand.is_doomed or entry.is_locked:  # its keys are to unlock that

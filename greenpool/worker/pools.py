@@ -74,6 +74,7 @@ class PoolEntry:
     __slots__ = (
         "_credential",
         "_is_passing_on",
+        "_iterations",
         "_keys_note",
         "_news",
         "_parameters",
@@ -104,6 +105,7 @@ class PoolEntry:
         self._is_passing_on = self._credential is None and _is_scram(user)
         self._parameters: Mapping[str, str] | None = None
         self._states = StateCache()
+        self._iterations = 0  # of the secret
         self._secret: Secret | None = None
         self._news = ("", 0.0)
         self._welcome_note = board.note(index, NoteKind.WELCOME, _server_of(pool, user))
@@ -144,11 +146,12 @@ class PoolEntry:
         _ = self.parameters  # others may have heard of new ones
         return self._states
 
-    def secret(self, mock_key: bytes, derive: Derive) -> Secret | None:
+    def secret(self, mock_key: bytes, derive: Derive, iterations: int) -> Secret | None:
         """Return what verifies clients, None if nothing does. Switches: if `derive` does."""
-        password = self.user.password
-        if self._secret is None and isinstance(password, str):
-            self._secret = prepare_secret(password, self.user.username, mock_key, derive)
+        password, name = self.user.password, self.user.username
+        if isinstance(password, str) and self._iterations != iterations:
+            self._secret = prepare_secret(password, name, mock_key, derive, iterations)
+            self._iterations = iterations
         return self._secret
 
     def pass_on(self, credential: Credential | None) -> None:

@@ -16,11 +16,12 @@ from gevent.threadpool import ThreadPool
 
 from greenpool.admin.console import Console
 from greenpool.auth.client_auth import AuthContext
+from greenpool.auth.secret import Secret
 from greenpool.config import Config
 from greenpool.worker.keys import KeyCache
 from greenpool.worker.notes import NoteBoard
 from greenpool.worker.planning import PlanCache
-from greenpool.worker.pools import PoolDirectory
+from greenpool.worker.pools import PoolDirectory, PoolEntry
 from greenpool.worker.tls_contexts import TlsContexts
 
 if TYPE_CHECKING:  # the parts can be tested with an engine that is none
@@ -80,7 +81,7 @@ class Worker:
     boot_secret: bytes = field(repr=False)
     pools: PoolDirectory = field(init=False)
     clients: ClientTable = field(default_factory=ClientTable)
-    plans: PlanCache = field(default_factory=PlanCache)
+    plans: PlanCache = field(init=False)
     proofs: dict[int, AsyncResult] = field(default_factory=dict)
     """Sessions that wait for what the engine says of their client: see `session.py`."""
     keys: KeyCache = field(init=False)
@@ -95,9 +96,19 @@ class Worker:
     def __post_init__(self) -> None:
         self.pools = PoolDirectory(NoteBoard(self.segment, self.index, self.boot_secret))
         self.keys = KeyCache(self.threads)
-        self.auth = AuthContext(self.boot_secret, self.keys)
+        self.adopt(self.config)
         self.authorities = ThreadPool(AUTHORITY_THREADS)
         self.tls = TlsContexts(self.boot_secret)
+
+    def adopt(self, config: Config) -> None:
+        """Let this configuration be the one in force. Who is deciding keeps the old plans."""
+        iterations = config.general.scram_iterations
+        self.config, self.plans = config, PlanCache()
+        self.auth = AuthContext(self.boot_secret, self.keys, iterations=iterations)
+
+    def secret_of(self, entry: PoolEntry) -> Secret | None:
+        """Return what verifies the clients of a user of the configuration. Switches: maybe."""
+        return entry.secret(self.boot_secret, self.keys, self.auth.iterations)
 
     @staticmethod
     def now_s() -> float:

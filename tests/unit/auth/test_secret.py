@@ -87,9 +87,9 @@ def test_prepare_secret_tells_the_kinds_apart():
 
 
 def test_plain_secret_and_mock_secret_look_the_same_to_a_client():
-    plain = prepare_secret("pencil", "joe", MOCK_KEY)
+    plain = prepare_secret("pencil", "joe", MOCK_KEY, iterations=5000)
     assert isinstance(plain, PlainSecret)
-    mock = mock_secret("joe", MOCK_KEY)
+    mock = mock_secret("joe", MOCK_KEY, 5000)
     assert (plain.scram.salt, plain.scram.iterations) == (mock.salt, mock.iterations)
 
 

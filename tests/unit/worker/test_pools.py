@@ -135,10 +135,13 @@ def test_secret_is_prepared_once(pools: PoolDirectory):
         return KEYS
 
     entry = at(pools, "shop", "bob")
-    first = entry.secret(b"m", derive)
+    first = entry.secret(b"m", derive, 4096)
     assert isinstance(first, PlainSecret)
-    assert entry.secret(b"m", derive) is first
+    assert entry.secret(b"m", derive, 4096) is first
     assert calls == ["builder"]
+    again = entry.secret(b"m", derive, 5000)  # a reload wants other iterations
+    assert isinstance(again, PlainSecret)
+    assert again.scram.iterations == 5000
 
 
 def test_same_failure_is_news_once_a_second(pools: PoolDirectory):
