@@ -21,7 +21,7 @@
 #define GP_NODISCARD __attribute__((warn_unused_result))
 
 /* cdef:begin */
-#define GP_ABI_VERSION        5
+#define GP_ABI_VERSION        6
 #define GP_PINS               8                  /* reasons that keep a client on its server */
 #define GP_NOTE_UNREAD        0xffffffffffffffff /* no version of a note */
 #define GP_TLS_SECRET_BYTES   32
@@ -267,6 +267,9 @@ GP_API enum gp_result gp_pool_define(struct gp_segment *seg, const char *databas
 /* Take a pool out of use: nothing new is opened, idle servers are retired by the workers' sweeps.
  */
 GP_API enum gp_result gp_pool_remove(struct gp_segment *seg, uint32_t pool);
+/* Give the place of a removed pool to whichever is defined next: only when no worker will name it
+ * any more. GP_AGAIN: it has servers still. GP_ENOENT: it is in use. */
+GP_API enum gp_result gp_pool_vacate(struct gp_segment *seg, uint32_t pool);
 /* Have all servers of the pool replaced as they become idle. */
 GP_API void gp_pool_renew(struct gp_segment *seg, uint32_t pool);
 GP_API uint32_t gp_pools_high(struct gp_segment *seg); /* pools ever defined */

@@ -103,7 +103,7 @@
 #include "stats.h"
 
 #define GP_SEGMENT_MAGIC    0x67726e706f6f6c31ull /* "grnpool1" */
-#define GP_LAYOUT_VERSION   3u
+#define GP_LAYOUT_VERSION   4u
 #define GP_WORKERS_MAX      64u
 #define GP_SLOTS_MAX        1024u /* bound of pool_size; PostgreSQL itself rarely has more */
 #define GP_SLOT_WORDS       (GP_SLOTS_MAX / 64u)

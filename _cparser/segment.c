@@ -340,24 +340,39 @@ static bool pool_find(struct gp_segment *seg, const char *database, const char *
     return false;
 }
 
+/* A place for one more pool: a vacated one, or the next. False: there is none. */
+static bool place_find(struct gp_segment *seg, uint32_t *pool)
+{
+    if (!pool_find(seg, "", "", pool))
+        *pool = gp_pools_high(seg);
+    return *pool < seg->pools_max;
+}
+
+/* Nobody looks at the place but SHOW, which may see a mixture of two names. */
+static void name_write(char *to, const char *name)
+{
+    memset(to, 0, GP_NAME_BYTES);
+    memcpy(to, name, strlen(name));
+}
+
 enum gp_result gp_pool_define(struct gp_segment *seg, const char *database, const char *user,
                               const struct gp_pool_settings *settings, uint32_t *pool)
 {
-    size_t database_length = strlen(database), user_length = strlen(user);
+    uint32_t place;
 
-    if (database_length >= GP_NAME_BYTES || user_length >= GP_NAME_BYTES ||
+    if (strlen(database) >= GP_NAME_BYTES || strlen(user) >= GP_NAME_BYTES ||
         !settings_sound(settings))
         return GP_EPROTO;
     if (!pool_find(seg, database, user, pool)) {
-        uint32_t high = gp_pools_high(seg);
-        if (high == seg->pools_max)
+        if (!place_find(seg, &place))
             return GP_EFULL;
-        memcpy(gp_pool_at(seg, high)->database, database, database_length);
-        memcpy(gp_pool_at(seg, high)->user, user, user_length);
-        pool_apply(gp_pool_at(seg, high), settings);
-        /* release: pairs with the acquire in gp_pools_high; names never change again */
-        atomic_store_explicit(&seg->pools_high, high + 1, memory_order_release);
-        *pool = high;
+        name_write(gp_pool_at(seg, place)->database, database);
+        name_write(gp_pool_at(seg, place)->user, user);
+        pool_apply(gp_pool_at(seg, place), settings);
+        /* release: pairs with the acquire in gp_pools_high; names stay until gp_pool_vacate */
+        if (place == gp_pools_high(seg))
+            atomic_store_explicit(&seg->pools_high, place + 1, memory_order_release);
+        *pool = place;
         return GP_OK;
     }
     pool_apply(gp_pool_at(seg, *pool), settings);
@@ -372,6 +387,35 @@ enum gp_result gp_pool_remove(struct gp_segment *seg, uint32_t pool)
         return GP_ENOENT;
     setting_store(&gp_pool_at(seg, pool)->in_use, 0);
     gp_pool_renew(seg, pool); /* its servers stay stale should the pool come back; and it forgets */
+    return GP_OK;
+}
+
+/* Nothing of the old pool's numbers is the next one's. */
+static void lane_clear(struct gp_lane *lane)
+{
+    _Atomic uint64_t *counters = (_Atomic uint64_t *)&lane->counters;
+
+    for (size_t i = 0; i < sizeof(lane->counters) / sizeof(*counters); i++)
+        atomic_store_explicit(&counters[i], 0, memory_order_relaxed);
+    atomic_store_explicit(&lane->waiting, 0, memory_order_relaxed);
+    atomic_store_explicit(&lane->oldest_ns, 0, memory_order_relaxed);
+}
+
+enum gp_result gp_pool_vacate(struct gp_segment *seg, uint32_t pool)
+{
+    if (pool >= gp_pools_high(seg) ||
+        atomic_load_explicit(&gp_pool_at(seg, pool)->in_use, memory_order_relaxed) != 0)
+        return GP_ENOENT;
+    for (uint32_t slot = 0, high = pool_high(gp_pool_at(seg, pool)); slot < high; slot++) {
+        if (slot_word(gp_slot_at(seg, pool, slot)).state != GP_SLOT_FREE)
+            return GP_AGAIN;
+    }
+    for (uint32_t worker = 0; worker < seg->workers; worker++) {
+        lane_silence(seg, pool, worker);
+        lane_clear(gp_lane_at(seg, pool, worker));
+    }
+    name_write(gp_pool_at(seg, pool)->database, "");
+    name_write(gp_pool_at(seg, pool)->user, "");
     return GP_OK;
 }
 

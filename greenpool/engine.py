@@ -166,6 +166,13 @@ class Segment:
         """Take a pool out of use; its idle servers are retired. Raises: EngineError."""
         _check(lib.gp_pool_remove(self._seg, index), f"pool {index}")
 
+    def vacate_pool(self, index: int) -> None:
+        """Let the next pool have a removed one's place, which nobody names any more.
+
+        Raises: EngineError while it has servers.
+        """
+        _check(lib.gp_pool_vacate(self._seg, index), f"pool {index}")
+
     def renew_pool(self, index: int) -> None:
         """Have all servers of a pool replaced as they become idle."""
         lib.gp_pool_renew(self._seg, index)

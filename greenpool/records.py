@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-GP_ABI_VERSION = 5
+GP_ABI_VERSION = 6
 """The version of `_cparser/engine.h` that this program was written for."""
 
 NAME_BYTES = 63

@@ -115,6 +115,35 @@ static void test_pools_are_found_by_name(void)
     teardown();
 }
 
+static void test_place_of_a_vacated_pool_is_used_again(void)
+{
+    uint32_t third, again;
+    struct gp_pool_row row;
+    setup();
+    CHECK_EQ(gp_pool_define(seg, "shop", "bob", &settings, &again), GP_OK);
+    CHECK_EQ(gp_pool_define(seg, "shop", "cyd", &settings, &third), GP_OK);
+    CHECK_EQ(gp_pool_vacate(seg, pool), GP_ENOENT); /* in use */
+    CHECK_EQ(gp_pool_vacate(seg, 3), GP_ENOENT);
+    uint32_t slot = gp_pool_claim(seg, pool, 1);
+    gp_count(&gp_lane_at(seg, pool, 1)->counters.query_count, 7);
+    CHECK(gp_lane_publish(seg, pool, 2, 5));
+    CHECK_EQ(gp_pool_remove(seg, pool), GP_OK);
+    CHECK_EQ(gp_pool_vacate(seg, pool), GP_AGAIN); /* a login is in flight */
+    gp_slot_free(seg, pool, slot, 1);
+    CHECK_EQ(gp_pool_define(seg, "shop", "dan", &settings, &again), GP_EFULL);
+    CHECK_EQ(gp_pool_vacate(seg, pool), GP_OK);
+    CHECK_EQ(gp_pool_define(seg, "shop", "dan", &settings, &again), GP_OK);
+    CHECK_EQ(again, pool);
+    CHECK_EQ(gp_pools_high(seg), 3);
+    CHECK_EQ(gp_pool_row(seg, pool, &row), GP_OK);
+    CHECK_MEM(row.user, "dan", 4);
+    CHECK_EQ(row.query_count, 0);
+    CHECK_EQ(gp_lane_outstanding(seg, pool, 2), 0);
+    CHECK_EQ(gp_pool_claim(seg, pool, 0), 0);
+    CHECK_EQ(gp_pool_define(seg, "shop", "ann", &settings, &again), GP_EFULL);
+    teardown();
+}
+
 static void test_define_refuses_what_is_out_of_bounds(void)
 {
     char long_name[GP_NAME_BYTES + 1] = {0};
@@ -305,6 +334,7 @@ int main(void)
     RUN(test_segment_of_another_layout_is_refused);
     RUN(test_segment_parts_do_not_overlap);
     RUN(test_pools_are_found_by_name);
+    RUN(test_place_of_a_vacated_pool_is_used_again);
     RUN(test_define_refuses_what_is_out_of_bounds);
     RUN(test_pokes_coalesce_and_none_is_lost);
     RUN(test_client_rows_have_a_limit_and_a_reserve);
