@@ -268,8 +268,9 @@ GP_API enum gp_result gp_pool_define(struct gp_segment *seg, const char *databas
  */
 GP_API enum gp_result gp_pool_remove(struct gp_segment *seg, uint32_t pool);
 /* Give the place of a removed pool to whichever is defined next: only when no worker will name it
- * any more. GP_AGAIN: it has servers still. GP_ENOENT: it is in use. */
-GP_API enum gp_result gp_pool_vacate(struct gp_segment *seg, uint32_t pool);
+ * any more. What it has counted is the heir's from now on. GP_AGAIN: it has servers still.
+ * GP_ENOENT: it is in use, or there is no such heir. */
+GP_API enum gp_result gp_pool_vacate(struct gp_segment *seg, uint32_t pool, uint32_t heir);
 /* Have all servers of the pool replaced as they become idle. */
 GP_API void gp_pool_renew(struct gp_segment *seg, uint32_t pool);
 GP_API uint32_t gp_pools_high(struct gp_segment *seg); /* pools ever defined */

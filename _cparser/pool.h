@@ -203,6 +203,7 @@ struct gp_pool {
     _Atomic uint32_t ailing;
     char database[GP_NAME_BYTES];
     char user[GP_NAME_BYTES];
+    struct gp_counters inherited; /* of pools that are no more; by the master */
 };
 
 /* Who owns a row, in one word, changed by compare-and-swap only:

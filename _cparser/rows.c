@@ -67,6 +67,7 @@ static void lanes_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row 
 {
     uint64_t now = gp_now_ns();
 
+    counters_add(&gp_pool_at(seg, pool)->inherited, row);
     for (uint32_t worker = 0; worker < seg->workers; worker++) {
         struct gp_lane *lane = gp_lane_at(seg, pool, worker);
         uint64_t oldest = load64(&lane->oldest_ns);

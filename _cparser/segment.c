@@ -391,19 +391,24 @@ enum gp_result gp_pool_remove(struct gp_segment *seg, uint32_t pool)
 }
 
 /* Nothing of the old pool's numbers is the next one's. */
-static void lane_clear(struct gp_lane *lane)
+static void counters_move(struct gp_counters *from, struct gp_counters *to)
 {
-    _Atomic uint64_t *counters = (_Atomic uint64_t *)&lane->counters;
+    _Atomic uint64_t *source = (_Atomic uint64_t *)from, *target = (_Atomic uint64_t *)to;
 
-    for (size_t i = 0; i < sizeof(lane->counters) / sizeof(*counters); i++)
-        atomic_store_explicit(&counters[i], 0, memory_order_relaxed);
+    for (size_t i = 0; i < sizeof(*from) / sizeof(*source); i++)
+        gp_count(&target[i], atomic_exchange_explicit(&source[i], 0, memory_order_relaxed));
+}
+
+static void lane_clear(struct gp_lane *lane, struct gp_counters *heir)
+{
+    counters_move(&lane->counters, heir);
     atomic_store_explicit(&lane->waiting, 0, memory_order_relaxed);
     atomic_store_explicit(&lane->oldest_ns, 0, memory_order_relaxed);
 }
 
-enum gp_result gp_pool_vacate(struct gp_segment *seg, uint32_t pool)
+enum gp_result gp_pool_vacate(struct gp_segment *seg, uint32_t pool, uint32_t heir)
 {
-    if (pool >= gp_pools_high(seg) ||
+    if (pool >= gp_pools_high(seg) || heir >= gp_pools_high(seg) || heir == pool ||
         atomic_load_explicit(&gp_pool_at(seg, pool)->in_use, memory_order_relaxed) != 0)
         return GP_ENOENT;
     for (uint32_t slot = 0, high = pool_high(gp_pool_at(seg, pool)); slot < high; slot++) {
@@ -412,8 +417,9 @@ enum gp_result gp_pool_vacate(struct gp_segment *seg, uint32_t pool)
     }
     for (uint32_t worker = 0; worker < seg->workers; worker++) {
         lane_silence(seg, pool, worker);
-        lane_clear(gp_lane_at(seg, pool, worker));
+        lane_clear(gp_lane_at(seg, pool, worker), &gp_pool_at(seg, heir)->inherited);
     }
+    counters_move(&gp_pool_at(seg, pool)->inherited, &gp_pool_at(seg, heir)->inherited);
     name_write(gp_pool_at(seg, pool)->database, "");
     name_write(gp_pool_at(seg, pool)->user, "");
     return GP_OK;

@@ -166,12 +166,12 @@ class Segment:
         """Take a pool out of use; its idle servers are retired. Raises: EngineError."""
         _check(lib.gp_pool_remove(self._seg, index), f"pool {index}")
 
-    def vacate_pool(self, index: int) -> None:
+    def vacate_pool(self, index: int, heir: int) -> None:
         """Let the next pool have a removed one's place, which nobody names any more.
 
-        Raises: EngineError while it has servers.
+        What it has counted is the heir's from now on. Raises: EngineError while it has servers.
         """
-        _check(lib.gp_pool_vacate(self._seg, index), f"pool {index}")
+        _check(lib.gp_pool_vacate(self._seg, index, heir), f"pool {index}")
 
     def renew_pool(self, index: int) -> None:
         """Have all servers of a pool replaced as they become idle."""

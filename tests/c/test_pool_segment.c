@@ -122,22 +122,25 @@ static void test_place_of_a_vacated_pool_is_used_again(void)
     setup();
     CHECK_EQ(gp_pool_define(seg, "shop", "bob", &settings, &again), GP_OK);
     CHECK_EQ(gp_pool_define(seg, "shop", "cyd", &settings, &third), GP_OK);
-    CHECK_EQ(gp_pool_vacate(seg, pool), GP_ENOENT); /* in use */
-    CHECK_EQ(gp_pool_vacate(seg, 3), GP_ENOENT);
+    CHECK_EQ(gp_pool_vacate(seg, pool, third), GP_ENOENT); /* in use */
+    CHECK_EQ(gp_pool_vacate(seg, pool, 3), GP_ENOENT);
+    CHECK_EQ(gp_pool_vacate(seg, 3, third), GP_ENOENT);
     uint32_t slot = gp_pool_claim(seg, pool, 1);
     gp_count(&gp_lane_at(seg, pool, 1)->counters.query_count, 7);
     CHECK(gp_lane_publish(seg, pool, 2, 5));
     CHECK_EQ(gp_pool_remove(seg, pool), GP_OK);
-    CHECK_EQ(gp_pool_vacate(seg, pool), GP_AGAIN); /* a login is in flight */
+    CHECK_EQ(gp_pool_vacate(seg, pool, third), GP_AGAIN); /* a login is in flight */
     gp_slot_free(seg, pool, slot, 1);
     CHECK_EQ(gp_pool_define(seg, "shop", "dan", &settings, &again), GP_EFULL);
-    CHECK_EQ(gp_pool_vacate(seg, pool), GP_OK);
+    CHECK_EQ(gp_pool_vacate(seg, pool, third), GP_OK);
     CHECK_EQ(gp_pool_define(seg, "shop", "dan", &settings, &again), GP_OK);
     CHECK_EQ(again, pool);
     CHECK_EQ(gp_pools_high(seg), 3);
     CHECK_EQ(gp_pool_row(seg, pool, &row), GP_OK);
     CHECK_MEM(row.user, "dan", 4);
     CHECK_EQ(row.query_count, 0);
+    CHECK_EQ(gp_pool_row(seg, third, &row), GP_OK);
+    CHECK_EQ(row.query_count, 7);
     CHECK_EQ(gp_lane_outstanding(seg, pool, 2), 0);
     CHECK_EQ(gp_pool_claim(seg, pool, 0), 0);
     CHECK_EQ(gp_pool_define(seg, "shop", "ann", &settings, &again), GP_EFULL);
