@@ -20,6 +20,7 @@ from greenpool.admin.view import Moment, Snapshots, View
 from greenpool.config import Config
 from greenpool.errors import GreenpoolError
 from greenpool.protocol.errors import ClientError, Severity, SqlState
+from greenpool.tallies import Tallies
 
 RELOAD = "reload"
 UPGRADE = "upgrade"
@@ -68,16 +69,18 @@ class Console:
     SHUTDOWN and must not wait. Call `sample()` at start and every `stats.STATS_PERIOD_S` seconds.
     """
 
-    __slots__ = ("_clock", "_command", "_config_getter", "_segment", "_window")
+    __slots__ = ("_clock", "_command", "_config_getter", "_segment", "_tallies", "_window")
 
     def __init__(
         self,
         segment: Snapshots,
+        tallies: Tallies,
         config_getter: Callable[[], Config],
         command: Callable[[str], None],
         clock: Callable[[], Moment] = Moment.now,
     ) -> None:
         self._segment = segment
+        self._tallies = tallies
         self._config_getter = config_getter
         self._command = command
         self._clock = clock
@@ -148,7 +151,8 @@ class Console:
         return ()
 
     def _view(self) -> View:
-        return View(self._segment, self._config_getter(), self._window, self._clock())
+        config = self._config_getter()
+        return View(self._segment, self._tallies, config, self._window, self._clock())
 
 
 def _unknown(prefix: str, word: str, known: Iterable[str]) -> ClientError:

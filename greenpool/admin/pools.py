@@ -6,11 +6,11 @@ of (peers, a DNS cache, servers under test) is 0 or NULL, so that PgBouncer's to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from greenpool.admin.result import Row
 from greenpool.admin.view import View
-from greenpool.config import Pool
+from greenpool.config import LOOKUP_USER, Kind, Member, members
 from greenpool.protocol.backend import INT4, INT8, Column
 from greenpool.records import PoolRow
 
@@ -103,18 +103,23 @@ def pools_rows(view: View) -> Iterable[Row]:
 
 
 def databases_rows(view: View) -> Iterable[Row]:
-    """Make a row for each configured pool; sizes and connections are summed over its users."""
+    """Make a row for each configured pool; sizes and connections are summed over its users.
+
+    Whom auth_query has found counts; what it asks through does not.
+    """
     rows = view.segment.pool_rows()
+    configured = [*members(view.config, ((row.database, row.user) for row in rows))]
     for name, pool in sorted(view.config.pools.items()):
-        mine = [row for row in rows if row.database == name]
+        mine = [row for row in rows if row.database == name and row.user != LOOKUP_USER]
+        users = [each.user for each in configured if each.pool is pool]
         yield (
             name,
             pool.server_host,
             pool.server_port,
             pool.server_database,
-            _common({user.server_username for user in pool.users.values()}),
-            sum(user.pool_size for user in pool.users.values()),
-            sum(user.min_pool_size for user in pool.users.values()),
+            _common({user.server_username for user in users}),
+            sum(user.pool_size for user in users),
+            sum(user.min_pool_size for user in users),
             pool.reserve_pool_size,
             pool.server_lifetime_ms // 1000,
             pool.pool_mode.value,
@@ -131,8 +136,9 @@ def databases_rows(view: View) -> Iterable[Row]:
 def users_rows(view: View) -> Iterable[Row]:
     """Make a row for each user name; NULL where its pools differ from each other."""
     rows = view.segment.pool_rows()
-    for name in sorted(_user_names(view.config.pools.values())):
-        users = [pool.users[name] for pool in view.config.pools.values() if name in pool.users]
+    members_of = _members_by_user(view, rows)
+    for name in sorted(members_of):
+        users = [each.user for each in members_of[name]]
         mine = [row for row in rows if row.user == name]
         yield (
             name,
@@ -157,7 +163,7 @@ def lists_rows(view: View) -> Iterable[Row]:
     clients = sum(worker.clients for worker in workers if worker.alive)
     servers = servers_of(rows)
     yield "databases", len(view.config.pools)
-    yield "users", len(_user_names(view.config.pools.values()))
+    yield "users", len(_members_by_user(view, rows))
     yield "peers", 0
     yield "pools", len(rows)
     yield "peer_pools", 0
@@ -186,8 +192,14 @@ def clients_of(rows: Iterable[PoolRow]) -> int:
     return sum(row.cl_active + row.cl_waiting + row.cl_idle for row in rows)
 
 
-def _user_names(pools: Iterable[Pool]) -> set[str]:
-    return {name for pool in pools for name in pool.users}
+def _members_by_user(view: View, rows: Iterable[PoolRow]) -> Mapping[str, list[Member]]:
+    """Return the pools of each user, of those whom auth_query has found too."""
+    found = [(row.database, row.user) for row in rows]
+    by_user: dict[str, list[Member]] = {}
+    for member in members(view.config, found):
+        if member.kind is not Kind.LOOKUP:
+            by_user.setdefault(member.user.username, []).append(member)
+    return by_user
 
 
 def _common(values: set[str] | set[str | None]) -> str | None:

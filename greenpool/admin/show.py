@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from greenpool.admin.auth_query import AUTH_QUERY_COLUMNS, auth_query_rows
 from greenpool.admin.connections import (
     CLIENTS_COLUMNS,
     SERVERS_COLUMNS,
@@ -109,7 +110,10 @@ SHOWS: Mapping[str, Show] = {
     ),
     "databases": Show(DATABASES_COLUMNS, databases_rows, "the configured databases"),
     "hba": Show(HBA_COLUMNS, hba_rows, "the rules that decide who may come in"),
-    "users": Show(USERS_COLUMNS, users_rows, "the configured users"),
+    "users": Show(USERS_COLUMNS, users_rows, "the users: configured, and found by auth_query"),
+    "auth_query": Show(
+        AUTH_QUERY_COLUMNS, auth_query_rows, "what looking users up has come to, by database"
+    ),
     "workers": Show(
         (
             Column("worker", INT8),

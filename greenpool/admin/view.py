@@ -10,6 +10,7 @@ from typing import Protocol
 from greenpool.admin.stats import StatsWindow
 from greenpool.config import Config
 from greenpool.records import ClientRow, PoolRow, SlotRow, WorkerRow
+from greenpool.tallies import Tallies
 
 
 class Snapshots(Protocol):
@@ -55,6 +56,7 @@ class View:
     """All that a row maker may look at."""
 
     segment: Snapshots
+    tallies: Tallies
     config: Config
     window: StatsWindow
     now: Moment

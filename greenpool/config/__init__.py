@@ -33,7 +33,8 @@ from greenpool.config.hba.rule import (
 )
 from greenpool.config.jwt_keys import JwtKey, JwtKeys, parse_jwt_keys
 from greenpool.config.loading import load, peek_pid_file
-from greenpool.config.model import Config, General, Parameters, Pool, User, Web
+from greenpool.config.members import LOOKUP_USER, Kind, Member, PoolKey, found_member, members
+from greenpool.config.model import AuthQuery, Config, General, Parameters, Pool, User, Web
 from greenpool.config.pem import PemFile
 from greenpool.config.reference import reference, sample
 from greenpool.config.show import show_rows
@@ -41,9 +42,11 @@ from greenpool.config.show import show_rows
 __all__ = [
     "BACKREFERENCE",
     "DEFAULT_ADMIN_PASSWORD",
+    "LOOKUP_USER",
     "SECRET_OPTIONS",
     "Address",
     "AddressKeyword",
+    "AuthQuery",
     "Changes",
     "Config",
     "ConnectionType",
@@ -58,14 +61,17 @@ __all__ = [
     "IoBackend",
     "JwtKey",
     "JwtKeys",
+    "Kind",
     "LogFormat",
     "LogLevel",
+    "Member",
     "NameKind",
     "NamePattern",
     "Network",
     "Parameters",
     "PemFile",
     "Pool",
+    "PoolKey",
     "PoolMode",
     "ServerTlsMode",
     "SessionState",
@@ -73,8 +79,10 @@ __all__ = [
     "User",
     "Web",
     "changes",
+    "found_member",
     "keep_restart_keys",
     "load",
+    "members",
     "parse_jwt_keys",
     "peek_pid_file",
     "reference",

@@ -89,10 +89,11 @@ class _Builder:
         values = _resolve(Section.POOL, settings, general)
         values["server_database"] = values["server_database"] or name
         members = _members(node)
+        users = self._users(members.get("users"), path, values)
         pool = Pool(
             name=name,
-            users=self._users(members.get("users"), path, values),
-            auth_query=self._auth_query(members.get("auth_query"), path, values),
+            users=users,
+            auth_query=self._auth_query(members.get("auth_query"), path, values, users),
             **values,
         )
         if isinstance(node.value, dict) or node.value is None:
@@ -135,17 +136,19 @@ class _Builder:
                 self._problems.add(item.mark, f"{path}.{number}", what)
         return sorted(numbered, key=lambda pair: pair[0])
 
-    def _auth_query(self, node: Node | None, path: str, pool: Values) -> AuthQuery | None:
+    def _auth_query(
+        self, node: Node | None, path: str, pool: Values, users: Mapping[str, User]
+    ) -> AuthQuery | None:
         if node is None or node.value is None:
             return None
         path = f"{path}.auth_query"
-        if "auth_query" in NOT_YET:
-            self._problems.add(node.mark, path, "not supported yet")
         settings = self.reader.read(node, Section.AUTH_QUERY, path, structure=_NO_STRUCTURE)
         values = _resolve(Section.AUTH_QUERY, settings, {})
         values["database"] = values["database"] or pool["server_database"]
+        if values["query"] is None or values["user"] is None:
+            return None  # reported as missing
         auth_query = AuthQuery(**values)
-        checks.check_auth_query(auth_query, settings, path, self._problems)
+        checks.check_auth_query(auth_query, users, settings, path, self._problems)
         return auth_query
 
 

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 
 from greenpool.config.choices import ServerTlsMode, TlsMode
 from greenpool.config.hba.kinds import InvalidRules
 from greenpool.config.hba.rule import ConnectionType, HbaRules
 from greenpool.config.kinds import did_you_mean
+from greenpool.config.members import LOOKUP_USER
 from greenpool.config.model import AuthQuery, Config, General, Parameters, Pool, User
 from greenpool.config.named_kinds import NAME_BYTES
-from greenpool.config.section import Settings
+from greenpool.config.section import Setting, Settings
 from greenpool.config.tree import Mark, Problems
 
 ADMIN_DATABASES = frozenset(("greenpool", "pgbouncer", "pgdoorman"))
@@ -86,7 +87,8 @@ def check_pool_name(name: str, mark: Mark, path: str, problems: Problems) -> Non
 
 def check_pool(pool: Pool, settings: Settings, mark: Mark, path: str, problems: Problems) -> None:
     """Check that somebody can use the pool."""
-    if not pool.users and pool.auth_query is None and not problems.blames(f"{path}.users"):
+    blamed = problems.blames(f"{path}.users") or problems.blames(f"{path}.auth_query")
+    if not pool.users and pool.auth_query is None and not blamed:
         problems.add(mark, path, "has no users")
     _check_parameters(pool.startup_parameters, settings, problems)
     _check_server_tls(pool, settings, problems)
@@ -95,6 +97,7 @@ def check_pool(pool: Pool, settings: Settings, mark: Mark, path: str, problems: 
 def check_user(user: User, settings: Settings, path: str, problems: Problems) -> None:
     """Check a user's sizes, and that one thing alone says how it is known."""
     _check_sizes(user, settings, path, problems)
+    _check_name(user.username, settings["username"], problems)
     ways = [name for name in ("password", "auth_pam_service", "auth_ldap") if name in settings]
     for name in ways[1:]:
         what = f'cannot stand beside "{ways[0]}"'
@@ -103,10 +106,22 @@ def check_user(user: User, settings: Settings, path: str, problems: Problems) ->
 
 
 def check_auth_query(
-    auth_query: AuthQuery, settings: Settings, path: str, problems: Problems
+    auth_query: AuthQuery,
+    users: Container[str],
+    settings: Settings,
+    path: str,
+    problems: Problems,
 ) -> None:
-    """Check the sizes of found users' pools, and that a password has its user."""
+    """Check the sizes of found users' pools, and who logs in for them."""
     _check_sizes(auth_query, settings, path, problems)
+    if "query" in settings and not auth_query.query.strip():
+        problems.add(settings["query"].mark, settings["query"].path, "is empty")
+    if auth_query.server_user in users:
+        setting = settings["server_user"]
+        what = f'"{auth_query.server_user}" is in users: found users need a pool of their own'
+        problems.add(setting.mark, setting.path, what)
+    if auth_query.server_user is not None:
+        _check_name(auth_query.server_user, settings["server_user"], problems)
     if "server_password" in settings and auth_query.server_user is None:
         setting = settings["server_password"]
         problems.add(setting.mark, setting.path, "needs server_user beside it")
@@ -197,12 +212,20 @@ def _is_reachable(general: General) -> bool:
     return any(not ipaddress.ip_address(host).is_loopback for host in general.host)
 
 
+def _check_name(name: str, setting: Setting, problems: Problems) -> None:
+    if name == LOOKUP_USER:
+        problems.add(setting.mark, setting.path, f'"{name}" is reserved for auth_query')
+
+
 def _check_sizes(
     sized: User | AuthQuery, settings: Settings, path: str, problems: Problems
 ) -> None:
-    if sized.min_pool_size > sized.pool_size and not problems.blames(f"{path}.pool_size"):
+    name, size = "pool_size", sized.pool_size
+    if isinstance(sized, AuthQuery) and sized.default_pool_size is not None:
+        name, size = "default_pool_size", sized.default_pool_size
+    if sized.min_pool_size > size and not problems.blames(f"{path}.{name}"):
         setting = settings["min_pool_size"]  # its default is 0: it must have been set
-        what = f"{sized.min_pool_size} is above pool_size {sized.pool_size}"
+        what = f"{sized.min_pool_size} is above {name} {size}"
         problems.add(setting.mark, setting.path, what)
 
 

@@ -180,6 +180,11 @@ class AuthQuery:
     cache_failure_ttl_ms: int
     min_interval_ms: int
 
+    @property
+    def found_pool_size(self) -> int:
+        """Return the size of the pool that found users have, each its own or all together."""
+        return self.default_pool_size or self.pool_size
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool(Inherited):

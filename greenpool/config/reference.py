@@ -62,8 +62,6 @@ def reference() -> str:
         lines += [f"Also called `{alias}`." for alias in _section_aliases(section)]
         if section is Section.POOL:
             lines += ["", f"The name is the database that clients ask for. {_pool_note()}"]
-        if section is Section.AUTH_QUERY and "auth_query" in NOT_YET:
-            lines += ["", "Not supported yet."]
         for key in _own_keys(section):
             lines += ["", f"### {key.name}", "", key.doc, "", *_facts(key)]
     return "\n".join([*lines, "", *_pgdoorman()]) + "\n"

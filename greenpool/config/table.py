@@ -282,24 +282,30 @@ KEYS: tuple[Key, ...] = (
     Key("auth_ldap", "U", LDAP, None, "LDAP server that checks the password, instead of one that "
         "is set here: the options of the method ldap in pg_hba."),
     # --- pools.<name>.auth_query ----------------------------------------------------------------
-    Key("query", "A", STRING, None, "Query for a user's secret; $1 is the user.", required=True),
+    Key("query", "A", STRING, None, "Query about a user that is not in `users`; $1 is its "
+        "name. Columns: passwd or password (md5..., SCRAM-SHA-256$... or plain; NULL: none), and "
+        "startup_parameters if you like, a JSON object.", required=True),
     Key("user", "A", NAME, None, "User that runs the query.", required=True),
     Key("password", "A", SERVER_SECRET, None, "Password of that user."),
     Key("database", "A", NAME, None, "Database to run the query in; not set: the pool's."),
-    Key("workers", "A", INT, 2, "Server connections for the query.", bounds=(1, 64)),
+    Key("workers", "A", INT, 2, "Server connections for the query, over all workers.",
+        bounds=(1, 64)),
     Key("server_user", "A", NAME, None, "User that all found users share at the server; not "
         "set: each logs in as itself."),
     Key("server_password", "A", SERVER_SECRET, None, "Password of server_user."),
-    Key("pool_size", "A", INT, 40, "Server connections of each found user.", bounds=_POOL_SIZE),
-    Key("min_pool_size", "A", INT, 0, "Server connections kept open for each found user.",
+    Key("pool_size", "A", INT, 40, "Server connections of each found user, over all "
+        "workers; with server_user, of all of them together.", bounds=_POOL_SIZE),
+    Key("min_pool_size", "A", INT, 0, "Server connections of these that are kept open.",
         bounds=(0, _POOL_SIZE[1])),
-    Key("default_pool_size", "A", INT, None, "Server connections of a found user whose row names "
-        "no number; not set: pool_size.", bounds=_POOL_SIZE),
-    Key("cache_ttl", "A", DURATION, "1h", "Time for which a found secret is remembered.",
+    Key("default_pool_size", "A", INT, None, "Says instead of pool_size how many server "
+        "connections found users have.", bounds=_POOL_SIZE),
+    Key("cache_ttl", "A", DURATION, "1h", "Time for which what the query said of a user may be "
+        "used while PostgreSQL cannot be asked.",
         bounds=_DURATION),
-    Key("cache_failure_ttl", "A", DURATION, "30s", "Time for which it is remembered that there "
-        "is no such user.", bounds=_DURATION),
-    Key("min_interval", "A", DURATION, "1s", "Time between two queries for one user.",
+    Key("cache_failure_ttl", "A", DURATION, "30s", "The same, where the query has found no such "
+        "user.", bounds=_DURATION),
+    Key("min_interval", "A", DURATION, "1s", "Time for which what the query said of a user is used "
+        "without asking again: a password that was changed is noticed after that.",
         bounds=_DURATION),
     # --- web ------------------------------------------------------------------------------------
     Key("enabled", "W", BOOL, False, "Serve /metrics and the web console; without it the other "
@@ -342,7 +348,7 @@ REWORDINGS: tuple[Rewording, ...] = (
 )
 
 # What is not a key and has no feature yet; building one means to delete its name here.
-NOT_YET = frozenset(("auth_query", "*"))
+NOT_YET = frozenset(("*",))
 # Keys of PgDoorman's that speak of its own machinery: accepted, and named in one warning.
 IGNORED = frozenset(("worker_stack_size", "max_blocking_threads"))
 IGNORED_PREFIXES = ("daemon_", "tokio_")

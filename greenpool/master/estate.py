@@ -12,6 +12,7 @@ from greenpool.master.notify import Notifier
 from greenpool.master.pools import Segment
 from greenpool.master.presence import Presence
 from greenpool.master.program import Program
+from greenpool.tallies import Tallies
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Estate:
     presence: Presence | None
     """None: no pid file is configured, and commands cannot find this master."""
     notifier: Notifier
+    tallies: Tallies
     places: tuple[int, ...]
     """The places of the segment in which this master's workers live."""
     lifeline: Lifeline

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from greenpool import config as configuration
-from greenpool.config import Changes, Config
+from greenpool.config import LOOKUP_USER, Changes, Config, PoolKey, found_member, members
 from greenpool.errors import ConfigError, EngineError
 from greenpool.master import pools as pools_of
 from greenpool.master.pools import PoolMark, Pools, Segment
@@ -66,6 +66,7 @@ class LiveConfig:
         self.last_reload: ReloadResult | None = None
         self._segment = segment
         self.pools: Pools = (pools_of.apply if is_first else pools_of.adopt)(segment, config)
+        self.found: set[PoolKey] = set()  # of the pools, those of users whom auth_query has found
         self._doomed: list[int] = []
         self._stale: list[int] = []
 
@@ -94,8 +95,12 @@ class LiveConfig:
         self._stale.clear()
 
     def take_over(self) -> None:
-        """Put this configuration in force in the segment, where another one was."""
-        self.pools = pools_of.apply(self._segment, self.config)
+        """Put this configuration in force in the segment, where another one was.
+
+        Pools of found users that are there go on.
+        """
+        self.found = pools_of.found(self._segment, self.config)
+        self.pools = pools_of.apply(self._segment, self.config, self.found)
 
     def settle_inheritance(self, left: Iterable[PoolMark], secret: bytes) -> None:
         """Retire what only the generation before needed, which is gone by now.
@@ -116,21 +121,55 @@ class LiveConfig:
 
     def marks(self, secret: bytes) -> tuple[PoolMark, ...]:
         """Return what tells the servers of each pool from those of another configuration."""
-        return pools_of.marks(self.config, secret)
+        return pools_of.marks(self.config, secret, self.found)
 
     def not_applied(self) -> list[str]:
         """Name what the segment is too small for."""
         return self._above_the_segment(self.config)
 
+    # ---- pools of found users: `found_pools.py` says when -----------------------------------
+
+    def add_found(self, key: PoolKey) -> int:
+        """Define the pool of a found user, return its index. Raises: EngineError."""
+        member = found_member(self.config, *key)
+        if member is None:
+            raise EngineError("auth_query finds no such users any more")
+        index = pools_of.define(self._segment, member)
+        self._doomed = [doomed for doomed in self._doomed if doomed != index]
+        self.found.add(key)
+        self.pools[key] = index
+        return index
+
+    def hide_found(self, key: PoolKey) -> None:
+        """Tell nobody new of a pool."""
+        self.found.discard(key)
+        self.pools.pop(key, None)
+
+    def show_found(self, key: PoolKey, index: int) -> None:
+        """Take back `hide_found`."""
+        self.found.add(key)
+        self.pools[key] = index
+
+    def remove_found(self, key: PoolKey, index: int) -> None:
+        """Take the pool out of the segment; its place is another's from now on."""
+        self.hide_found(key)
+        self._segment.remove_pool(index)
+        try:
+            self._segment.vacate_pool(index, self.pools[key[0], LOOKUP_USER])
+        except EngineError as exc:  # the place waits for the same user
+            log.debug("%s", exc)
+
     def _adopt(self, loaded: Config) -> ReloadResult:
         old = self.config
         differences = configuration.changes(old, loaded)
         new = configuration.keep_restart_keys(old, loaded)
-        pools = pools_of.change(self._segment, old, self.pools, new)
+        pools = pools_of.change(self._segment, old, self.pools, new, self.found)
         self._doomed += [index for name, index in self.pools.items() if name not in pools]
         self._doomed = [index for index in self._doomed if index not in pools.values()]
-        self._stale += [pools[name] for name in pools_of.to_renew(old, new)]
+        self._stale += [pools[name] for name in pools_of.to_renew(old, new, self.found)]
         self.config, self.pools = new, pools
+        configured = {member.key for member in members(new)}
+        self.found = {key for key in self.found if key in pools and key not in configured}
         if _log_settings(old) != _log_settings(new):
             set_up_log(new, None)
         return ReloadResult(

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import greenpool
 from greenpool import config as configuration
-from greenpool.config import Config
+from greenpool.config import Config, members
 from greenpool.engine import EngineIo, Segment
 from greenpool.errors import ConfigError, ExitCode, GreenpoolError
 from greenpool.master import activation, io_backend, pools, process
@@ -46,6 +46,7 @@ from greenpool.master.presence import Presence
 from greenpool.master.program import Program
 from greenpool.master.supervisor import Supervisor
 from greenpool.master.workers import Life
+from greenpool.tallies import Tallies
 from greenpool.worker import tls_contexts
 from greenpool.worker.context import WorkerContext
 from greenpool.worker.main import run as run_worker
@@ -247,6 +248,7 @@ def _estate(
         listeners=listeners,
         presence=presence,
         notifier=Notifier(os.environ),
+        tallies=Tallies.create(segment.pools_max, segment.workers),
         places=places,
         lifeline=Lifeline(*left.lifeline_fds) if left else Lifeline.make(),
         boot_secret=bytes.fromhex(left.boot_secret) if left else secrets.token_bytes(_SECRET_BYTES),
@@ -280,6 +282,7 @@ def _life(estate: Estate, segment: Segment, io: EngineIo) -> Life:
             config=live.config,
             pools=live.pools,
             control=control,
+            tallies=estate.tallies,
             boot_secret=estate.boot_secret,
         )
         return run_worker(context)
@@ -296,7 +299,7 @@ def _log_start(config: Config, estate: Estate, limit: FileLimit, io: IoChoice) -
         "workers: %d (%s); pools: %d (%d servers at most); clients: %d at most; open files: %d",
         len(estate.places),
         io.io,
-        sum(1 for _ in pools.members(config)),
+        sum(1 for _ in members(config)),
         pools.server_count(config),
         config.general.max_connections,
         limit.granted,

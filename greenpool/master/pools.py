@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Protocol
 
-from greenpool.config import Config, Pool, User
+from greenpool.config import Config, Kind, Member, Pool, PoolKey, User, found_member, members
 from greenpool.errors import EngineError
 from greenpool.records import PoolMode, PoolRow, PoolSettings, SessionHandling, WorkerRow
 
-PoolName = tuple[str, str]  # database, user: both as clients ask for them
-Pools = dict[PoolName, int]  # to the index in the segment
+Pools = dict[PoolKey, int]  # to the index in the segment
 PoolMark = tuple[str, str, str]  # database, user, and what tells its servers from those of others
 
 # The admin can log in when everyone else is refused: rows kept beyond max_connections.
@@ -23,6 +22,10 @@ _POOLS_HEADROOM = 4
 _PLACES_HEADROOM = 4
 _PLACES_MIN = 16
 _PLACES_MAX = 64  # GP_WORKERS_MAX: a set of workers is one machine word
+# Places for users whom auth_query finds; one that has been left is given to the next.
+FOUND_POOLS = 4096
+# Their servers at a time, as far as open files are concerned: PostgreSQL rarely has more in all.
+_FOUND_SERVERS = 1024
 # Places for logins in flight in the segment (GP_CREATES_MAX); a pool asking for more gets these.
 _CREATES_MAX = 64
 
@@ -36,6 +39,7 @@ class Segment(Protocol):
     def limits(self, clients_limit: int, max_creates: int) -> None: ...
     def define_pool(self, database: str, user: str, settings: PoolSettings) -> int: ...
     def remove_pool(self, index: int) -> None: ...
+    def vacate_pool(self, index: int, heir: int) -> None: ...
     def renew_pool(self, index: int) -> None: ...
     def reclaim(self, worker: int) -> None: ...
     def pool_rows(self) -> list[PoolRow]: ...
@@ -51,28 +55,27 @@ def places_for(workers: int) -> int:
 
 def pools_max(config: Config) -> int:
     """Return how many pools the segment shall have room for."""
-    return max(_POOLS_MIN, _POOLS_HEADROOM * sum(1 for _ in members(config)))
+    configured = max(_POOLS_MIN, _POOLS_HEADROOM * sum(1 for _ in members(config)))
+    return configured + (FOUND_POOLS if _finds_users(config) else 0)
 
 
 def clients_max(config: Config) -> int:
-    """Return how many client rows the segment shall have."""
-    return config.general.max_connections + ADMIN_CLIENTS
+    """Return how many client rows the segment shall have: auth_query asks as a client, too."""
+    lookups = sum(each.user.pool_size for each in members(config) if each.kind is Kind.LOOKUP)
+    asking = lookups * config.general.workers
+    return config.general.max_connections + ADMIN_CLIENTS + asking
 
 
 def server_count(config: Config) -> int:
     """Return how many server connections there may be in all."""
-    return sum(user.pool_size for _, user in members(config))
+    configured = sum(member.user.pool_size for member in members(config))
+    return configured + (_FOUND_SERVERS if _finds_users(config) else 0)
 
 
-def members(config: Config) -> Iterator[tuple[Pool, User]]:
-    """Go through all pools in PostgreSQL's sense: one for each user of each `pools` entry."""
-    for pool in config.pools.values():
-        for user in pool.users.values():
-            yield pool, user
-
-
-def apply(segment: Segment, config: Config) -> Pools:
+def apply(segment: Segment, config: Config, found: Iterable[PoolKey] = ()) -> Pools:
     """Define every pool of `config` and the limits; what is not in it stays as it is.
+
+    `found` are pools of users whom auth_query has found: those that it could find again go on.
 
     Raises: EngineError when the segment has no room for them; some are then defined.
     """
@@ -81,22 +84,24 @@ def apply(segment: Segment, config: Config) -> Pools:
         min(general.max_connections, segment.clients_max - ADMIN_CLIENTS),
         min(general.max_concurrent_creates, _CREATES_MAX),
     )
-    return {
-        (pool.name, user.username): segment.define_pool(
-            pool.name, user.username, settings_of(pool, user)
-        )
-        for pool, user in members(config)
-    }
+    return {member.key: define(segment, member) for member in members(config, found)}
 
 
-def change(segment: Segment, old: Config, old_pools: Pools, new: Config) -> Pools:
-    """Define the pools of `new` in place of `old`'s, or nothing at all.
+def define(segment: Segment, member: Member) -> int:
+    """Define one pool, return its index. Raises: EngineError when there is no room for it."""
+    return segment.define_pool(*member.key, settings_of(member.pool, member.user))
+
+
+def change(
+    segment: Segment, old: Config, old_pools: Pools, new: Config, found: Iterable[PoolKey] = ()
+) -> Pools:
+    """Define the pools of `new` in place of `old`'s, those of `found` users too, or nothing at all.
 
     Pools that only `old` has stay: the caller removes them when no worker needs them any more.
     Raises: EngineError; everything is then as before.
     """
     try:
-        return apply(segment, new)
+        return apply(segment, new, found)
     except EngineError:
         put_back(segment, old, old_pools)
         raise
@@ -104,7 +109,7 @@ def change(segment: Segment, old: Config, old_pools: Pools, new: Config) -> Pool
 
 def put_back(segment: Segment, config: Config, pools: Pools) -> None:
     """Have what `config` says in the segment, and no pool but `pools`."""
-    apply(segment, config)
+    apply(segment, config, pools)
     for index in strangers(segment, pools):
         segment.remove_pool(index)
 
@@ -121,20 +126,23 @@ def adopt(segment: Segment, config: Config) -> Pools:
     """
     there = {(row.database, row.user): row.index for row in segment.pool_rows()}
     pools: Pools = {}
-    for pool, user in members(config):
-        name = pool.name, user.username
-        index = there.get(name)
-        if index is None:
-            index = segment.define_pool(*name, settings_of(pool, user))
-        pools[name] = index
+    for member in members(config):
+        index = there.get(member.key)
+        pools[member.key] = define(segment, member) if index is None else index
     return pools
 
 
-def marks(config: Config, secret: bytes) -> tuple[PoolMark, ...]:
+def found(segment: Segment, config: Config) -> set[PoolKey]:
+    """Name the pools of the segment that belong to users whom auth_query finds."""
+    names = ((row.database, row.user) for row in segment.pool_rows())
+    return {name for name in names if found_member(config, *name) is not None}
+
+
+def marks(config: Config, secret: bytes, found: Iterable[PoolKey] = ()) -> tuple[PoolMark, ...]:
     """Return for each pool a keyed hash of what its servers are made from."""
     return tuple(
-        (pool.name, user.username, _mark(_identity(pool, user), secret))
-        for pool, user in members(config)
+        (*member.key, _mark(_identity(member.pool, member.user), secret))
+        for member in members(config, found)
     )
 
 
@@ -143,10 +151,10 @@ def _mark(identity: tuple[object, ...], secret: bytes) -> str:
     return hashlib.blake2b(words, key=secret, digest_size=16).hexdigest()
 
 
-def to_renew(old: Config, new: Config) -> list[PoolName]:
+def to_renew(old: Config, new: Config, found: Iterable[PoolKey] = ()) -> list[PoolKey]:
     """Name the pools whose servers were opened by what is no longer true."""
-    before = {(pool.name, user.username): _identity(pool, user) for pool, user in members(old)}
-    after = {(pool.name, user.username): _identity(pool, user) for pool, user in members(new)}
+    before = {each.key: _identity(each.pool, each.user) for each in members(old, found)}
+    after = {each.key: _identity(each.pool, each.user) for each in members(new, found)}
     return [name for name in after if name in before and before[name] != after[name]]
 
 
@@ -164,6 +172,12 @@ def settings_of(pool: Pool, user: User) -> PoolSettings:
         deferred_begin=pool.deferred_begin,
         statements_max=_statements_max(pool),
     )
+
+
+def _finds_users(config: Config) -> bool:
+    """Say whether there may be pools that no configuration names."""
+    lookups = (member.pool for member in members(config) if member.kind is Kind.LOOKUP)
+    return any(pool.auth_query and pool.auth_query.server_user is None for pool in lookups)
 
 
 def _statements_max(pool: Pool) -> int:

@@ -26,13 +26,22 @@ from greenpool.errors import ExitCode, StartupError
 from greenpool.master import status
 from greenpool.master.control import UPGRADE_S, Reply, Request
 from greenpool.master.estate import Estate
+from greenpool.master.found_pools import FoundPools, Rights
 from greenpool.master.predecessor import Predecessor
 from greenpool.master.rollout import Rollout
 from greenpool.master.signals import SignalQueue, Verb
 from greenpool.master.slot import WorkerSlot, WorkerState
 from greenpool.master.upgrade import Upgrade, UpgradeResult
 from greenpool.master.workers import Life, Workers
-from greenpool.worker.control import Command, ControlMessage, Drain, HandOver, Reloaded
+from greenpool.worker.control import (
+    Command,
+    ControlMessage,
+    Drain,
+    HandOver,
+    Released,
+    Reloaded,
+    Wanted,
+)
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +109,7 @@ class Supervisor:
             self._live, self._workers, self._notifier.reloading, self._notify_ready
         )
         self._upgrade = Upgrade(estate, self.selector, self)
+        self._found = FoundPools(estate, self._workers, self._rights)
         if predecessor is not None:
             predecessor.watch(self.selector, self._take_over)
         if self._presence is not None:
@@ -150,7 +160,9 @@ class Supervisor:
 
     def handle_reload(self, reply: Reply | None = None) -> None:
         if self._phase not in _IS_LEAVING and not self._upgrade.is_under_way:
+            self._found.keep_all()
             self._rollout.begin(reply)
+            self._found.follow()
             return
         refusal = _UPGRADING if self._upgrade.is_under_way else _STOPPING
         log.warning("no reload: %s", refusal["error"])
@@ -226,6 +238,10 @@ class Supervisor:
         match message:
             case Reloaded():
                 self._rollout.acknowledge(slot)
+            case Wanted():
+                self._found.want(slot, message)
+            case Released():
+                self._found.acknowledge(slot, message)
             case Command(name="reload"):
                 self.handle_reload()
             case Command(name="upgrade"):
@@ -241,6 +257,7 @@ class Supervisor:
         self._upgrade.manage()
         if self._predecessor is not None and self._predecessor.has_just_gone():
             self._settle_inheritance(self._predecessor)
+        self._found.manage()
         if self._phase is Phase.STARTING:
             self._manage_start()
         if self._phase not in _IS_LEAVING:
@@ -295,9 +312,19 @@ class Supervisor:
             raise StartupError(f"cannot take the pid file over: {exc.strerror}") from exc
         self._estate.listeners.own()
         self._live.take_over()
+        self._found.adopt()
         self._serve()
         self._upgrade.last = UpgradeResult.success(os.getpid(), self._predecessor.program)
         self._predecessor.taken([name for name, _ in self._estate.listeners.named()])
+
+    def _rights(self) -> Rights:
+        """Return what may be done to pools of found users, beside other generations."""
+        if self._upgrade.is_succeeded:
+            return Rights.NONE
+        if self._upgrade.is_sharing:
+            return Rights.LATER
+        is_alone = self._predecessor is None or self._predecessor.is_gone
+        return Rights.ALL if is_alone else Rights.MAKE
 
     def _settle_inheritance(self, predecessor: Predecessor) -> None:
         """Put right what only the generation before needed. Nothing is left of it."""
@@ -323,7 +350,8 @@ class Supervisor:
         return (*own, *self._predecessor.places)
 
     def pause_presence(self) -> None:
-        """Have commands wait for who takes over."""
+        """Have commands wait for who takes over, who looks for pools of found users then."""
+        self._found.make_wanted()
         if self._presence is not None:
             self._presence.pause()
 
@@ -368,6 +396,7 @@ class Supervisor:
             self._deadline,
             self._notifier.next_due(),
             self._rollout.next_due(),
+            self._found.next_due(),
             self._upgrade.next_due(),
             self._workers.next_due() if self._phase not in _IS_LEAVING else None,
         ]

@@ -133,6 +133,16 @@ class Upgrade:
         """Whether there is something that must come to an end before this process may."""
         return self.state not in (UpgradeState.NONE, UpgradeState.SUCCEEDED)
 
+    @property
+    def is_sharing(self) -> bool:
+        """Whether the new master may be defining pools in the segment at this moment."""
+        return self.is_under_way and self.state is not UpgradeState.CHECKING
+
+    @property
+    def is_succeeded(self) -> bool:
+        """Whether the segment is the new master's now."""
+        return self.state is UpgradeState.SUCCEEDED
+
     def next_due(self) -> float | None:
         """Return when (time.monotonic) something is to be done; None: not by time."""
         return self._deadline

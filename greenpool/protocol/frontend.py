@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from greenpool.protocol.message import FrontendType, build, cstring
+from greenpool.protocol.message import FrontendType, build, cstring, encode_text
 
 PROTOCOL_3_0 = 3 << 16
 PROTOCOL_3_2 = (3 << 16) | 2
@@ -20,6 +20,7 @@ MIN_CANCEL_KEY_BYTES = 4
 MAX_CANCEL_KEY_BYTES = 256
 """Bounds of a cancel key since protocol 3.2; 3.0 has exactly the minimum."""
 
+_U16 = struct.Struct("!H")
 _U32 = struct.Struct("!I")
 _I32 = struct.Struct("!i")
 
@@ -64,6 +65,22 @@ def sasl_response(data: bytes) -> bytes:
 def query(sql: str) -> bytes:
     """Build a simple Query."""
     return build(FrontendType.QUERY, cstring(sql))
+
+
+def extended_query(sql: str, *arguments: str) -> bytes:
+    """Build Parse, Bind, Describe, Execute and Sync of one query; its arguments are texts."""
+    values = b"".join(_I32.pack(len(data)) + data for data in map(encode_text, arguments))
+    bind = _U16.pack(len(arguments)) + values
+    no_types = no_formats = _U16.pack(0)
+    return b"".join(
+        (
+            build(FrontendType.PARSE, cstring("") + cstring(sql) + no_types),
+            build(FrontendType.BIND, cstring("") * 2 + no_formats + bind + no_formats),
+            build(FrontendType.DESCRIBE, b"P" + cstring("")),
+            build(FrontendType.EXECUTE, cstring("") + _U32.pack(0)),
+            build(FrontendType.SYNC),
+        )
+    )
 
 
 def terminate() -> bytes:

@@ -37,6 +37,7 @@ from greenpool.protocol.errors import (
 from greenpool.worker.surroundings import SystemSurroundings, user_of
 
 if TYPE_CHECKING:
+    from greenpool.worker.lookup import Answer
     from greenpool.worker.pools import PoolEntry
     from greenpool.worker.state import Worker
 
@@ -114,6 +115,11 @@ def account_of(worker: Worker, entry: PoolEntry) -> Account:
     if isinstance(user.password, JwtKeys):
         return Account(HbaMethod.JWT, secret, jwt_keys=user.password)
     return Account(HbaMethod.TRUST if user.is_trusting else HbaMethod.MD5, secret)
+
+
+def found_account(answer: Answer) -> Account:
+    """Return what is known of a user whom auth_query has found; nobody is trusted by it."""
+    return Account(HbaMethod.MD5, lambda: answer.secret)
 
 
 def admin_account(worker: Worker) -> Account:

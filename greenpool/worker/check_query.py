@@ -12,6 +12,7 @@ are always those of PostgreSQL and of this pool, as they were when this worker a
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 import gevent
 
@@ -20,7 +21,9 @@ from greenpool.protocol.errors import ClientError
 from greenpool.protocol.message import BackendType, build
 from greenpool.worker import probe
 from greenpool.worker.pools import CheckState, PoolEntry
-from greenpool.worker.state import Worker
+
+if TYPE_CHECKING:
+    from greenpool.worker.state import Worker
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +43,13 @@ _ASIDES = frozenset(
 def set_up(worker: Worker) -> None:
     """Tell the engine what is known about pools that are new. Switches: no."""
     for entry in worker.pools:
-        if entry.check is CheckState.NEW:
-            _set_up(worker, entry)
+        set_up_one(worker, entry)
+
+
+def set_up_one(worker: Worker, entry: PoolEntry) -> None:
+    """Tell the engine what is known about one pool, if it is new. Switches: no."""
+    if entry.check is CheckState.NEW:
+        _set_up(worker, entry)
 
 
 def on_client(worker: Worker, entry: PoolEntry) -> None:
@@ -66,7 +74,7 @@ def _ask(worker: Worker, entry: PoolEntry) -> None:
     """Greenlet: have the pool answer it once. Switches: yes."""
     try:
         with gevent.Timeout(_DEADLINE_S):
-            messages = probe.answer(worker, entry, entry.pool.pooler_check_query)
+            messages = probe.answer(worker, entry, frontend.query(entry.pool.pooler_check_query))
     except (ClientError, gevent.Timeout) as exc:
         log.debug("%s: pooler_check_query is not answered: %s", entry, exc)
         entry.check = CheckState.UNKNOWN

@@ -6,14 +6,12 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from greenpool.config import Config
+from greenpool.config import Config, PoolKey
 from greenpool.records import EngineIo
+from greenpool.tallies import Tallies
 
 if TYPE_CHECKING:  # the master's side of this package can be tested without the compiled engine
     from greenpool.engine import Segment
-
-PoolKey = tuple[str, str]
-"""A pool's name: (database, user)."""
 
 
 @dataclass(slots=True)
@@ -21,8 +19,9 @@ class WorkerContext:
     """The inheritance of a worker process.
 
     `listeners` are listening already and shared by all workers; `pools` says where in the segment
-    each configured pool is; `control` is the worker's end of its conversation with the master;
-    `boot_secret` are 32 random bytes, the same for all workers of this start.
+    each pool is, those of found users among them; `tallies` count what auth_query does; `control`
+    is the worker's end of its conversation with the master; `boot_secret` are 32 random bytes, the
+    same for all workers of this start.
     """
 
     index: int
@@ -32,4 +31,5 @@ class WorkerContext:
     config: Config
     pools: dict[PoolKey, int]
     control: socket.socket
+    tallies: Tallies
     boot_secret: bytes = field(repr=False)

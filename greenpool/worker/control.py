@@ -16,9 +16,8 @@ import struct
 from dataclasses import dataclass
 from typing import Protocol
 
-from greenpool.config import Config
+from greenpool.config import Config, PoolKey
 from greenpool.errors import ControlError
-from greenpool.worker.context import PoolKey
 
 MAX_MESSAGE_BYTES = 64 << 20
 """Far above any configuration; a longer one means that the stream is out of step."""
@@ -29,10 +28,53 @@ _RECV_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """Master to worker: serve by this configuration from now on; `pools` as in the segment."""
+    """Master to worker: serve by this configuration from now on; `pools` as in the segment.
+
+    What of `pools` is not configured are the pools of users whom auth_query has found.
+    """
 
     config: Config
     pools: dict[PoolKey, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Worker to master: a user whom auth_query has found is here and has no pool."""
+
+    key: PoolKey
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Master to worker: the pool of a found user is at this place of the segment."""
+
+    key: PoolKey
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotMade:
+    """Master to worker, who wanted it: there can be no such pool now."""
+
+    key: PoolKey
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Master to worker: forget the pool of a found user, unless somebody is on the way there."""
+
+    key: PoolKey
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Worker to master: it has forgotten the pool, or (not `is_gone`) needs it still."""
+
+    key: PoolKey
+    serial: int
+    is_gone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +121,21 @@ class Command:
     name: str
 
 
-ControlMessage = Reload | Drain | Listen | HandOver | Ready | Reloaded | Drained | Command
+ControlMessage = (
+    Reload
+    | Wanted
+    | Made
+    | NotMade
+    | Release
+    | Released
+    | Drain
+    | Listen
+    | HandOver
+    | Ready
+    | Reloaded
+    | Drained
+    | Command
+)
 
 
 class Socket(Protocol):

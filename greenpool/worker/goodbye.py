@@ -33,7 +33,7 @@ def on_event(worker: Worker, event: Event) -> None:
     is_own = worker.clients.is_own(client)
     fd = worker.clients.remove(client)
     if worker.proofs:
-        session.on_gone(worker, client)
+        session.on_gone(worker, client, reason)
     if reason is Reason.REFUSED:
         _log_refusal(worker, client)
     elif reason is Reason.LOGIN_LEFT:

@@ -21,6 +21,7 @@ from gevent import socket
 from gevent.event import Event as Flag
 from gevent.hub import Hub
 from gevent.pool import Group
+from gevent.queue import Queue
 
 from greenpool.admin.console import Console
 from greenpool.engine import Engine
@@ -49,7 +50,10 @@ from greenpool.worker.control import (
     Drained,
     HandOver,
     Listen,
+    Made,
+    NotMade,
     Ready,
+    Release,
     Reload,
     Reloaded,
 )
@@ -100,6 +104,7 @@ class _Process:
         self._term_watcher = self._hub.loop.signal(signal.SIGTERM)
         control = socket.socket(fileno=context.control.detach())
         self._sender = ControlSender(control)
+        self._unsaid: Queue[ControlMessage] = Queue()
         self._reader = ControlReader(control)
         self._set_up_log(context)
         self._worker = self._make_worker(context)
@@ -113,6 +118,7 @@ class _Process:
         """Start all parts; the worker then waits for the word to accept clients."""
         self._pump.start(self._hub)
         self._term_watcher.start(self._on_term)
+        self._speaker = gevent.spawn(self._speak)
         gevent.spawn(self._obey)
         gevent.spawn(self._janitor.run)
         gevent.spawn(self._prepare_secrets)
@@ -120,7 +126,7 @@ class _Process:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
-        self._sender.send(Ready())
+        self._tell(Ready())
 
     def serve(self) -> None:
         """Wait for the end. Everything happens in the hub and in greenlets meanwhile."""
@@ -132,11 +138,16 @@ class _Process:
             engine=Engine(context.segment, context.index, context.io),
             segment=context.segment,
             config=context.config,
-            console=Console(context.segment, lambda: self._worker.config, self._command),
+            console=Console(
+                context.segment, context.tallies, lambda: self._worker.config, self._command
+            ),
             threads=self._hub.threadpool,
+            tallies=context.tallies,
+            tell=self._tell,
             boot_secret=context.boot_secret,
         )
         worker.pools.apply(context.config, context.pools)
+        worker.lookups.apply(context.config)
         worker.tls.apply(context.config)
         check_query.set_up(worker)
         return worker
@@ -195,12 +206,30 @@ class _Process:
             self._listeners.start()
         elif isinstance(message, HandOver):
             self._hand_over(message.places)
+        elif isinstance(message, Made):
+            self._worker.found.on_made(message)
+        elif isinstance(message, NotMade):
+            self._worker.found.on_not_made(message)
+        elif isinstance(message, Release):
+            self._worker.found.on_release(message)
         else:
             raise ControlError(f"a {type(message).__name__} is for the master")
 
     def _command(self, name: str) -> None:
         """Pass on what the administrator wants. Switches: no."""
-        gevent.spawn(self._sender.send, Command(name))
+        self._tell(Command(name))
+
+    def _tell(self, message: ControlMessage) -> None:
+        """Have something said to the master. Switches: no."""
+        self._unsaid.put(message)
+
+    def _speak(self) -> None:
+        """Greenlet: say it, one message after the other, whoever wants to say something."""
+        try:
+            for message in self._unsaid:
+                self._sender.send(message)
+        except OSError as exc:
+            log.debug("the master does not hear any more: %s", exc)
 
     def _reload(self, message: Reload) -> None:
         worker = self._worker
@@ -209,11 +238,13 @@ class _Process:
         logs.setup(general.log_level, general.log_format, general.syslog_prog_name, self._index)
         self._listeners.set_options(general)
         worker.tls.apply(message.config)
-        for gone in worker.pools.apply(message.config, message.pools):
-            self._dismiss(gone)
+        gone = worker.pools.apply(message.config, message.pools)
+        worker.lookups.apply(message.config)
+        for entry in gone:
+            self._dismiss(entry)
         check_query.set_up(worker)
         gevent.spawn(self._prepare_secrets)
-        self._sender.send(Reloaded())
+        self._tell(Reloaded())
 
     def _dismiss(self, entry: PoolEntry) -> None:
         """End the clients of a pool that is no more."""
@@ -237,10 +268,9 @@ class _Process:
         self._pump.run()
         self._tasks.join(timeout=retire.HANG_UP_S)
         self._pump.stop()
-        try:
-            self._sender.send(Drained())
-        except OSError as exc:
-            log.debug("the master does not hear that this worker ends: %s", exc)
+        self._tell(Drained())
+        self._unsaid.put(StopIteration)
+        self._speaker.join(timeout=LAST_WORDS_S)
 
     def _on_term(self) -> None:
         self._drain(self._worker.config.general.shutdown_timeout_ms / 1000)

@@ -18,7 +18,7 @@ from greenpool.worker.state import Worker
 def on_arrived(worker: Worker, event: Event) -> None:
     """Note a client that the engine serves already. Runs in the hub. Switches: no."""
     worker.clients.add(event.client, event.detail)
-    entry = worker.pools.at(event.pool)
+    entry = worker.pools.at(event.pool) or worker.found.discover(event.pool)
     if entry is not None:
         check_query.on_client(worker, entry)
         return

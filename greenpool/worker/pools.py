@@ -26,12 +26,21 @@ from greenpool.auth.secret import (
     Secret,
     prepare_secret,
 )
-from greenpool.config import Config, Pool, User
+from greenpool.config import (
+    LOOKUP_USER,
+    Config,
+    Kind,
+    Member,
+    Pool,
+    PoolKey,
+    User,
+    found_member,
+    members,
+)
 from greenpool.protocol.frontend import PROTOCOL_3_2
 from greenpool.protocol.message import cstring, decode_text
 from greenpool.records import NoteKind
 from greenpool.worker.backoff import Backoff
-from greenpool.worker.context import PoolKey
 from greenpool.worker.notes import NoteBoard
 from greenpool.worker.startup_state import SessionState, StateCache
 from greenpool.worker.suspects_question import Suspects
@@ -41,6 +50,23 @@ NEWS_S = 1.0
 
 _MD5_HASH = re.compile("md5[0-9a-f]{32}")
 _SCRAM_PREFIX = "SCRAM-SHA-256$"
+
+
+class News:
+    """Which failures are worth a line in the log: the same one once in NEWS_S."""
+
+    __slots__ = ("_last", "_last_s")
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._last_s = 0.0
+
+    def has(self, failure: str, now_s: float) -> bool:
+        """Say whether this failure is worth a line."""
+        if failure == self._last and now_s - self._last_s < NEWS_S:
+            return False
+        self._last, self._last_s = failure, now_s
+        return True
 
 
 class CheckState(Enum):
@@ -68,7 +94,8 @@ class PoolEntry:
 
     `asking` stands while somebody asks a server for the parameters; `version` is the protocol that
     its servers are asked for; `check` belongs to `check_query.py`, `search` to
-    `suspects.py`.
+    `suspects.py`; `guests` are logins on their way into the pool of a found user, which is not
+    given up meanwhile.
     """
 
     __slots__ = (
@@ -76,7 +103,6 @@ class PoolEntry:
         "_is_passing_on",
         "_iterations",
         "_keys_note",
-        "_news",
         "_parameters",
         "_secret",
         "_states",
@@ -84,17 +110,23 @@ class PoolEntry:
         "asking",
         "backoff",
         "check",
+        "guests",
         "index",
+        "kind",
+        "news",
         "pool",
         "search",
         "user",
         "version",
     )
 
-    def __init__(self, index: int, pool: Pool, user: User, board: NoteBoard) -> None:
+    def __init__(self, index: int, member: Member, board: NoteBoard) -> None:
+        pool, user = member.pool, member.user
         self.index = index
+        self.kind = member.kind
         self.pool = pool
         self.user = user
+        self.guests = 0
         self.asking: AsyncResult | None = None
         self.backoff = Backoff()
         self.check = CheckState.NEW
@@ -102,12 +134,14 @@ class PoolEntry:
         self.version = PROTOCOL_3_2
         self._credential = _configured_credential(user)
         # Nothing is configured to log in with, but clients prove what PostgreSQL asks for too.
-        self._is_passing_on = self._credential is None and _is_scram(user)
+        self._is_passing_on = self.kind is Kind.FOUND or (
+            self._credential is None and _is_scram(user)
+        )
         self._parameters: Mapping[str, str] | None = None
         self._states = StateCache()
         self._iterations = 0  # of the secret
         self._secret: Secret | None = None
-        self._news = ("", 0.0)
+        self.news = News()
         self._welcome_note = board.note(index, NoteKind.WELCOME, _server_of(pool, user))
         self._keys_note = board.note(index, NoteKind.KEYS, (user.username, user.password))
 
@@ -115,6 +149,10 @@ class PoolEntry:
     def key(self) -> PoolKey:
         """The pool's name."""
         return self.pool.name, self.user.username
+
+    def is_of(self, member: Member) -> bool:
+        """Say whether this is what that member would be."""
+        return (self.kind, self.pool, self.user) == (member.kind, member.pool, member.user)
 
     @property
     def server_user(self) -> str:
@@ -130,7 +168,7 @@ class PoolEntry:
     def credential(self) -> Credential | None:
         """What logs in at PostgreSQL: configured, or proved by a client; None: nothing (yet)."""
         if self._is_passing_on and (text := self._keys_note.news()) is not None:
-            self._credential = ScramKeys(text[:KEY_BYTES], text[KEY_BYTES:])
+            self._credential = _read_proof(text)
         return self._credential
 
     @property
@@ -155,10 +193,10 @@ class PoolEntry:
         return self._secret
 
     def pass_on(self, credential: Credential | None) -> None:
-        """Keep the SCRAM keys that a client has proved, for logins at PostgreSQL."""
-        if isinstance(credential, ScramKeys) and self._is_passing_on:
+        """Keep what a client has proved, SCRAM keys or an md5 hash, for logins at PostgreSQL."""
+        if isinstance(credential, ScramKeys | Md5Hash) and self._is_passing_on:
             self._credential = credential
-            self._keys_note.tell(credential.client_key + credential.server_key)
+            self._keys_note.tell(_write_proof(credential))
 
     def learn(self, parameters: Mapping[str, str]) -> None:
         """Keep what a fresh server reports; what was concluded from anything else is forgotten."""
@@ -187,35 +225,45 @@ class PoolEntry:
             self._parameters = parameters
             self._states = StateCache()
 
-    def is_news(self, failure: str, now_s: float) -> bool:
-        """Whether a failure is worth a line in the log: the same one once a second."""
-        last, last_s = self._news
-        if failure == last and now_s - last_s < NEWS_S:
-            return False
-        self._news = (failure, now_s)
-        return True
-
     def __str__(self) -> str:
         return f"{self.user.username}@{self.pool.name}"
 
 
 class PoolDirectory:
-    """All pools of the configuration, found by name, by index, or by user alone."""
+    """All pools: of users that are configured, and of those whom auth_query has found.
 
-    __slots__ = ("_board", "_by_index", "_by_key", "_by_user")
+    Clients are looked for among the configured ones; who is found is known by `auth_query` first.
+    """
+
+    __slots__ = ("_board", "_by_index", "_by_key", "_by_user", "_databases")
 
     def __init__(self, board: NoteBoard) -> None:
         self._board = board
         self._by_key: dict[PoolKey, PoolEntry] = {}
         self._by_index: dict[int, PoolEntry] = {}
         self._by_user: dict[str, PoolEntry] = {}
+        self._databases: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[PoolEntry]:
         return iter(tuple(self._by_key.values()))
 
     def find(self, database: str, user: str) -> PoolEntry | None:
-        """Return the pool that a client asks for."""
-        return self._by_key.get((database, user))
+        """Return the pool of a configured user."""
+        entry = self._by_key.get((database, user))
+        return entry if entry is not None and entry.kind is Kind.USER else None
+
+    def of_key(self, key: PoolKey) -> PoolEntry | None:
+        """Return a pool of whatever kind by its name."""
+        return self._by_key.get(key)
+
+    def owns(self, entry: PoolEntry) -> bool:
+        """Say whether the place of a pool is its own still, whatever a reload has made of it."""
+        now = self._by_index.get(entry.index)
+        return now is not None and now.key == entry.key
+
+    def of_lookup(self, database: str) -> PoolEntry | None:
+        """Return the pool that auth_query asks through."""
+        return self._by_key.get((database, LOOKUP_USER))
 
     def at(self, index: int) -> PoolEntry | None:
         """Return the pool at a place of the segment; None after a reload took it away."""
@@ -227,28 +275,43 @@ class PoolDirectory:
 
     def has_database(self, database: str) -> bool:
         """Whether any user has a pool for that database."""
-        return any(name == database for name, _ in self._by_key)
+        return database in self._databases
 
     def apply(self, config: Config, indices: Mapping[PoolKey, int]) -> list[PoolEntry]:
         """Serve this configuration from now on; return the entries whose pool is no more."""
         before = self._by_key
-        self._by_key = {}
-        for pool in config.pools.values():
-            for user in pool.users.values():
-                key = (pool.name, user.username)
-                self._by_key[key] = self._renewed(before.get(key), indices[key], pool, user)
+        configured = list(members(config))
+        names = {member.key for member in configured}
+        found = (found_member(config, *key) for key in indices if key not in names)
+        self._by_key = {
+            member.key: self._renewed(before.get(member.key), indices[member.key], member)
+            for member in (*configured, *filter(None, found))
+        }
         self._by_index = {entry.index: entry for entry in self}
-        self._by_user = {entry.user.username: entry for entry in reversed(tuple(self))}
+        users = [entry for entry in self if entry.kind is Kind.USER]
+        self._by_user = {entry.user.username: entry for entry in reversed(users)}
+        self._databases = frozenset(config.pools)
         gone = [entry for key, entry in before.items() if key not in self._by_key]
         for entry in gone:
             entry.leave()
         return gone
 
-    def _renewed(self, old: PoolEntry | None, index: int, pool: Pool, user: User) -> PoolEntry:
+    def add(self, index: int, member: Member) -> PoolEntry:
+        """Take in the pool of a found user, or keep what is known of it."""
+        entry = self._renewed(self._by_key.get(member.key), index, member)
+        self._by_key[entry.key] = self._by_index[index] = entry
+        return entry
+
+    def drop(self, entry: PoolEntry) -> None:
+        """Forget the pool of a found user: its place may become another's."""
+        del self._by_key[entry.key], self._by_index[entry.index]
+        entry.leave()
+
+    def _renewed(self, old: PoolEntry | None, index: int, member: Member) -> PoolEntry:
         """Keep an entry whose configuration is the same, with all that it learned."""
-        if old is not None and (old.index, old.pool, old.user) == (index, pool, user):
+        if old is not None and old.index == index and old.is_of(member):
             return old
-        entry = PoolEntry(index, pool, user, self._board)
+        entry = PoolEntry(index, member, self._board)
         if old is not None:
             entry.inherit(old)
             old.leave()
@@ -270,6 +333,18 @@ def _write_parameters(parameters: Mapping[str, str]) -> bytes:
 def _read_parameters(text: bytes) -> dict[str, str]:
     words = decode_text(text).split("\0")[:-1]
     return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def _write_proof(credential: ScramKeys | Md5Hash) -> bytes:
+    if isinstance(credential, Md5Hash):
+        return credential.text.encode()
+    return credential.client_key + credential.server_key
+
+
+def _read_proof(text: bytes) -> Credential:
+    if len(text) == 2 * KEY_BYTES:
+        return ScramKeys(text[:KEY_BYTES], text[KEY_BYTES:])
+    return Md5Hash(text.decode())
 
 
 def _configured_credential(user: User) -> Credential | None:

@@ -8,6 +8,7 @@ So a login here never needs a server connection beside the pool.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from gevent import socket
 
@@ -18,10 +19,12 @@ from greenpool.protocol.errors import ClientError, ErrorFields, Severity, SqlSta
 from greenpool.protocol.frame import FrameReader
 from greenpool.protocol.message import BackendType, Message
 from greenpool.records import LoginMethod
-from greenpool.worker.pools import PoolEntry
 from greenpool.worker.startup_state import RESET
-from greenpool.worker.state import Worker
-from greenpool.worker.tls_socket import AnySocket
+
+if TYPE_CHECKING:
+    from greenpool.worker.pools import PoolEntry
+    from greenpool.worker.state import Worker
+    from greenpool.worker.tls_socket import AnySocket
 
 MAX_ANSWER_BYTES = 1 << 20
 """Bound of one message of the answer: rows are settings, PostgreSQL's own limit is lower."""
@@ -32,6 +35,7 @@ class Refused(ClientError):
 
     def __init__(self, fields: ErrorFields) -> None:
         super().__init__(Severity.FATAL, SqlState.CONNECTION_FAILURE, fields.message)
+        self.sqlstate = fields.sqlstate
         self.fields = ErrorFields(
             tuple((code, "FATAL" if code in ("S", "V") else value) for code, value in fields.fields)
         )
@@ -43,32 +47,33 @@ def ask(worker: Worker, entry: PoolEntry, sql: str) -> dict[str, str]:
     Switches: yes, for as long as the pool lets its clients wait; the caller has a deadline.
     Raises: Refused with the pool's or PostgreSQL's words; ClientError.
     """
-    rows = (row_of(message) for message in answer(worker, entry, sql))
+    messages = answer(worker, entry, frontend.query(sql))
+    rows = (row_of(message) for message in messages)
     pairs = (row for row in rows if row is not None)
     return {name: value for name, value in pairs if name is not None and value is not None}
 
 
-def answer(worker: Worker, entry: PoolEntry, sql: str) -> list[Message]:
-    """Run `sql` on a fresh server state, return all that is answered, ReadyForQuery included.
+def answer(worker: Worker, entry: PoolEntry, request: bytes) -> list[Message]:
+    """Send messages, the last a Query or Sync, in a fresh server state; return all of the answer.
 
     Switches: yes, as `ask`. Raises: Refused, ClientError.
     """
     ours, theirs = socket.socketpair()
     try:
         _become_client(worker, entry, theirs)
-        return converse(ours, sql)
+        return converse(ours, request)
     except OSError as exc:
         raise _closed() from exc
     finally:
         ours.close()
 
 
-def converse(sock: AnySocket, sql: str) -> list[Message]:
-    """Say `sql` and return all that is answered, ReadyForQuery included.
+def converse(sock: AnySocket, request: bytes) -> list[Message]:
+    """Send messages, return all that is answered, ReadyForQuery included.
 
     Switches: yes. Raises: Refused when all is said, ClientError if it ends before; OSError.
     """
-    sock.sendall(frontend.query(sql))
+    sock.sendall(request)
     reader = FrameReader(BackendType, MAX_ANSWER_BYTES)
     messages: list[Message] = []
     error: ClientError | None = None
@@ -93,6 +98,9 @@ def row_of(message: Message) -> tuple[str | None, ...] | None:
 
 
 def _become_client(worker: Worker, entry: PoolEntry, sock: socket.socket) -> None:
+    if not worker.pools.owns(entry):  # nothing switches from here to `serve`
+        sock.close()
+        raise _closed()
     client = worker.engine.enter(True, "greenpool")
     if not client:
         sock.close()

@@ -202,7 +202,7 @@ def _on_failure(
     retry_ns = int(entry.backoff.fail(now_s) * _NS_PER_S)
     worker.engine.server_failed(event.pool, event.slot, retry_ns)
     worker.engine.explain(entry.index, str(exc))
-    if entry.is_news(str(exc), now_s):
+    if entry.news.has(str(exc), now_s):
         log.error("%s: cannot open a server: %s", entry, exc)
     refusal = _final_words(exc)
     if refusal is not None and not _has_servers(worker, entry.index):

@@ -20,6 +20,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import gevent
 from gevent import socket
@@ -56,8 +57,18 @@ from greenpool.protocol.startup import (
 )
 from greenpool.records import Event, Reason
 from greenpool.tls import TlsFailure
-from greenpool.worker import access, cancel, check_query, client_tls, limits, planning, welcome
+from greenpool.worker import (
+    access,
+    cancel,
+    candidate,
+    check_query,
+    client_tls,
+    limits,
+    planning,
+    welcome,
+)
 from greenpool.worker.access import Demand
+from greenpool.worker.candidate import Candidate
 from greenpool.worker.planning import LONG_KEY_BYTES, SHORT_KEY_BYTES, Decision, PlanKey
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.sockets import host_of, name_of, take_leave
@@ -83,14 +94,14 @@ def on_proved(worker: Worker, event: Event) -> None:
     """Wake the session whose client has proved who it is. Runs in the hub."""
     proof = worker.proofs.get(event.client)
     if proof is not None:
-        proof.set(True)
+        proof.set(None)
 
 
-def on_gone(worker: Worker, client: int) -> None:
+def on_gone(worker: Worker, client: int, reason: Reason) -> None:
     """Wake the session, if there is one, whose client the engine has given up. Runs in the hub."""
     proof = worker.proofs.pop(client, None)
     if proof is not None:
-        proof.set(False)
+        proof.set(reason)
 
 
 def on_served(worker: Worker, event: Event) -> None:
@@ -113,15 +124,18 @@ class Session:
 
     __slots__ = (
         "_address",
+        "_candidate",
         "_client",
         "_early",
         "_family",
         "_fd",
         "_is_engines",
         "_key",
+        "_on_end",
         "_plans",
         "_proof",
         "_refused",
+        "_shown",
         "_sock",
         "_started_ns",
         "_startup",
@@ -142,6 +156,9 @@ class Session:
         self._startup: StartupMessage | None = None
         self._client = 0  # its row, while it is this session's to give back
         self._is_engines = False  # the socket is, and the row
+        self._candidate: Candidate | None = None  # None: somebody like it has been here before
+        self._shown: Credential | None = None  # by an exchange that was run here
+        self._on_end: Callable[[], None] | None = None  # what the pool that it comes to is owed
         self._early = b""  # received and not read yet
         self._unsent = b""  # leaves with whatever is said next: one segment, and always in order
         self._key: PlanKey | None = None  # what is decided for it may be remembered under this
@@ -169,6 +186,8 @@ class Session:
             self._clean_up()
 
     def _clean_up(self) -> None:
+        if self._on_end is not None:
+            self._on_end()
         if self._is_asked:
             del self._worker.proofs[self._client]
         if self._is_engines:
@@ -326,33 +345,41 @@ class Session:
 
     def _decide(self, startup: StartupMessage, request: Request, rule: HbaRule) -> Decision:
         """Decide, and remember it for others. Raises: ClientError if it is refused here."""
-        worker, pools = self._worker, self._worker.pools
-        entry = known = pools.find(startup.database, startup.user)
-        if known is None and not pools.has_database(startup.database):
-            known = pools.of_user(startup.user)
-        account = None if known is None else access.account_of(worker, known)
-        demand = access.demand(worker, rule, request, account)
+        who = self._candidate = candidate.find(self._worker, request)
+        try:
+            return self._decide_about(who, startup, rule)
+        except ClientError:
+            who.refused()
+            raise
+
+    def _decide_about(self, who: Candidate, startup: StartupMessage, rule: HbaRule) -> Decision:
+        worker, request = self._worker, who.request
+        demand = access.demand(worker, rule, request, who.account)
         if demand.method is AuthMethod.PASSWORD:
             self._enter_here(startup)
-            credential = self._authenticate(request, demand)
-            if known is not None:
-                known.pass_on(credential)
+            self._shown = self._authenticate(request, demand)
+            if who.entry is not None:
+                who.entry.pass_on(self._shown)
             demand = replace(demand, method=AuthMethod.TRUST)
             self._key = None  # the next one's password is another's to check
             startup = startup.negotiated()
         elif demand.method is AuthMethod.TRUST:
             self._unsent += backend.authentication_ok()  # unless the engine says so
-        if demand.method is AuthMethod.TRUST and (demand.is_doomed or entry is None):
+        if demand.method is AuthMethod.TRUST and (demand.is_doomed or not who.has_pool):
             raise _nobody(startup, demand)
+        if who.lookup is not None:
+            self._key = None  # PostgreSQL may say something else of the user next time
         if not access.is_repeatable(worker.config.general.access_rules, rule):
             self._key = None
         binding = request.peer.binding
-        return self._remember(planning.decide(worker, startup, demand, entry, binding))
+        return self._remember(planning.decide(worker, startup, demand, who.home, binding))
 
     def _state_for(self, entry: PoolEntry, startup: StartupMessage) -> SessionState:
         settings = startup.settings()
+        if self._candidate is not None:
+            settings = {**self._candidate.parameters, **settings}
         state = entry.states.get(settings) or welcome.find_state(self._worker, entry, settings)
-        if self._worker.pools.at(entry.index) is None:  # a reload has been quicker
+        if not self._worker.pools.owns(entry):  # a reload has been quicker
             raise ClientError(Severity.FATAL, SqlState.ADMIN_SHUTDOWN, "the pool has been removed")
         return state
 
@@ -370,8 +397,11 @@ class Session:
         self._enter()
         self._proof = self._worker.proofs[self._client] = AsyncResult()
         self._hand_over(decision)
-        if self._proof.get():
+        end = self._proof.get()
+        if end is None:
             self._welcome(decision)
+        elif end is Reason.REFUSED and self._candidate is not None:
+            self._candidate.refused()
 
     def _hand_over(self, decision: Decision) -> None:
         """Give the client to the engine. From here on its descriptor is the table's to close."""
@@ -393,14 +423,26 @@ class Session:
 
     def _welcome(self, decision: Decision) -> None:
         """Find the terms on which a client is let in that has proved who it is, and let it in."""
-        worker, client, entry = self._worker, self._client, decision.entry
-        if entry is None:
-            raise database_does_not_exist(decision.startup.database)
-        entry.pass_on(credential_of(decision.secret, worker.engine.proof(client)))
+        worker, client = self._worker, self._client
+        entry = self._arrive(decision)
         state = self._state_for(entry, decision.startup)
         decision = self._remember(planning.complete(worker, decision, entry, state))
         if self._is_asked and worker.engine.welcome(client, decision.plan):
             check_query.on_client(worker, entry)
+
+    def _arrive(self, decision: Decision) -> PoolEntry:
+        """Return the pool that the client comes to, which now has what the client has proved."""
+        worker, who, entry = self._worker, self._candidate, decision.entry
+        credential = self._shown or credential_of(
+            decision.secret, worker.engine.proof(self._client)
+        )
+        if who is not None and who.is_found:
+            entry = who.proved(worker)
+            self._on_end = partial(who.left, worker, entry)
+        if entry is None:
+            raise database_does_not_exist(decision.startup.database)
+        entry.pass_on(credential)
+        return entry
 
     @property
     def _is_asked(self) -> bool:

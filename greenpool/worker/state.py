@@ -6,7 +6,7 @@ Law: nothing here waits. Parts get the `Worker` and reach each other only throug
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,11 @@ from greenpool.admin.console import Console
 from greenpool.auth.client_auth import AuthContext
 from greenpool.auth.secret import Secret
 from greenpool.config import Config
+from greenpool.tallies import Tallies
+from greenpool.worker.control import ControlMessage
+from greenpool.worker.found import FoundPools
 from greenpool.worker.keys import KeyCache
+from greenpool.worker.lookup import Lookups
 from greenpool.worker.notes import NoteBoard
 from greenpool.worker.planning import PlanCache
 from greenpool.worker.pools import PoolDirectory, PoolEntry
@@ -78,6 +82,9 @@ class Worker:
     config: Config
     console: Console
     threads: ThreadPool
+    tallies: Tallies
+    tell: Callable[[ControlMessage], None]
+    """Say something to the master. Switches: no."""
     boot_secret: bytes = field(repr=False)
     pools: PoolDirectory = field(init=False)
     clients: ClientTable = field(default_factory=ClientTable)
@@ -91,6 +98,8 @@ class Worker:
     tls: TlsContexts = field(init=False)
     consoles: Group = field(default_factory=Group)
     """The sessions that speak the admin console; all others of Python's are logins."""
+    lookups: Lookups = field(init=False)
+    found: FoundPools = field(init=False)
     is_draining: bool = False
 
     def __post_init__(self) -> None:
@@ -99,6 +108,8 @@ class Worker:
         self.adopt(self.config)
         self.authorities = ThreadPool(AUTHORITY_THREADS)
         self.tls = TlsContexts(self.boot_secret)
+        self.lookups = Lookups(self)
+        self.found = FoundPools(self)
 
     def adopt(self, config: Config) -> None:
         """Let this configuration be the one in force. Who is deciding keeps the old plans."""

@@ -19,6 +19,7 @@ import gevent
 
 from greenpool.config import PoolMode, SessionState
 from greenpool.errors import GreenpoolError
+from greenpool.protocol import frontend
 from greenpool.protocol.errors import ClientError
 from greenpool.protocol.message import Message, encode_text
 from greenpool.records import Event, SuspectFlags
@@ -57,7 +58,9 @@ def at_login(
         return
     try:
         with gevent.Timeout(_LOGIN_DEADLINE_S):
-            messages = probe.converse(sock, question_of_suspects(_version(parameters)))
+            messages = probe.converse(
+                sock, frontend.query(question_of_suspects(_version(parameters)))
+            )
             _tell(worker, entry, as_of, messages)
     except gevent.Timeout as exc:
         entry.search.is_slow = True
@@ -117,7 +120,7 @@ def _ask(worker: Worker, entry: PoolEntry) -> None:
     _, as_of = worker.engine.suspects_known(entry.index)
     began_s = worker.now_s()
     question = question_of_suspects(_version(entry.parameters or {}))
-    messages = probe.answer(worker, entry, question)
+    messages = probe.answer(worker, entry, frontend.query(question))
     entry.search.took_s = worker.now_s() - began_s
     _tell(worker, entry, as_of, messages)
 

@@ -1,7 +1,7 @@
 """The import graph points one way, and the master makes no hub. See section 7 of the design.
 
 cli ─► demo, master ─► worker ─► admin, auth, pooling, protocol ─► engine ─► login, tls ─► binding
-─► records, config, observe ─► errors
+─► records, config, observe, tallies ─► errors
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ROWS = (
     ("engine",),
     ("login", "tls"),
     ("binding",),
-    ("records", "config", "observe"),
+    ("records", "config", "observe", "tallies"),
     ("errors",),
 )
 _STRANGERS = {("demo", "master"), ("master", "demo")}

@@ -23,6 +23,7 @@ from greenpool.records import (
     SlotState,
     WorkerRow,
 )
+from greenpool.tallies import Tallies
 
 S = 1_000_000_000
 NOW = Moment(monotonic_ns=1000 * S, epoch_ns=1_700_000_000 * S)  # 2023-11-14 22:13:20 UTC
@@ -165,8 +166,10 @@ class Bench:
         self.segment = busy_segment() if segment is None else segment
         self.now = NOW
         self.commands: list[str] = []
+        self.tallies = Tallies.create(16, 2)
         self.console = Console(
-            self.segment, lambda: config, self.commands.append, clock=lambda: self.now
+            *(self.segment, self.tallies, lambda: config, self.commands.append),
+            clock=lambda: self.now,
         )
 
     def show(self, sql: str) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from greenpool.admin.show import SHOWS
 from greenpool.config import Config
 from greenpool.errors import ControlError
 from greenpool.protocol.errors import ClientError
+from greenpool.tallies import Tallies
 from tests.unit.admin.samples import Bench, FakeSegment
 
 SYNTAX, UNSUPPORTED = "42601", "0A000"
@@ -131,7 +132,7 @@ def test_a_command_that_cannot_be_passed_on_is_an_error(config: Config) -> None:
     def refuse(name: str) -> None:
         raise ControlError("the master is gone")
 
-    console = Console(FakeSegment(), lambda: config, refuse)
+    console = Console(FakeSegment(), Tallies.create(1, 1), lambda: config, refuse)
     with pytest.raises(
         ClientError, match="cannot pass RELOAD on to the master: the master is gone"
     ) as caught:
@@ -154,7 +155,7 @@ def test_junk_gives_an_answer_or_a_client_error(bench: Bench, sql: str) -> None:
 
 @given(st.text(min_size=1))
 def test_errors_about_junk_can_be_sent(text: str) -> None:
-    console = Console(FakeSegment(), pytest.fail, pytest.fail)
+    console = Console(FakeSegment(), Tallies.create(1, 1), pytest.fail, pytest.fail)
     try:
         console.plan(f"SHOW x{text}")
     except ClientError as error:

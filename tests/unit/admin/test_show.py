@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 from greenpool import __version__
 from greenpool.admin.connections import split_address
 from greenpool.admin.show import SHOWS
-from greenpool.config import Config
+from greenpool.config import LOOKUP_USER, AuthQuery, Config
 from greenpool.protocol.backend import INT4, INT8, TEXT
 from greenpool.records import ClientState, Pin
+from greenpool.tallies import Tally
 from tests.unit.admin.samples import Bench, FakeSegment, client, load_config, pool, worker
 
 HBA = """# the rules
@@ -59,6 +61,12 @@ COLUMNS = {
         "name pool_size reserve_pool_size pool_mode max_user_connections current_connections "
         "max_user_client_connections current_client_connections |"
     ),
+    # as in PgDoorman, and ours
+    "auth_query": (
+        "database cache_entries cache_hits cache_misses cache_refetches rate_limited auth_success "
+        "auth_failure executor_queries executor_errors | dynamic_pools dynamic_pools_created "
+        "dynamic_pools_destroyed"
+    ),
     "pins": "| database user pinned clients total",
     # as in PostgreSQL's view pg_hba_file_rules
     "hba": (
@@ -104,6 +112,39 @@ def test_pools(bench: Bench) -> None:
     assert (app["maxwait"], app["maxwait_us"]) == (2, 345)
     assert (app["pool_size"], app["min_pool_size"], app["load_balance_hosts"]) == (10, 2, None)
     assert (bob["user"], logs["database"], logs["cl_active"]) == ("bob", "logs", 0)
+
+
+def test_found_users_are_shown_beside_the_configured_ones(config: Config) -> None:
+    app = config.pools["app"]
+    auth_query = AuthQuery(
+        query="q",
+        user="asker",
+        password="hush-hush",
+        database="app",
+        workers=3,
+        server_user=None,
+        server_password=None,
+        pool_size=7,
+        min_pool_size=1,
+        default_pool_size=None,
+        cache_ttl_ms=0,
+        cache_failure_ttl_ms=0,
+        min_interval_ms=0,
+    )
+    pools = {**config.pools, "app": replace(app, auth_query=auth_query)}
+    names = ("alice", "bob", LOOKUP_USER, "found")
+    segment = FakeSegment(pools=[pool(index, user=name) for index, name in enumerate(names)])
+    bench = Bench(replace(config, pools=pools), segment)
+    for writer, count in ((0, 2), (1, 3)):  # two workers
+        bench.tallies.add(2, writer, Tally.CACHE_HITS, count)
+    bench.tallies.add(2, bench.tallies.master, Tally.POOLS_CREATED, 5)
+    [row] = bench.show("SHOW AUTH_QUERY")
+    assert (row["database"], row["cache_hits"], row["auth_success"]) == ("app", 5, 0)
+    assert (row["dynamic_pools"], row["dynamic_pools_created"]) == (1, 5)
+    [database] = [row for row in bench.show("SHOW DATABASES") if row["name"] == "app"]
+    assert (database["pool_size"], database["min_pool_size"]) == (10 + 5 + 7, 2 + 0 + 1)
+    users = {row["name"]: row for row in bench.show("SHOW USERS")}
+    assert (set(users), users["found"]["pool_size"]) == ({"alice", "bob", "found"}, "7")
 
 
 def test_servers(bench: Bench) -> None:

@@ -177,7 +177,6 @@ POOL = [
     ),
     ("databse: x", 'databse: unknown key (did you mean "server_database"?)'),
     ("shutdown_timeout: 1s", "shutdown_timeout: unknown key (it belongs to general)"),
-    ("auth_query: {query: SELECT 1, user: x}", "auth_query: not supported yet"),
     ("max_db_connections: 5", 'max_db_connections: not supported yet (today only "0")'),
     ("patroni_api_urls: ['http://x']", "patroni_api_urls: not supported yet"),
 ]
@@ -258,14 +257,38 @@ FILES = [
         ['g.yaml:1:7: web.enabled: not supported yet (today only "false")'],
     ),
     (
+        "pools:\n  app:\n    users: [{username: ann}]\n"
+        "    auth_query: {query: q, user: u, server_user: ann, min_pool_size: 99}\n",
+        [
+            'g.yaml:4:37: pools.app.auth_query.server_user: "ann" is in users: found users need a '
+            "pool of their own",
+            "g.yaml:4:55: pools.app.auth_query.min_pool_size: 99 is above pool_size 40",
+        ],
+    ),
+    (
+        "pools:\n  app:\n    auth_query: {query: q, user: u, server_password: x, min_pool_size: 9,"
+        " default_pool_size: 8}\n",
+        [
+            "g.yaml:3:37: pools.app.auth_query.server_password: needs server_user beside it",
+            "g.yaml:3:57: pools.app.auth_query.min_pool_size: 9 is above default_pool_size 8",
+        ],
+    ),
+    (
+        "pools:\n  app: {auth_query: {query: ' ', user: x}}\n",
+        ["g.yaml:2:22: pools.app.auth_query.query: is empty"],
+    ),
+    (
+        "pools:\n  app: {users: [{username: (auth_query)}]}\n",
+        [
+            'g.yaml:2:18: pools.app.users[0].username: "(auth_query)" is reserved for auth_query',
+        ],
+    ),
+    (
         "pools:\n  app:\n    auth_query: {workers: 0, server_password: x, min_pool_size: 99}\n",
         [
-            "g.yaml:3:5: pools.app.auth_query: not supported yet",
             'g.yaml:3:5: pools.app.auth_query: "query" is missing',
             'g.yaml:3:5: pools.app.auth_query: "user" is missing',
             "g.yaml:3:18: pools.app.auth_query.workers: 0 is out of range (1 to 64)",
-            "g.yaml:3:30: pools.app.auth_query.server_password: needs server_user beside it",
-            "g.yaml:3:50: pools.app.auth_query.min_pool_size: 99 is above pool_size 40",
         ],
     ),
     (

@@ -41,6 +41,7 @@ class NotingSegment:
 
     def __init__(self, workers: int, pools_max: int, clients_max: int) -> None:
         self.workers = workers
+        self.pools_max = pools_max
         self.clients_max = clients_max
         self._pools: list[tuple[str, str]] = []
 

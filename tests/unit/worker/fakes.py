@@ -12,7 +12,7 @@ import gevent
 from gevent import socket
 
 from greenpool.admin.console import Console
-from greenpool.config import Config, load
+from greenpool.config import Config, load, members
 from greenpool.protocol.errors import ErrorFields
 from greenpool.protocol.frame import FrameReader
 from greenpool.protocol.message import BackendType, Message
@@ -26,6 +26,7 @@ from greenpool.records import (
     NoteKind,
     Result,
 )
+from greenpool.tallies import Tallies
 from greenpool.worker.state import Worker
 from tests.unit.worker.fake_login import FakeLogin, FakePlan, is_own
 
@@ -68,8 +69,7 @@ def make_config(
 
 
 def indices_of(config: Config) -> dict[tuple[str, str], int]:
-    names = [(pool.name, user) for pool in config.pools.values() for user in pool.users]
-    return {name: index for index, name in enumerate(names)}
+    return {member.key: index for index, member in enumerate(members(config))}
 
 
 class FakeEngine:
@@ -211,6 +211,8 @@ class FakeSegment:
 class FakedWorker(Worker):
     """A worker whose engine and segment are the ones above."""
 
+    told: list[Any]
+
     if TYPE_CHECKING:
         engine: Any
         segment: Any
@@ -220,17 +222,23 @@ def make_worker(config: Config, segment: FakeSegment | None = None) -> FakedWork
     """Make one; give two of them the same segment, and they hear each other."""
     segment = segment or FakeSegment()
     engine: Any = FakeEngine()
+    told: list[Any] = []
+    tallies = Tallies.create(16, 2)
     worker = FakedWorker(
         index=0,
         engine=engine,
         segment=cast(Any, segment),
         config=config,
-        console=Console(cast(Any, segment), lambda: config, lambda _: None),
+        console=Console(cast(Any, segment), tallies, lambda: config, lambda _: None),
         threads=gevent.get_hub().threadpool,
+        tallies=tallies,
+        tell=told.append,
         boot_secret=b"s" * 32,
     )
     engine.worker = worker
+    worker.told = told
     worker.pools.apply(config, indices_of(config))
+    worker.lookups.apply(config)
     return worker
 
 

@@ -145,11 +145,11 @@ def test_secret_is_prepared_once(pools: PoolDirectory):
 
 
 def test_same_failure_is_news_once_a_second(pools: PoolDirectory):
-    entry = at(pools, "shop", "ada")
-    assert entry.is_news("refused", 10.0)
-    assert not entry.is_news("refused", 10.9)
-    assert entry.is_news("other", 10.9)
-    assert entry.is_news("other", 12.0)
+    news = at(pools, "shop", "ada").news
+    assert news.has("refused", 10.0)
+    assert not news.has("refused", 10.9)
+    assert news.has("other", 10.9)
+    assert news.has("other", 12.0)
 
 
 def test_backoff_doubles_to_its_bound_and_forgets():

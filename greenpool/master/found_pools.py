@@ -1,0 +1,238 @@
+"""The pools of users whom auth_query finds: made when one is first here, given up when unused.
+
+    (none) ──Wanted──► SERVING ──nobody for idle_timeout──► RELEASING ──all gone──► (none)
+                          ▲                                     │
+                          └── needed still, Wanted, a reload ──┘
+
+Law: a place of the segment changes its name only after every living worker has said that it has
+forgotten the old one, and nobody is there. So a worker that died, or is born meanwhile, needs no
+care: who is not told of a pool cannot name it. Of several generations that share the segment one
+at a time makes pools, and none gives any up (`Rights`): a new one finds those of the old one in the
+segment when it takes over. Runs in master.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from greenpool.config import LOOKUP_USER, PoolKey
+from greenpool.errors import EngineError
+from greenpool.master.estate import Estate
+from greenpool.master.slot import WorkerSlot
+from greenpool.master.workers import Workers
+from greenpool.records import PoolRow
+from greenpool.tallies import Tally
+from greenpool.worker.control import Made, NotMade, Release, Released, Wanted
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 2.0
+"""Time between two looks for pools that nobody uses."""
+
+
+class PoolState(Enum):
+    """Where a found user's pool is in its life."""
+
+    SERVING = auto()
+    RELEASING = auto()
+
+
+class Rights(Enum):
+    """What a generation may do, beside others."""
+
+    ALL = auto()
+    MAKE = auto()  # but give nothing up: logins of the generation before may be on their way there
+    LATER = auto()  # nothing for the moment: who wants a pool waits
+    NONE = auto()  # it is the next generation's to make pools
+
+
+@dataclass(slots=True)
+class _FoundPool:
+    index: int
+    state: PoolState = PoolState.SERVING
+    quiet_since: float | None = None  # time.monotonic() of the first look that found nobody
+    serial: int = 0  # of the release: answers to an older one mean nothing
+    owed: set[int] = field(default_factory=set)  # pids of workers that have not answered it
+
+
+class FoundPools:
+    """Make pools for workers that want them, and take unused ones away."""
+
+    def __init__(
+        self, estate: Estate, workers: Workers, rights: Callable[[], Rights] = lambda: Rights.ALL
+    ) -> None:
+        self._live = estate.live
+        self._segment = estate.segment
+        self._tallies = estate.tallies
+        self._workers = workers
+        self._rights = rights
+        self._waiting: list[tuple[WorkerSlot, Wanted]] = []
+        self._pools: dict[PoolKey, _FoundPool] = {}
+        self._serial = 0
+        self._next_look = 0.0
+
+    # ---- what workers say --------------------------------------------------------------------
+
+    def want(self, slot: WorkerSlot, wanted: Wanted) -> None:
+        """Make the pool that a worker asks for, and tell all; or tell it why not."""
+        pool, rights = self._pools.get(wanted.key), self._rights()
+        if pool is not None and pool.state is PoolState.RELEASING:
+            self._keep(wanted.key, pool)
+        elif pool is not None:
+            self._workers.send(slot, Made(wanted.key, pool.index))
+        elif rights is Rights.LATER:
+            self._waiting.append((slot, wanted))
+        elif rights is Rights.NONE:
+            self._show(slot, wanted.key)
+        else:
+            self._try_to_make(slot, wanted.key)
+
+    def make_wanted(self) -> None:
+        """Make the pools that workers have been waiting for."""
+        waiting, self._waiting = self._waiting, []
+        for slot, wanted in waiting:
+            if wanted.key not in self._pools:
+                self._try_to_make(slot, wanted.key)
+
+    def _try_to_make(self, slot: WorkerSlot, key: PoolKey) -> None:
+        try:
+            self._make(key)
+        except EngineError as exc:
+            log.error('there can be no pool for user "%s" of "%s": %s', key[1], key[0], exc)
+            self._workers.send(slot, NotMade(key, "there is no room for another pool"))
+
+    def acknowledge(self, slot: WorkerSlot, answer: Released) -> None:
+        """Note what a worker answers to Release."""
+        pool = self._pools.get(answer.key)
+        if pool is None or pool.serial != answer.serial or pool.state is not PoolState.RELEASING:
+            return
+        pool.owed.discard(slot.pid)
+        if not answer.is_gone:
+            self._keep(answer.key, pool)
+
+    def _show(self, slot: WorkerSlot, key: PoolKey) -> None:
+        """Tell a worker of a pool that the next generation has, which keeps it until we are gone."""
+        there = {(row.database, row.user): row.index for row in self._segment.pool_rows()}
+        if key in there:
+            self._workers.send(slot, Made(key, there[key]))
+        else:
+            self._workers.send(slot, NotMade(key, "greenpool is being replaced: connect again"))
+
+    # ---- what goes by time, by reload and by upgrade -----------------------------------------
+
+    def adopt(self) -> None:
+        """Go on with the pools that the generation before has made."""
+        self._next_look = time.monotonic() + LOOK_S
+        for key in self._live.found:
+            index = self._live.pools[key]
+            self._pools[key] = _FoundPool(index)
+            self._tell(Made(key, index))
+
+    def keep_all(self) -> None:
+        """Take back every release under way: a reload says anew which pools there are."""
+        for key, pool in self._pools.items():
+            if pool.state is PoolState.RELEASING:
+                self._keep(key, pool)
+
+    def follow(self) -> None:
+        """Forget the pools that a reload has taken away."""
+        for key in [key for key in self._pools if key not in self._live.found]:
+            del self._pools[key]
+
+    def manage(self) -> None:
+        """Look for unused pools when it is time; end the releases that all have answered."""
+        rights = self._rights()
+        if rights is not Rights.LATER:
+            waiting, self._waiting = self._waiting, []
+            for slot, wanted in waiting:
+                self.want(slot, wanted)
+        if rights is not Rights.ALL:
+            self.keep_all()
+            return
+        alive = {slot.pid for slot in self._workers.alive()}
+        for key, pool in list(self._pools.items()):
+            if pool.state is PoolState.RELEASING and not pool.owed & alive:
+                self._end(key, pool)
+        if self._pools and time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + LOOK_S
+            self._look()
+
+    def next_due(self) -> float | None:
+        """Return when (time.monotonic) to look again; None: there is nothing to look at."""
+        return self._next_look if self._pools and self._rights() is Rights.ALL else None
+
+    # ---- private -----------------------------------------------------------------------------
+
+    def _make(self, key: PoolKey) -> None:
+        """Define a pool and tell all workers. Raises: EngineError."""
+        index = self._live.add_found(key)
+        if not self._pools:
+            self._next_look = time.monotonic() + LOOK_S
+        self._pools[key] = _FoundPool(index)
+        self._count(key, Tally.POOLS_CREATED)
+        log.debug('pool %d is for user "%s" of "%s"', index, key[1], key[0])
+        self._tell(Made(key, index))
+
+    def _keep(self, key: PoolKey, pool: _FoundPool) -> None:
+        """Go on with a pool that was being released; who has forgotten it hears of it again."""
+        pool.state, pool.quiet_since = PoolState.SERVING, None
+        self._live.show_found(key, pool.index)
+        self._tell(Made(key, pool.index))
+
+    def _look(self) -> None:
+        rows = {row.index: row for row in self._segment.pool_rows()}
+        now = time.monotonic()
+        for key, pool in self._pools.items():
+            if pool.state is not PoolState.SERVING:
+                continue
+            if not _is_unused(rows.get(pool.index)):
+                pool.quiet_since = None
+            elif pool.quiet_since is None:
+                pool.quiet_since = now
+            elif now - pool.quiet_since >= self._patience_s(key):
+                self._release(key, pool)
+
+    def _patience_s(self, key: PoolKey) -> float:
+        """Return how long a pool may be unused, as long as a server of it might."""
+        idle_timeout_ms = self._live.config.pools[key[0]].idle_timeout_ms
+        return idle_timeout_ms / 1000 if idle_timeout_ms else math.inf
+
+    def _release(self, key: PoolKey, pool: _FoundPool) -> None:
+        self._serial += 1
+        pool.state, pool.serial = PoolState.RELEASING, self._serial
+        pool.owed = {slot.pid for slot in self._workers.alive()}
+        self._live.hide_found(key)  # who is born now does not hear of it
+        self._tell(Release(key, pool.serial))
+
+    def _end(self, key: PoolKey, pool: _FoundPool) -> None:
+        row = next((row for row in self._segment.pool_rows() if row.index == pool.index), None)
+        if not _is_unused(row):
+            self._keep(key, pool)
+            return
+        del self._pools[key]
+        self._live.remove_found(key, pool.index)
+        self._count(key, Tally.POOLS_DESTROYED)
+        log.debug('pool %d of user "%s" of "%s" is gone', pool.index, key[1], key[0])
+
+    def _tell(self, message: Made | Release) -> None:
+        for slot in self._workers.alive():
+            self._workers.send(slot, message)
+
+    def _count(self, key: PoolKey, tally: Tally) -> None:
+        lookup = self._live.pools.get((key[0], LOOKUP_USER))
+        if lookup is not None:
+            self._tallies.add(lookup, self._tallies.master, tally)
+
+
+def _is_unused(row: PoolRow | None) -> bool:
+    """Say whether a pool has neither clients nor servers. One that is not there has none."""
+    if row is None:
+        return True
+    clients = row.cl_active + row.cl_idle + row.cl_waiting + row.cl_login
+    servers = row.sv_active + row.sv_idle + row.sv_login + row.sv_canceled + row.sv_closing
+    return clients + servers == 0

@@ -1,0 +1,105 @@
+"""The pools of users whom auth_query has found, as one worker asks for them and loses them.
+
+    a found user logs in ──Wanted──► master ──Made──► all workers ──► the login goes on
+    nobody uses it: master ──Release──► all workers ──Released──► master
+
+Law: the master alone makes and removes pools; a worker says that it has forgotten one only when
+none of its logins is on the way there and none of its clients is served there. Partner:
+`master/found_pools.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gevent.event import AsyncResult
+
+from greenpool.config import Kind, PoolKey, found_member
+from greenpool.protocol.errors import ClientError, Severity, SqlState
+from greenpool.worker import check_query
+from greenpool.worker.control import Made, NotMade, Release, Released, Wanted
+
+if TYPE_CHECKING:
+    from greenpool.worker.pools import PoolEntry
+    from greenpool.worker.state import Worker
+
+
+class FoundPools:
+    """One worker's half of the conversation."""
+
+    __slots__ = ("_wanted", "_worker")
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._wanted: dict[PoolKey, AsyncResult] = {}
+
+    def enter(self, database: str, user: str) -> PoolEntry:
+        """Return the pool of a found user who has proved who it is; made if there is none.
+
+        It stays until `leave`. Switches: maybe; the caller has a deadline. Raises: ClientError
+        when there can be none.
+        """
+        key = (database, user)
+        while (entry := self._find(key)) is None:
+            answer = self._wanted.get(key)
+            if answer is None:
+                answer = self._wanted[key] = AsyncResult()
+                self._worker.tell(Wanted(key))
+            error = answer.get()
+            if error is not None:
+                raise error
+        entry.guests += 1
+        return entry
+
+    def _find(self, key: PoolKey) -> PoolEntry | None:
+        """Return the pool of a found user: its own, or that of all of them."""
+        database, user = key
+        pool = self._worker.config.pools.get(database)
+        if pool is None or pool.auth_query is None or user in pool.users:
+            message = "the pool has been removed"  # by a reload, since the user was looked up
+            raise ClientError(Severity.FATAL, SqlState.ADMIN_SHUTDOWN, message)
+        return self._worker.pools.of_key((database, pool.auth_query.server_user or user))
+
+    @staticmethod
+    def leave(entry: PoolEntry) -> None:
+        """Say that a login is served now, or has come to nothing."""
+        entry.guests -= 1
+
+    def on_made(self, message: Made) -> None:
+        """Take in a pool. Switches: no."""
+        worker = self._worker
+        member = found_member(worker.config, *message.key)
+        if member is not None:
+            check_query.set_up_one(worker, worker.pools.add(message.index, member))
+        self._answer(message.key, None)
+
+    def discover(self, index: int) -> PoolEntry | None:
+        """Take in a pool whose client has been quicker than the master's word. Switches: no."""
+        row = self._worker.segment.pool_row(index)
+        if row is None or found_member(self._worker.config, row.database, row.user) is None:
+            return None
+        self.on_made(Made((row.database, row.user), index))
+        return self._worker.pools.at(index)
+
+    def on_not_made(self, message: NotMade) -> None:
+        """Tell those who wait. Switches: no."""
+        error = ClientError(Severity.FATAL, SqlState.TOO_MANY_CONNECTIONS, message.why)
+        self._answer(message.key, error)
+
+    def on_release(self, message: Release) -> None:
+        """Forget a pool if nobody here needs it, and say so. Switches: no."""
+        worker = self._worker
+        entry = worker.pools.of_key(message.key)
+        if entry is not None and entry.kind is Kind.FOUND:
+            row = worker.segment.pool_row(entry.index)
+            is_used = row is not None and row.cl_active + row.cl_idle + row.cl_waiting > 0
+            if entry.guests or is_used:
+                worker.tell(Released(message.key, message.serial, is_gone=False))
+                return
+            worker.pools.drop(entry)
+        worker.tell(Released(message.key, message.serial, is_gone=True))
+
+    def _answer(self, key: PoolKey, error: ClientError | None) -> None:
+        answer = self._wanted.pop(key, None)
+        if answer is not None:
+            answer.set(error)
