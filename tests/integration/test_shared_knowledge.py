@@ -49,6 +49,22 @@ def test_login_waits_for_no_busy_server(make_pooler: MakePooler, pg: PostgreSQL)
         wait_for(join, "both workers have let clients in")
 
 
+def test_md5_hash_in_the_file_is_enough_in_every_worker(
+    make_pooler: MakePooler, pg: PostgreSQL
+) -> None:
+    [(secret,)] = pg.sql("select rolpassword from pg_authid where rolname = 'app_md5'")
+    users = [user("app_md5", password=secret, min_pool_size=2)]
+    pooler = make_pooler(2, pools={"app": {"users": users}})
+    wait_for(lambda: len(pg.backends("app_md5")) == 2, "the pool is filled")
+    before = set(pooler.worker_pids())
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not before & set(pooler.worker_pids()), "others have taken their places")
+    wait_for(lambda: len(pg.backends("app_md5")) == 2, "the pool is filled again")
+    with pooler.connect("app_md5") as connection:
+        assert connection.execute("select current_user").fetchone() == ("app_md5",)
+
+
 def test_keys_of_a_client_open_servers_in_workers_that_never_saw_it(
     make_pooler: MakePooler, pg: PostgreSQL
 ) -> None:

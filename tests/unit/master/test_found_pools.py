@@ -1,0 +1,263 @@
+"""The life of a found user's pool, with workers that answer when the test says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from greenpool.config import LOOKUP_USER, load
+from greenpool.errors import EngineError
+from greenpool.master.found_pools import LOOK_S, FoundPools
+from greenpool.master.live import LiveConfig
+from greenpool.tallies import Tallies, Tally
+from greenpool.worker.control import Made, NotMade, Release, Released, Wanted
+
+ANN, BOB = ("shop", "ann"), ("shop", "bob")
+CONFIG = """
+pools:
+  shop:
+    idle_timeout: 10s
+    auth_query: {query: "select $1", user: asker}
+"""
+
+
+@dataclass
+class Row:
+    index: int
+    cl_idle: int = 0
+    sv_idle: int = 0
+    cl_active: int = 0
+    cl_waiting: int = 0
+    cl_login: int = 0
+    sv_active: int = 0
+    sv_login: int = 0
+    sv_canceled: int = 0
+    sv_closing: int = 0
+
+
+class FakeSegment:
+    """Places by name, as the real one has them."""
+
+    clients_max = 100
+
+    def __init__(self, pools_max: int) -> None:
+        self.pools_max = pools_max
+        self.names: list[tuple[str, str] | None] = []
+        self.rows: dict[int, Row] = {}
+
+    def limits(self, clients_limit: int, max_creates: int) -> None:
+        """Accept any."""
+
+    def define_pool(self, database: str, user: str, settings: object) -> int:
+        name = (database, user)
+        if name not in self.names:
+            if None in self.names:
+                self.names[self.names.index(None)] = name
+            elif len(self.names) < self.pools_max:
+                self.names.append(name)
+            else:
+                raise EngineError("full")
+        index = self.names.index(name)
+        self.rows[index] = Row(index)
+        return index
+
+    def remove_pool(self, index: int) -> None:
+        del self.rows[index]
+
+    def vacate_pool(self, index: int, heir: int) -> None:
+        assert index not in self.rows
+        assert self.names[heir] == ("shop", LOOKUP_USER)
+        self.names[index] = None
+
+    def renew_pool(self, index: int) -> None:
+        """Have no servers to renew."""
+
+    def pool_rows(self) -> list[Row]:
+        return list(self.rows.values())
+
+
+@dataclass
+class Slot:
+    pid: int
+
+
+@dataclass
+class FakeWorkers:
+    slots: list[Slot]
+    sent: list[tuple[int, Any]] = field(default_factory=list)
+
+    def alive(self) -> list[Slot]:
+        return self.slots
+
+    def send(self, slot: Slot, message: object) -> bool:
+        self.sent.append((slot.pid, message))
+        return True
+
+    def take(self) -> list[tuple[int, Any]]:
+        sent, self.sent = self.sent, []
+        return sent
+
+
+class Bench:
+    """A master with two workers, whose clock is the test's."""
+
+    def __init__(self, path: Path, pools_max: int = 3) -> None:
+        path.write_text(CONFIG)
+        self.config = load(path, {})
+        self.segment = FakeSegment(pools_max)
+        self.live = LiveConfig(self.config, lambda: self.config, cast(Any, self.segment))
+        self.workers = FakeWorkers([Slot(11), Slot(12)])
+        self.tallies = Tallies.create(pools_max, 2)
+        self.found = FoundPools(
+            *(self.live, cast(Any, self.segment), cast(Any, self.workers), self.tallies)
+        )
+        self.now = 100.0
+
+    def want(self, key: tuple[str, str], worker: int = 0) -> list[tuple[int, Any]]:
+        self.found.want(cast(Any, self.workers.slots[worker]), Wanted(key))
+        return self.workers.take()
+
+    def pass_time(self, seconds: float) -> list[tuple[int, Any]]:
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(self.now + LOOK_S, end)
+            self.found.manage()
+        return self.workers.take()
+
+    def answer(self, worker: int, release: Release, *, is_gone: bool = True) -> None:
+        answer = Released(release.key, release.serial, is_gone)
+        self.found.acknowledge(cast(Any, self.workers.slots[worker]), answer)
+        self.found.manage()
+
+    def release(self) -> Release:
+        """Let the time of ann's pool be over."""
+        (_, message), (_, again) = self.pass_time(20.0)
+        assert isinstance(message, Release)
+        assert message == again
+        return message
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    bench = Bench(tmp_path / "greenpool.yaml")
+    monkeypatch.setattr("greenpool.master.found_pools.time.monotonic", lambda: bench.now)
+    return bench
+
+
+def test_all_workers_hear_of_a_pool_and_who_asks_again_alone(bench: Bench) -> None:
+    assert bench.want(ANN) == [(11, Made(ANN, 1)), (12, Made(ANN, 1))]
+    assert bench.want(ANN, worker=1) == [(12, Made(ANN, 1))]
+    assert bench.live.pools[ANN] == 1
+    assert bench.tallies.total(0, Tally.POOLS_CREATED) == 1
+
+
+def test_segment_without_room_is_told_to_who_asked(bench: Bench) -> None:
+    bench.want(ANN)
+    bench.want(BOB)
+    [(pid, message)] = bench.want(("shop", "cyd"), worker=1)
+    assert (pid, message) == (12, NotMade(("shop", "cyd"), "there is no room for another pool"))
+    assert bench.want(("nowhere", "cyd")) == [
+        (11, NotMade(("nowhere", "cyd"), "there is no room for another pool"))
+    ]
+    assert set(bench.live.pools) == {("shop", LOOKUP_USER), ANN, BOB}
+
+
+def test_unused_pool_gives_up_its_place_when_all_have_forgotten_it(bench: Bench) -> None:
+    bench.want(ANN)
+    assert bench.pass_time(10.0) == []
+    release = bench.release()
+    assert ANN not in bench.live.pools  # who is born now does not hear of it
+    bench.answer(0, release)
+    assert bench.segment.names[1] == ANN
+    bench.answer(1, release)
+    assert bench.segment.names[1] is None
+    assert bench.tallies.total(0, Tally.POOLS_DESTROYED) == 1
+    assert bench.found.next_due() is None
+    assert bench.want(BOB)[0] == (11, Made(BOB, 1))
+
+
+@pytest.mark.parametrize("used", ["cl_idle", "cl_waiting", "sv_idle", "sv_closing"])
+def test_used_pool_stays(bench: Bench, used: str) -> None:
+    bench.want(ANN)
+    setattr(bench.segment.rows[1], used, 1)
+    assert bench.pass_time(60.0) == []
+    setattr(bench.segment.rows[1], used, 0)
+    assert bench.pass_time(10.0) == []  # the time begins anew
+    bench.release()
+
+
+def test_worker_that_needs_it_keeps_it_for_all(bench: Bench) -> None:
+    bench.want(ANN)
+    release = bench.release()
+    bench.answer(0, release)
+    bench.answer(1, release, is_gone=False)
+    assert bench.workers.take() == [(11, Made(ANN, 1)), (12, Made(ANN, 1))]
+    assert bench.live.pools[ANN] == 1
+    bench.answer(0, release)  # a late answer to a release that is over
+    assert bench.segment.names[1] == ANN
+
+
+def test_client_that_comes_back_meanwhile_keeps_it(bench: Bench) -> None:
+    bench.want(ANN)
+    release = bench.release()
+    bench.answer(0, release)
+    assert bench.want(ANN) == [(11, Made(ANN, 1)), (12, Made(ANN, 1))]
+    bench.answer(1, release)
+    assert bench.segment.names[1] == ANN
+    assert bench.live.found == {ANN}
+
+
+def test_client_that_was_let_in_before_the_last_answer_keeps_it(bench: Bench) -> None:
+    bench.want(ANN)
+    release = bench.release()
+    bench.answer(0, release)
+    bench.segment.rows[1].cl_idle = 1
+    bench.answer(1, release)
+    assert bench.workers.take() == [(11, Made(ANN, 1)), (12, Made(ANN, 1))]
+    assert bench.segment.names[1] == ANN
+
+
+def test_dead_worker_owes_no_answer(bench: Bench) -> None:
+    bench.want(ANN)
+    bench.answer(0, bench.release())
+    bench.workers.slots[1] = Slot(13)  # a successor, which never heard of it
+    bench.found.manage()
+    assert bench.segment.names[1] is None
+
+
+def test_reload_takes_back_a_release_and_removes_what_it_does_not_find(bench: Bench) -> None:
+    bench.want(ANN)
+    release = bench.release()
+    bench.answer(0, release)
+    bench.found.keep_all()
+    assert bench.live.reload().is_ok
+    bench.found.follow()
+    bench.answer(1, release)
+    assert bench.live.pools[ANN] == 1
+    bench.config = replace(
+        bench.config, pools={"shop": replace(bench.config.pools["shop"], auth_query=None)}
+    )
+    bench.found.keep_all()
+    assert bench.live.reload().is_ok
+    bench.found.follow()
+    bench.live.settle()
+    assert bench.live.pools == {}
+    assert bench.segment.rows == {}
+    assert bench.found.next_due() is None
+
+
+def test_reload_that_configures_a_found_user_keeps_its_place(bench: Bench, tmp_path: Path) -> None:
+    bench.want(ANN)
+    path = tmp_path / "other.yaml"
+    path.write_text(CONFIG + "    users: [{username: ann}]\n")
+    bench.config = load(path, {})
+    bench.found.keep_all()
+    assert bench.live.reload().is_ok
+    bench.found.follow()
+    bench.live.settle()
+    assert (bench.live.pools[ANN], bench.live.found) == (1, set())
+    assert bench.pass_time(60.0) == []
+    assert 1 in bench.segment.rows
