@@ -114,8 +114,9 @@ def check_auth_query(
 ) -> None:
     """Check the sizes of found users' pools, and who logs in for them."""
     _check_sizes(auth_query, settings, path, problems)
-    if "query" in settings and not auth_query.query.strip():
-        problems.add(settings["query"].mark, settings["query"].path, "is empty")
+    if "$1" not in auth_query.query:
+        what = "does not ask about $1, the name of the user"
+        problems.add(settings["query"].mark, settings["query"].path, what)
     if auth_query.server_user in users:
         setting = settings["server_user"]
         what = f'"{auth_query.server_user}" is in users: found users need a pool of their own'

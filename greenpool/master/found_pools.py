@@ -210,8 +210,7 @@ class FoundPools:
         self._tell(Release(key, pool.serial))
 
     def _end(self, key: PoolKey, pool: _FoundPool) -> None:
-        row = next((row for row in self._segment.pool_rows() if row.index == pool.index), None)
-        if not _is_unused(row):
+        if not _is_unused(self._segment.pool_row(pool.index)):
             self._keep(key, pool)
             return
         del self._pools[key]

@@ -10,6 +10,7 @@ none of its logins is on the way there and none of its clients is served there. 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from gevent.event import AsyncResult
@@ -27,17 +28,18 @@ if TYPE_CHECKING:
 class FoundPools:
     """One worker's half of the conversation."""
 
-    __slots__ = ("_wanted", "_worker")
+    __slots__ = ("_guests", "_wanted", "_worker")
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._wanted: dict[PoolKey, AsyncResult] = {}
+        self._guests: Counter[PoolKey] = Counter()  # logins, by the pool that they are going to
 
     def enter(self, database: str, user: str) -> PoolEntry:
         """Return the pool of a found user who has proved who it is; made if there is none.
 
-        It stays until `leave`. Switches: maybe; the caller has a deadline. Raises: ClientError
-        when there can be none.
+        It stays until `leave`. Switches: maybe; the caller has a deadline. Raises: ClientError when
+        there can be none.
         """
         key = (database, user)
         while (entry := self._find(key)) is None:
@@ -48,7 +50,7 @@ class FoundPools:
             error = answer.get()
             if error is not None:
                 raise error
-        entry.guests += 1
+        self._guests[entry.key] += 1
         return entry
 
     def _find(self, key: PoolKey) -> PoolEntry | None:
@@ -60,10 +62,11 @@ class FoundPools:
             raise ClientError(Severity.FATAL, SqlState.ADMIN_SHUTDOWN, message)
         return self._worker.pools.of_key((database, pool.auth_query.server_user or user))
 
-    @staticmethod
-    def leave(entry: PoolEntry) -> None:
+    def leave(self, key: PoolKey) -> None:
         """Say that a login is served now, or has come to nothing."""
-        entry.guests -= 1
+        self._guests[key] -= 1
+        if not self._guests[key]:
+            del self._guests[key]
 
     def on_made(self, message: Made) -> None:
         """Take in a pool. Switches: no."""
@@ -93,7 +96,7 @@ class FoundPools:
         if entry is not None and entry.kind is Kind.FOUND:
             row = worker.segment.pool_row(entry.index)
             is_used = row is not None and row.cl_active + row.cl_idle + row.cl_waiting > 0
-            if entry.guests or is_used:
+            if message.key in self._guests or is_used:
                 worker.tell(Released(message.key, message.serial, is_gone=False))
                 return
             worker.pools.drop(entry)

@@ -93,9 +93,7 @@ class PoolEntry:
     """One pool: a database as clients name it, and a user.
 
     `asking` stands while somebody asks a server for the parameters; `version` is the protocol that
-    its servers are asked for; `check` belongs to `check_query.py`, `search` to
-    `suspects.py`; `guests` are logins on their way into the pool of a found user, which is not
-    given up meanwhile.
+    its servers are asked for; `check` belongs to `check_query.py`, `search` to `suspects.py`.
     """
 
     __slots__ = (
@@ -110,7 +108,6 @@ class PoolEntry:
         "asking",
         "backoff",
         "check",
-        "guests",
         "index",
         "kind",
         "news",
@@ -126,7 +123,6 @@ class PoolEntry:
         self.kind = member.kind
         self.pool = pool
         self.user = user
-        self.guests = 0
         self.asking: AsyncResult | None = None
         self.backoff = Backoff()
         self.check = CheckState.NEW

@@ -258,24 +258,24 @@ FILES = [
     ),
     (
         "pools:\n  app:\n    users: [{username: ann}]\n"
-        "    auth_query: {query: q, user: u, server_user: ann, min_pool_size: 99}\n",
+        "    auth_query: {query: $1, user: u, server_user: ann, min_pool_size: 99}\n",
         [
-            'g.yaml:4:37: pools.app.auth_query.server_user: "ann" is in users: found users need a '
+            'g.yaml:4:38: pools.app.auth_query.server_user: "ann" is in users: found users need a '
             "pool of their own",
-            "g.yaml:4:55: pools.app.auth_query.min_pool_size: 99 is above pool_size 40",
+            "g.yaml:4:56: pools.app.auth_query.min_pool_size: 99 is above pool_size 40",
         ],
     ),
     (
-        "pools:\n  app:\n    auth_query: {query: q, user: u, server_password: x, min_pool_size: 9,"
+        "pools:\n  app:\n    auth_query: {query: $1, user: u, server_password: x, min_pool_size: 9,"
         " default_pool_size: 8}\n",
         [
-            "g.yaml:3:37: pools.app.auth_query.server_password: needs server_user beside it",
-            "g.yaml:3:57: pools.app.auth_query.min_pool_size: 9 is above default_pool_size 8",
+            "g.yaml:3:38: pools.app.auth_query.server_password: needs server_user beside it",
+            "g.yaml:3:58: pools.app.auth_query.min_pool_size: 9 is above default_pool_size 8",
         ],
     ),
     (
         "pools:\n  app: {auth_query: {query: ' ', user: x}}\n",
-        ["g.yaml:2:22: pools.app.auth_query.query: is empty"],
+        ["g.yaml:2:22: pools.app.auth_query.query: does not ask about $1, the name of the user"],
     ),
     (
         "pools:\n  app: {users: [{username: (auth_query)}]}\n",

@@ -75,6 +75,9 @@ class FakeSegment:
     def renew_pool(self, index: int) -> None:
         """Have no servers to renew."""
 
+    def pool_row(self, index: int) -> Row | None:
+        return self.rows.get(index)
+
     def pool_rows(self) -> list[Row]:
         return list(self.rows.values())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,7 +63,7 @@ def test_pool_is_wanted_once_for_all_who_wait(worker: FakedWorker) -> None:
     worker.found.on_made(Made(ANN, 5))
     gevent.joinall(logins, timeout=2, raise_error=True)
     [entry] = {login.value for login in logins}
-    assert (entry.index, entry.guests, str(entry)) == (5, 3, "ann@shop")
+    assert (entry.index, str(entry)) == (5, "ann@shop")
     assert worker.pools.at(5) is entry
     assert worker.pools.find(*ANN) is None  # is looked up first, the next time too
     assert worker.engine.named("answer")[-1][0] == 5  # what the place said before is forgotten
@@ -92,7 +93,7 @@ def test_nobody_enters_what_a_reload_has_taken_away(
 
 def test_unused_pool_is_forgotten(worker: FakedWorker) -> None:
     entry = entered(worker)
-    worker.found.leave(entry)
+    worker.found.leave(ANN)
     worker.segment.pools[5] = row()
     worker.found.on_release(Release(ANN, 1))
     assert worker.told[-1] == Released(ANN, 1, is_gone=True)
@@ -102,20 +103,28 @@ def test_unused_pool_is_forgotten(worker: FakedWorker) -> None:
     assert worker.told[-1] == Released(ANN, 2, is_gone=True)
 
 
-def test_pool_is_kept_for_who_is_on_the_way_or_there(worker: FakedWorker) -> None:
-    entry = entered(worker)
+def test_pool_is_kept_for_who_is_on_the_way_or_there(worker: FakedWorker, config: Config) -> None:
+    first = entered(worker)
+    assert worker.found.enter(*ANN) is first
     worker.segment.pools[5] = row()
+    worker.found.leave(ANN)
+    shop = replace(config.pools["shop"], connect_timeout_ms=1)  # a reload while one is on the way
+    changed = replace(config, pools={"shop": shop})
+    worker.adopt(changed)
+    worker.pools.apply(changed, {**indices_of(config), ANN: 5})
+    entry = worker.pools.of_key(ANN)
+    assert entry is not first
     worker.found.on_release(Release(ANN, 1))
-    worker.found.leave(entry)
+    worker.found.leave(ANN)
     worker.segment.pools[5] = row(cl_waiting=1)
     worker.found.on_release(Release(ANN, 2))
-    assert worker.told[-2:] == [Released(ANN, 1, is_gone=False), Released(ANN, 2, is_gone=False)]
+    assert worker.told == [Released(ANN, 1, is_gone=False), Released(ANN, 2, is_gone=False)]
     assert worker.pools.at(5) is entry
 
 
 def test_place_of_another_is_not_owned(worker: FakedWorker) -> None:
     entry = entered(worker)
-    worker.found.leave(entry)
+    worker.found.leave(ANN)
     worker.found.on_release(Release(ANN, 1))
     worker.found.on_made(Made(("shop", "bob"), 5))
     assert not worker.pools.owns(entry)
