@@ -11,7 +11,6 @@ secret at once (`secret_of`), and is kept no longer than that. No error names a 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +21,7 @@ from greenpool.auth.secret import (
     SecretError,
     prepare_secret,
 )
+from greenpool.config import is_setting
 from greenpool.errors import GreenpoolError
 from greenpool.protocol import frontend
 from greenpool.protocol.body import Body, MalformedBody
@@ -29,8 +29,6 @@ from greenpool.protocol.message import BackendType, Message, decode_text
 
 _SECRET_COLUMNS = ("passwd", "password")
 _PARAMETERS_COLUMN = "startup_parameters"
-_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)*", re.ASCII)
-_OWN_PARAMETERS = frozenset(("user", "database", "replication", "options"))
 _MAX_PARAMETERS = 64
 _MAX_VALUE_BYTES = 1024
 """Bounds on the settings of one user, who brings them to every login."""
@@ -127,7 +125,7 @@ def _parameters(text: str | None) -> dict[str, str]:
 
 
 def _parameter(name: str, value: object) -> str:
-    if not _PARAMETER.fullmatch(name) or name.lower() in _OWN_PARAMETERS:
+    if not is_setting(name):
         raise AuthQueryError(f"{_PARAMETERS_COLUMN}: {name!r} is not the name of a setting")
     text = value if isinstance(value, str) else json.dumps(value)
     if isinstance(value, dict | list) or value is None or "\0" in text:

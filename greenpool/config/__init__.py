@@ -32,6 +32,7 @@ from greenpool.config.hba.rule import (
     Network,
 )
 from greenpool.config.jwt_keys import JwtKey, JwtKeys, parse_jwt_keys
+from greenpool.config.kinds import is_setting
 from greenpool.config.loading import load, peek_pid_file
 from greenpool.config.members import LOOKUP_USER, Kind, Member, PoolKey, found_member, members
 from greenpool.config.model import AuthQuery, Config, General, Parameters, Pool, User, Web
@@ -80,6 +81,7 @@ __all__ = [
     "Web",
     "changes",
     "found_member",
+    "is_setting",
     "keep_restart_keys",
     "load",
     "members",

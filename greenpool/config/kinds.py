@@ -32,6 +32,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f' (did you mean "{near[0]}"?)' if near else ""
 
 
+def is_setting(name: str) -> bool:
+    """Say whether PostgreSQL could have a setting of this name, which a client may bring."""
+    is_own = name.lower() in _OWN_PARAMETERS or name.startswith("_pq_.")
+    return not is_own and len(name) <= 63 and _PARAMETER.fullmatch(name) is not None
+
+
 def text_of(node: Node, expected: str = "a string") -> str:
     """Return the node's string. Raises: Invalid, with a hint for what only lacks quotes."""
     if not isinstance(node.value, str):
@@ -160,7 +166,7 @@ def _read_parameters(node: Node, key: Key) -> tuple[tuple[str, str], ...]:
 def _parameter(name: str, node: Node) -> str:
     if name.lower() in _OWN_PARAMETERS or name.startswith("_pq_."):
         raise Invalid(f'"{name}" is part of the protocol and cannot be set here')
-    if not _PARAMETER.fullmatch(name) or len(name) > 63:
+    if not is_setting(name):
         raise Invalid(f'"{name}" is not the name of a PostgreSQL setting')
     if isinstance(node.value, dict | list) or node.value is None:
         found = "nothing" if node.value is None else node.describe()
