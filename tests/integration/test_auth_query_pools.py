@@ -27,7 +27,7 @@ from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.programs import PASSWORD
 from tests.integration.harness.waiting import wait_for
 
-CROWD = 200
+CROWD = 200  # in two halves: the second finds the places of the first
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +70,8 @@ def test_each_found_user_has_a_pool_of_its_size(make_pooler: MakePooler, pg: Pos
     assert database["pool_size"] == 10 + 2
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_many_users_come_and_their_pools_go(
     make_pooler: MakePooler, pg: PostgreSQL, crowd: list[str]
 ) -> None:
@@ -78,16 +80,14 @@ def test_many_users_come_and_their_pools_go(
         for name in names:
             with log_in(pooler, name) as connection:
                 assert whoami(connection) == name
-        assert max(places_of(pooler), default=0) < 2 + CROWD  # whatever went meanwhile
+        assert max(places_of(pooler), default=0) < 2 + CROWD // 2  # the second half has the same
         wait_for(lambda: set(pools_of(pooler)) == {"app", "(auth_query)"}, "they are gone", 20.0)
     row = counts(pooler)
     assert (row["dynamic_pools"], row["cache_entries"]) == (0, CROWD)
     assert row["dynamic_pools_created"] == row["dynamic_pools_destroyed"] == CROWD
     with log_in(pooler, crowd[0]) as connection:  # who has been here is welcome again
         assert whoami(connection) == crowd[0]
-        [server] = [row for row in pooler.admin("show servers") if row["user"] == crowd[0]]
-        assert int(server["ptr"][1:].partition(".")[0]) < 2 + CROWD // 2 + 10  # an old place
-        assert value(connection, "select count(*) from pg_stat_activity where usename ~ 'crowd'")
+        assert max(places_of(pooler)) < 2 + CROWD // 2
     stats = {row["database"]: row for row in pooler.admin("show stats")}
     assert stats["app"]["total_query_count"] >= 2 * CROWD  # theirs and those about them
 

@@ -210,6 +210,15 @@ def test_unknown_user_sees_the_same_bytes_as_a_wrong_password(method):
     assert scram_conversation(authenticator(method, None), "pencil")[2] == known[2]
 
 
+def test_unknown_user_shows_the_iterations_that_others_have():
+    context = AuthContext(mock_key=b"boot", iterations=5000)
+    auth = ClientAuthenticator(AuthMethod.SCRAM_SHA_256, "joe", None, context)
+    auth.start()
+    first = b"n,,n=,r=abc"
+    challenge = auth.feed(frontend.sasl_initial_response("SCRAM-SHA-256", first))
+    assert challenge.endswith(b",i=5000")
+
+
 def test_md5_secret_under_scram_is_refused_like_a_wrong_password():
     auth = authenticator(AuthMethod.SCRAM_SHA_256, Md5Hash(MD5.text))
     assert scram_conversation(auth, "pencil") == scram_conversation(
