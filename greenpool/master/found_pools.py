@@ -116,7 +116,7 @@ class FoundPools:
             self._keep(answer.key, pool)
 
     def _show(self, slot: WorkerSlot, key: PoolKey) -> None:
-        """Tell a worker of a pool that the next generation has, which keeps it until we are gone."""
+        """Tell a worker of a pool of the next generation, which keeps it until this one ends."""
         there = {(row.database, row.user): row.index for row in self._segment.pool_rows()}
         if key in there:
             self._workers.send(slot, Made(key, there[key]))

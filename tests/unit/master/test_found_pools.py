@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from greenpool.config import LOOKUP_USER, load
 from greenpool.errors import EngineError
-from greenpool.master.found_pools import LOOK_S, FoundPools
+from greenpool.master.found_pools import LOOK_S, FoundPools, Rights
 from greenpool.master.live import LiveConfig
 from greenpool.tallies import Tallies, Tally
 from greenpool.worker.control import Made, NotMade, Release, Released, Wanted
@@ -27,6 +28,8 @@ pools:
 @dataclass
 class Row:
     index: int
+    database: str = ""
+    user: str = ""
     cl_idle: int = 0
     sv_idle: int = 0
     cl_active: int = 0
@@ -61,7 +64,7 @@ class FakeSegment:
             else:
                 raise EngineError("full")
         index = self.names.index(name)
-        self.rows[index] = Row(index)
+        self.rows[index] = Row(index, database, user)
         return index
 
     def remove_pool(self, index: int) -> None:
@@ -114,8 +117,10 @@ class Bench:
         self.live = LiveConfig(self.config, lambda: self.config, cast(Any, self.segment))
         self.workers = FakeWorkers([Slot(11), Slot(12)])
         self.tallies = Tallies.create(pools_max, 2)
+        self.rights = Rights.ALL
+        estate = SimpleNamespace(live=self.live, segment=self.segment, tallies=self.tallies)
         self.found = FoundPools(
-            *(self.live, cast(Any, self.segment), cast(Any, self.workers), self.tallies)
+            *(cast(Any, estate), cast(Any, self.workers), lambda: self.rights),
         )
         self.now = 100.0
 
@@ -264,3 +269,54 @@ def test_reload_that_configures_a_found_user_keeps_its_place(bench: Bench, tmp_p
     assert (bench.live.pools[ANN], bench.live.found) == (1, set())
     assert bench.pass_time(60.0) == []
     assert 1 in bench.segment.rows
+
+
+def test_who_wants_a_pool_while_another_generation_may_define_some_waits(bench: Bench) -> None:
+    bench.rights = Rights.LATER
+    assert bench.want(ANN) == []
+    assert bench.pass_time(4.0) == []
+    bench.rights = Rights.ALL
+    assert bench.pass_time(0.1) == [(11, Made(ANN, 1)), (12, Made(ANN, 1))]
+
+
+def test_pools_that_are_waited_for_are_made_just_before_the_next_generation_looks(
+    bench: Bench,
+) -> None:
+    bench.rights = Rights.LATER
+    bench.want(ANN)
+    bench.found.make_wanted()
+    assert bench.workers.take() == [(11, Made(ANN, 1)), (12, Made(ANN, 1))]
+
+
+def test_generation_that_hands_over_makes_no_pools_but_tells_of_those_that_are_there(
+    bench: Bench,
+) -> None:
+    bench.rights = Rights.NONE
+    [(worker, answer)] = bench.want(ANN)
+    assert (worker, type(answer)) == (11, NotMade)
+    bench.segment.define_pool(*ANN, None)  # by the next one
+    assert bench.want(ANN) == [(11, Made(ANN, 1))]
+
+
+def test_release_is_taken_back_when_another_generation_comes(bench: Bench) -> None:
+    bench.want(ANN)
+    bench.release()
+    bench.rights = Rights.LATER
+    assert bench.pass_time(0.1) == [(11, Made(ANN, 1)), (12, Made(ANN, 1))]
+    assert bench.live.pools[ANN] == 1
+
+
+def test_next_generation_goes_on_with_the_pools_and_gives_them_up_when_it_is_alone(
+    bench: Bench,
+) -> None:
+    bench.segment.define_pool(*ANN, None)  # by the one before
+    bench.segment.define_pool("shop", "gone", None)
+    bench.segment.remove_pool(2)
+    bench.live.take_over()
+    bench.rights = Rights.MAKE
+    bench.found.adopt()
+    assert bench.workers.take() == [(11, Made(ANN, 1)), (12, Made(ANN, 1))]
+    assert bench.want(ANN) == [(11, Made(ANN, 1))]
+    assert bench.pass_time(20.0) == []
+    bench.rights = Rights.ALL
+    assert bench.release().key == ANN
