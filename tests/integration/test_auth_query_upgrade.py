@@ -1,0 +1,64 @@
+"""Users whom auth_query finds, their pools and who is in them, when greenpool is upgraded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.conftest import MakePooler
+from tests.integration.harness.found import (
+    asking,
+    log_in,
+    pools_of,
+    users_to_find,
+    value,
+    whoami,
+)
+from tests.integration.harness.postgres import PostgreSQL
+from tests.integration.harness.waiting import wait_for
+
+SELF = "select pg_backend_pid()::text"
+
+
+@pytest.fixture(autouse=True)
+def _users(pg: PostgreSQL) -> Iterator[None]:
+    with users_to_find(pg):
+        yield
+
+
+def test_found_users_work_on_and_keep_their_servers(make_pooler: MakePooler) -> None:
+    pooler = make_pooler(2, pools=asking(default_pool_size=1))
+    with log_in(pooler, "ann") as stays, log_in(pooler, "bob") as busy:
+        ann, bob = value(stays, SELF), value(busy, SELF)
+        busy.autocommit = False
+        assert value(busy, SELF) == bob
+        assert pooler.upgrade().returncode == 0
+        assert value(stays, SELF) == ann
+        with log_in(pooler, "ann") as comes:
+            assert value(comes, SELF) == ann
+        with log_in(pooler, "asker") as fresh:
+            assert whoami(fresh) == "asker"
+        assert value(busy, SELF) == bob
+        busy.commit()
+        wait_for(lambda: not pooler.elders(), "the old generation has ended")
+        assert value(stays, SELF) == ann
+        assert whoami(busy) == "bob"
+        rows = pools_of(pooler)
+        assert {*rows} >= {"app", "(auth_query)", "ann", "bob", "asker"}
+
+
+def test_pools_of_the_old_generation_are_given_up_by_the_new(
+    make_pooler: MakePooler, pg: PostgreSQL
+) -> None:
+    pooler = make_pooler(2, pools=asking(), idle_timeout="500ms")
+    with log_in(pooler, "ann") as stays:
+        log_in(pooler, "bob").close()
+        assert pooler.upgrade().returncode == 0
+        wait_for(lambda: not pooler.elders(), "the old generation has ended")
+        wait_for(lambda: "bob" not in pools_of(pooler), "the pool nobody uses is gone", 15.0)
+        assert whoami(stays) == "ann"
+    wait_for(lambda: "ann" not in pools_of(pooler), "nor does anybody use this one", 15.0)
+    with log_in(pooler, "bob") as again:
+        assert whoami(again) == "bob"
+        assert len(pg.backends("bob")) == 1
