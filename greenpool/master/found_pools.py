@@ -126,7 +126,8 @@ class FoundPools:
     # ---- what goes by time, by reload and by upgrade -----------------------------------------
 
     def adopt(self) -> None:
-        """Go on with the pools that the generation before has made."""
+        """Go on with the pools that are there, whichever generation has made them."""
+        self._pools.clear()
         self._next_look = time.monotonic() + LOOK_S
         for key in self._live.found:
             index = self._live.pools[key]

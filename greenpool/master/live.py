@@ -116,8 +116,12 @@ class LiveConfig:
         self.settle()
 
     def put_back(self) -> None:
-        """Undo what a generation that did not last has done to the segment."""
-        pools_of.put_back(self._segment, self.config, self.pools)
+        """Undo what a generation that did not last has done to the segment.
+
+        Pools that it made for found users stay: logins here may have been told of them.
+        """
+        self.take_over()
+        pools_of.remove_strangers(self._segment, self.pools)
 
     def marks(self, secret: bytes) -> tuple[PoolMark, ...]:
         """Return what tells the servers of each pool from those of another configuration."""

@@ -104,13 +104,13 @@ def change(
     try:
         return apply(segment, new, found)
     except EngineError:
-        put_back(segment, old, old_pools)
+        apply(segment, old, found)
+        remove_strangers(segment, old_pools)
         raise
 
 
-def put_back(segment: Segment, config: Config, pools: Pools) -> None:
-    """Have what `config` says in the segment, and no pool but `pools`."""
-    apply(segment, config, pools)
+def remove_strangers(segment: Segment, pools: Pools) -> None:
+    """Take all pools but these out of use."""
     for index in strangers(segment, pools):
         segment.remove_pool(index)
 

@@ -381,6 +381,7 @@ class Supervisor:
             return
         log.error("this generation comes back")
         self.take_back()
+        self._found.adopt()
         self._notifier.come_back(os.getpid())
         self._phase = Phase.RUNNING
         self._workers.add(places)
