@@ -16,6 +16,7 @@ import pytest
 from tests.integration.conftest import MakePooler
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import MAJORS
+from tests.integration.harness.tls import House
 from tests.integration.harness.waiting import wait_for
 
 # Nothing here depends on the version of PostgreSQL.
@@ -255,9 +256,12 @@ def test_old_master_killed_in_the_middle(installed: Installed) -> None:
     assert fields["clients"]["active"] == 0
 
 
-def test_new_generation_killed_while_the_old_one_hands_over(installed: Installed) -> None:
+def test_new_generation_killed_while_the_old_one_hands_over(
+    make_pooler: MakePooler, house: House
+) -> None:
     """The old one comes back, with new workers: its own have stopped to listen."""
-    with installed.connect(autocommit=False) as stays:
+    installed: Any = make_pooler(2, kind=Installed, **house.settings())
+    with installed.connect(autocommit=False, sslmode="require") as stays:  # TLS does not move
         own = stays.execute(SELF).fetchone()
         old = installed.master_pid
         assert installed.upgrade().returncode == 0
