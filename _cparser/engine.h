@@ -28,8 +28,10 @@
 #define GP_SALT_BYTES         256 /* of a SCRAM secret, at most; PostgreSQL makes 16 */
 #define GP_BINDING_BYTES      64  /* of a certificate's hash, at most */
 #define GP_FAULT_BYTES        192
-#define GP_LOGIN_RANDOM_BYTES 18   /* that a login needs: for its nonce or its salt */
-#define GP_LOGIN_OUT_BYTES    2048 /* of answers to one read, at most */
+#define GP_LOGIN_RANDOM_BYTES 18         /* that a login needs: for its nonce or its salt */
+#define GP_LOGIN_OUT_BYTES    2048       /* of answers to one read, at most */
+#define GP_TIME_BUCKETS       400        /* of a histogram of times */
+#define GP_ALL                0xffffffff /* in place of a pool or a worker: all of them */
 
 struct gp_segment;
 struct gp_engine;
@@ -89,6 +91,9 @@ enum gp_note_kind {
     GP_NOTE_SUSPECTS,    /* the engine's own: suspects.h; at most 8192 bytes */
     GP_NOTES
 };
+
+/* Times that are kept in histograms: histogram.h. */
+enum gp_time_kind { GP_TIME_QUERY = 0, GP_TIME_TRANSACTION, GP_TIME_WAIT, GP_TIMES };
 
 /* What a step asks of Python. */
 enum gp_event_kind {
@@ -299,6 +304,14 @@ GP_API enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client,
 GP_API uint32_t gp_client_next(struct gp_segment *seg, uint32_t client);
 GP_API enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker,
                                     struct gp_worker_row *row);
+
+/* How many times of each length there were, in the queries, transactions or waits (enum gp_time_kind)
+ * of a pool and a worker, either of which may be GP_ALL; into counts[GP_TIME_BUCKETS]. Those of pools
+ * that were removed stay. */
+GP_API void gp_times_read(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint32_t kind,
+                          uint64_t *counts);
+/* The longest time that has this bucket; UINT64_MAX: any that is longer than those before. */
+GP_API uint64_t gp_time_bound_ns(uint32_t bucket);
 
 /* ---- worker: the engine ---- */
 

@@ -216,6 +216,7 @@ static void take_over(struct gp_server *s, struct gp_luggage *luggage)
     from->pool = s->pool;
     from->slot = s->slot;
     from->generation = s->generation;
+    from->times = s->times;
     from->state = s->state; /* relay.c's to change */
     from->todo = s->todo;
     from->next_todo = s->next_todo;

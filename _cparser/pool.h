@@ -28,6 +28,7 @@
  *   |   gp_holding x S   |  what is prepared on each (statements.h); pages are touched as it grows
  *   |   gp_welcome_note  |  what its servers report (notes.h)
  *   |   gp_suspects_note |  which of its functions change sessions in secret (suspects.h)
+ *   |   gp_times x W     |  how long things took in each worker (histogram.h)
  *   | pool 1: ...        |
  *   +--------------------+ keys_off, a page
  *   | gp_keys_note x P   |  what logs in at PostgreSQL (notes.h): in no core dump
@@ -99,6 +100,7 @@
 #include <stdint.h>
 
 #include "engine.h"
+#include "histogram.h"
 #include "statements.h"
 #include "stats.h"
 
@@ -271,7 +273,7 @@ struct gp_segment {
     uint64_t pool_stride;
     uint64_t lanes_off, slots_off, cold_off, holdings_off; /* from a pool's start */
     uint64_t holding_stride;
-    uint64_t welcome_off, suspects_off; /* from a pool's start */
+    uint64_t welcome_off, suspects_off, times_off; /* from a pool's start */
     uint64_t keys_off, rates_off;
     uint8_t hash_key[GP_HASH_KEY_BYTES];      /* of statements' identities; random */
     _Alignas(64) _Atomic uint32_t pools_high; /* pools ever defined */
@@ -316,6 +318,11 @@ static inline struct gp_pool *gp_pool_at(struct gp_segment *seg, uint32_t pool)
 static inline struct gp_lane *gp_lane_at(struct gp_segment *seg, uint32_t pool, uint32_t worker)
 {
     return (struct gp_lane *)gp_pool_part(seg, pool, seg->lanes_off) + worker;
+}
+
+static inline struct gp_times *gp_times_at(struct gp_segment *seg, uint32_t pool, uint32_t worker)
+{
+    return (struct gp_times *)gp_pool_part(seg, pool, seg->times_off) + worker;
 }
 
 static inline struct gp_slot *gp_slot_at(struct gp_segment *seg, uint32_t pool, uint32_t slot)

@@ -185,6 +185,7 @@ struct gp_server {
     uint64_t reads;    /* how texts are parsed in this transaction; 0: as the client's state says */
     uint64_t since_ns; /* when it entered its state */
     uint64_t query_ns; /* when the oldest unanswered request was sent */
+    struct gp_times *times; /* of this worker in its pool */
     struct gp_kept *kept;
     struct gp_sid stale;
     struct gp_replies replies;

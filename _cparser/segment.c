@@ -29,6 +29,7 @@ _Static_assert(sizeof(struct gp_pool) % LINE == 0, "parts start on a line");
 _Static_assert(sizeof(struct gp_lane) % LINE == 0, "parts start on a line");
 _Static_assert(sizeof(struct gp_slot_cold) % LINE == 0, "parts start on a line");
 _Static_assert(sizeof(struct gp_welcome_note) % LINE == 0, "parts start on a line");
+_Static_assert(sizeof(struct gp_times) % LINE == 0, "parts start on a line");
 
 uint64_t gp_now_ns(void)
 {
@@ -94,7 +95,8 @@ static struct gp_segment segment_plan(uint32_t workers, uint32_t pools_max, uint
     plan.holding_stride = lines(gp_holding_bytes(GP_STATEMENTS_MAX));
     plan.welcome_off = plan.holdings_off + plan.holding_stride * GP_SLOTS_MAX;
     plan.suspects_off = plan.welcome_off + sizeof(struct gp_welcome_note);
-    plan.pool_stride = plan.suspects_off + sizeof(struct gp_suspects_note);
+    plan.times_off = plan.suspects_off + sizeof(struct gp_suspects_note);
+    plan.pool_stride = plan.times_off + sizeof(struct gp_times) * workers;
     plan.keys_off = pages(plan.pools_off + plan.pool_stride * pools_max);
     plan.rates_off = plan.keys_off + pages(sizeof(struct gp_keys_note) * (uint64_t)pools_max);
     plan.total_size = plan.rates_off + pages(sizeof(struct gp_rate_line) * GP_RATE_LINES);

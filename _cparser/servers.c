@@ -38,6 +38,7 @@ struct gp_server *gp_server_hold(struct gp_engine *e, uint32_t pool, uint32_t sl
     s->slot = slot;
     s->generation = generation;
     s->status = GP_TXN_IDLE;
+    s->times = gp_times_at(e->seg, pool, e->worker);
     e->servers[pool][slot] = s;
     return s;
 }
@@ -56,6 +57,7 @@ void gp_server_clear(struct gp_engine *e, struct gp_server *s)
                             .pool = s->pool,
                             .slot = s->slot,
                             .generation = s->generation,
+                            .times = s->times,
                             .state = s->state,
                             .txn = GP_TXN_IDLE,
                             .status = GP_TXN_IDLE,

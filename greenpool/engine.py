@@ -20,6 +20,7 @@ from greenpool.login import Fault, LoginPlan, read_fault
 from greenpool.records import (
     NAME_BYTES,
     NOTE_BYTES,
+    TIME_BUCKETS,
     Audit,
     CancelTarget,
     ClientRow,
@@ -38,6 +39,7 @@ from greenpool.records import (
     SlotState,
     StepCounts,
     SuspectFlags,
+    TimeKind,
     WorkerRow,
 )
 from greenpool.tls import TlsSession
@@ -61,10 +63,12 @@ __all__ = [
     "SlotRow",
     "SlotState",
     "StepCounts",
+    "TimeKind",
     "WorkerRow",
     "io_uring_refusal",
     "now_ns",
     "reason_text",
+    "time_bounds_ns",
 ]
 
 EVENTS_PER_STEP = 256
@@ -96,6 +100,11 @@ def io_uring_refusal() -> int:
 def reason_text(reason: Reason) -> str:
     """Return the words for a reason, as logs show them."""
     return _text(lib.gp_reason_text(reason))
+
+
+def time_bounds_ns() -> list[int]:
+    """Return the longest time of each bucket; of the last one any longer one has it, too."""
+    return [int(lib.gp_time_bound_ns(bucket)) for bucket in range(TIME_BUCKETS)]
 
 
 class Segment:
@@ -256,6 +265,19 @@ class Segment:
             _check(lib.gp_worker_row(self._seg, index, row), f"worker {index}")
             rows.append(WorkerRow(index, *(getattr(row, f) for f in _WORKER_PLAIN)))
         return rows
+
+    def times(
+        self, kind: TimeKind, pool: int | None = None, worker: int | None = None
+    ) -> list[int]:
+        """Return how many times of each length there were; None: of all pools, of all workers.
+
+        Bounds: `time_bounds_ns`. What was measured in pools that were removed stays.
+        """
+        counts = ffi.new("uint64_t[]", TIME_BUCKETS)
+        where = (lib.GP_ALL if each is None else each for each in (pool, worker))
+        lib.gp_times_read(self._seg, *where, kind, counts)
+        found: list[int] = ffi.unpack(counts, TIME_BUCKETS)
+        return found
 
     def note_version(self, pool: int, kind: NoteKind) -> int:
         """Return a number that grows with each change of a pool's note."""

@@ -81,6 +81,18 @@ class SlotState(IntEnum):
     REAP = 7
 
 
+class TimeKind(IntEnum):
+    """Times that are kept in histograms."""
+
+    QUERY = 0
+    TRANSACTION = 1
+    WAIT = 2
+
+
+TIME_BUCKETS = 400
+"""Of each of those histograms."""
+
+
 class EventKind(IntEnum):
     """What a step asks of Python."""
 

@@ -4,29 +4,13 @@
 
 #define VALUE_MAX ((1ull << HISTOGRAM_VALUE_BITS) - 1)
 
-static uint32_t bucket_of(uint64_t value)
-{
-    if (value < 2 * HISTOGRAM_HALF)
-        return (uint32_t)value;
-    uint32_t shift = 63u - (uint32_t)__builtin_clzll(value) - HISTOGRAM_HALF_BITS;
-    return shift * HISTOGRAM_HALF + (uint32_t)(value >> shift);
-}
-
-static uint64_t greatest_in(uint32_t bucket)
-{
-    if (bucket < 2 * HISTOGRAM_HALF)
-        return bucket;
-    uint32_t shift = bucket / HISTOGRAM_HALF - 1;
-    return ((uint64_t)(bucket - shift * HISTOGRAM_HALF) + 1) * (1ull << shift) - 1;
-}
-
 void histogram_add(struct histogram *h, uint64_t value)
 {
     h->count++;
     h->sum += value;
     if (value > h->max)
         h->max = value;
-    h->buckets[bucket_of(value < VALUE_MAX ? value : VALUE_MAX)]++;
+    h->buckets[gp_bucket_of(value < VALUE_MAX ? value : VALUE_MAX, HISTOGRAM_HALF_BITS)]++;
 }
 
 uint64_t histogram_at(const struct histogram *h, double share)
@@ -37,8 +21,9 @@ uint64_t histogram_at(const struct histogram *h, double share)
         rank = 1;
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         seen += h->buckets[i];
+        uint64_t greatest = gp_bucket_greatest(i, HISTOGRAM_HALF_BITS);
         if (seen >= rank && seen > 0)
-            return greatest_in(i) < h->max ? greatest_in(i) : h->max;
+            return greatest < h->max ? greatest : h->max;
     }
     return h->max;
 }

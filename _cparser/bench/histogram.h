@@ -1,15 +1,15 @@
 /* Latencies in log-linear buckets: three significant digits from 1 ns to 18 minutes, whatever the
- * number of values. Pure. Values below 2 * HALF have a bucket each; of every further power of two
- * there are HALF, so that a bucket is never wider than a thousandth of what is in it. */
+ * number of values. Pure. The buckets are those of ../histogram.h. */
 #ifndef GP_BENCH_HISTOGRAM_H
 #define GP_BENCH_HISTOGRAM_H
 
 #include <stdint.h>
 
+#include "../histogram.h"
+
 #define HISTOGRAM_HALF_BITS  10u
-#define HISTOGRAM_HALF       (1u << HISTOGRAM_HALF_BITS)
 #define HISTOGRAM_VALUE_BITS 40u /* greater values count as the greatest */
-#define HISTOGRAM_BUCKETS    ((HISTOGRAM_VALUE_BITS - HISTOGRAM_HALF_BITS + 1u) * HISTOGRAM_HALF)
+#define HISTOGRAM_BUCKETS    GP_BUCKETS(HISTOGRAM_VALUE_BITS, HISTOGRAM_HALF_BITS)
 
 /* Zero is empty. */
 struct histogram {

@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Iterator
 from enum import IntEnum
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ from greenpool.records import (
     Result,
     SessionHandling,
     SlotState,
+    TimeKind,
 )
 
 SETTINGS = PoolSettings(
@@ -121,13 +123,15 @@ def serve(engine: Engine, pool: int, theirs: socket.socket) -> int:
         (SlotState, "gp_slot_state", "GP_SLOT_"),
         (EventKind, "gp_event_kind", "GP_EVENT_"),
         (NoteKind, "gp_note_kind", "GP_NOTE_"),
+        (TimeKind, "gp_time_kind", "GP_TIME_"),
         (Reason, "gp_reason", "GP_REASON_"),
         (LoginMethod, "gp_login_method", "GP_LOGIN_"),
     ],
 )
 def test_enum_equals_the_one_in_c(enum: type[IntEnum], c_name: str, prefix: str) -> None:
     in_c = ffi.typeof(f"enum {c_name}").elements
-    counts = {"GP_IO_BACKENDS", "GP_CLIENT_STATES", "GP_SLOT_STATES", "GP_NOTES", "GP_REASONS"}
+    counts = {"GP_IO_BACKENDS", "GP_CLIENT_STATES", "GP_SLOT_STATES", "GP_NOTES", "GP_TIMES"}
+    counts |= {"GP_REASONS"}
     expected = {number: name for number, name in in_c.items() if name not in counts}
     assert {int(member): prefix + member.name for member in enum} == expected
 
@@ -162,6 +166,13 @@ def test_every_reason_has_words() -> None:
 
 def test_clock_goes_forward() -> None:
     assert now_ns() <= now_ns()
+
+
+def test_bounds_of_times_grow_to_more_than_two_minutes() -> None:
+    bounds = binding.time_bounds_ns()
+    assert bounds == sorted(set(bounds))
+    assert bounds[-2] > 120 * 10**9
+    assert all(b - a <= b / 16 for a, b in pairwise(bounds[:-1]) if a > 8192)
 
 
 # ---- the segment -------------------------------------------------------------------------------
@@ -336,6 +347,9 @@ def test_query_opens_a_server_and_is_answered(
     for _ in range(10):
         engine.step()
     assert ours.recv(4096) == ANSWER
+    for kind in TimeKind:  # it has waited for the server to be opened
+        assert sum(segment.times(kind, pool)) == sum(segment.times(kind, worker=0)) == 1
+        assert sum(segment.times(kind, pool + 1)) == 0
 
     assert engine.retire_idle(pool, Reason.STALE) == 1
     event = events_of(engine, EventKind.RETIRE)[0]
