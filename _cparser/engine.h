@@ -149,6 +149,16 @@ enum gp_reason {
     GP_REASONS
 };
 
+/* Why a client was not let in. */
+enum gp_refusal {
+    GP_REFUSED_OTHER = 0,
+    GP_REFUSED_IDENTITY, /* unknown, a wrong password, no rule for it */
+    GP_REFUSED_LIMIT,    /* too many clients, or logins of its address */
+    GP_REFUSED_TLS,      /* the handshake failed */
+    GP_REFUSED_TIMEOUT,  /* client_login_timeout */
+    GP_REFUSALS
+};
+
 struct gp_event {
     uint32_t kind;
     uint32_t client;
@@ -178,8 +188,12 @@ struct gp_pool_row {
     char user[64];
     struct gp_pool_settings settings;
     uint32_t in_use;
+    uint32_t ailing;                                   /* 1: its last login at PostgreSQL failed */
     uint32_t cl_active, cl_waiting, cl_idle, cl_login; /* summed over the client table */
+    uint32_t cl_tls;                                   /* of those, how many speak TLS, and ... */
+    uint32_t cl_pinned[GP_PINS];                       /* ... keep their servers, by reason */
     uint32_t sv_active, sv_idle, sv_login, sv_canceled, sv_closing; /* summed over the slots */
+    uint32_t sv_tls;     /* of those, how many speak TLS */
     uint64_t maxwait_ns; /* age of the oldest waiter, 0 = none */
     /* counters, summed over the workers */
     uint64_t xact_count, query_count, bytes_received, bytes_sent, xact_ns, query_ns, wait_ns,
@@ -187,6 +201,8 @@ struct gp_pool_row {
     uint64_t errors, taken_own, taken_other, handed_away, bounced, timeouts, logins, login_failures;
     uint64_t looks, pins;
     uint64_t pins_of[GP_PINS]; /* by bit of gp_client_info.pins */
+    uint64_t client_logins;
+    uint64_t client_ends[GP_REASONS], server_ends[GP_REASONS];
 };
 
 struct gp_slot_row {
@@ -223,7 +239,8 @@ struct gp_worker_row {
     uint32_t pid, alive, births, clients, busy_permille;
     uint32_t io_backend; /* enum gp_io_backend; of the last process that had this place */
     uint64_t beat_ns;
-    uint64_t moved_in, moved_out; /* clients that came from other workers, and went to them */
+    uint64_t moved_in, moved_out;   /* clients that came from other workers, and went to them */
+    uint64_t refusals[GP_REFUSALS]; /* clients that were not let in */
 };
 
 /* Result of comparing all places of the segment with each other: what a sound segment has none of.
@@ -455,6 +472,9 @@ struct gp_fault {
 };
 /* What it was told. After the goodbye, before gp_client_forget. False: nothing of the engine's. */
 GP_API bool gp_client_fault(struct gp_engine *engine, uint32_t client, struct gp_fault *fault);
+/* Count a client that Python does not let in; enum gp_refusal. Those that the engine refuses it
+ * counts itself. */
+GP_API void gp_login_refused(struct gp_engine *engine, uint32_t refusal);
 /* Close it with this FATAL error (at once when linked: its server is cleaned up). */
 GP_API enum gp_result gp_client_kill(struct gp_engine *engine, uint32_t client, uint32_t reason,
                                      const char *sqlstate, const char *message);

@@ -20,6 +20,15 @@ static void say(struct gp_engine *e, struct gp_client *c, const struct gp_login_
         gp_conn_send(e->transport, &c->conn, out->bytes, out->len);
 }
 
+static enum gp_refusal refusal_of(const char *sqlstate)
+{
+    if (memcmp(sqlstate, "28", 2) == 0) /* invalid authorization */
+        return GP_REFUSED_IDENTITY;
+    if (memcmp(sqlstate, "53", 2) == 0) /* insufficient resources */
+        return GP_REFUSED_LIMIT;
+    return strcmp(sqlstate, "57014") == 0 ? GP_REFUSED_TIMEOUT : GP_REFUSED_OTHER;
+}
+
 /* With the words of its fault. */
 static void refuse(struct gp_engine *e, struct gp_client *c)
 {
@@ -28,6 +37,7 @@ static void refuse(struct gp_engine *e, struct gp_client *c)
     size_t len = gp_build_error(error, sizeof(error), "FATAL", fault->sqlstate, fault->message,
                                 fault->detail);
 
+    gp_login_refused(e, refusal_of(fault->sqlstate));
     gp_conn_send(e->transport, &c->conn, error, len);
     gp_client_finish(e, c, GP_REASON_REFUSED);
 }
@@ -124,6 +134,9 @@ static void let_in(struct gp_engine *e, struct gp_client *c, const struct gp_pla
         return;
     }
     gp_entrance_free(c); /* and perhaps the plan */
+    c->own = own;
+    if (!own)
+        gp_count(&gp_counters_of(e, c->pool)->client_logins, 1);
     gp_client_begin(e, c);
     if (tells)
         gp_event_push(e, GP_EVENT_SERVED, c->id, c->pool, 0, 0);
@@ -332,6 +345,12 @@ bool gp_client_proof(struct gp_engine *e, uint32_t client, uint8_t *client_key)
     struct gp_client *c = proved(e, client);
 
     return c && gp_login_key(&c->entrance->login, client_key);
+}
+
+void gp_login_refused(struct gp_engine *e, uint32_t refusal)
+{
+    if (refusal < GP_REFUSALS)
+        gp_count(&e->me->refusals[refusal], 1);
 }
 
 bool gp_client_fault(struct gp_engine *e, uint32_t client, struct gp_fault *fault)

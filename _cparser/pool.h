@@ -257,6 +257,7 @@ struct gp_worker {
     _Atomic uint32_t row_hint; /* its next search for a free client row begins there; likewise */
     _Atomic uint32_t busy_clients;        /* who have asked for something lately; likewise */
     _Atomic uint64_t moved_in, moved_out; /* clients, from and to other workers; likewise */
+    _Alignas(64) _Atomic uint64_t refusals[GP_REFUSALS]; /* by it alone, like counters of stats.h */
     _Alignas(64) _Atomic uint64_t handed_pools[64]; /* bit p % 4096: look at lane handed of p */
 };
 

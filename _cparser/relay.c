@@ -497,6 +497,8 @@ static void say_goodbye(struct gp_engine *e, struct gp_client *c)
 {
     gp_conn_detach(e->transport, &c->conn);
     set_client_state(e, c, GP_CLIENT_GONE);
+    if (!c->entrance && !c->own) /* it was let in */
+        gp_count(&gp_counters_of(e, c->pool)->client_ends[c->reason], 1);
     gp_event_push(e, GP_EVENT_GOODBYE, c->id, c->pool, 0, c->reason);
 }
 

@@ -120,6 +120,7 @@ struct gp_client {
     uint8_t held_back : 1;   /* its next message needs a reply to an earlier one first */
     uint8_t forgotten : 1;   /* Python is done with it: freed when the todo list lets go */
     uint8_t todo : 1;
+    uint8_t own : 1;      /* of greenpool itself: its coming and going are not counted */
     uint32_t msg_left;    /* bytes of the current message still to come */
     struct gp_buffer *in; /* received, not yet processed */
     struct gp_server *server;

@@ -61,6 +61,11 @@ static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
     row->pins += load64(&c->pins);
     for (unsigned i = 0; i < GP_PINS; i++)
         row->pins_of[i] += load64(&c->pins_of[i]);
+    row->client_logins += load64(&c->client_logins);
+    for (unsigned i = 0; i < GP_REASONS; i++) {
+        row->client_ends[i] += load64(&c->client_ends[i]);
+        row->server_ends[i] += load64(&c->server_ends[i]);
+    }
 }
 
 static void lanes_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
@@ -87,9 +92,12 @@ static void slots_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row 
     };
 
     for (uint32_t slot = 0, high = gp_slots_high(seg, pool); slot < high; slot++) {
-        uint32_t *count = counts[slot_word(gp_slot_at(seg, pool, slot)).state];
-        if (count != NULL)
-            (*count)++;
+        enum gp_slot_state state = slot_word(gp_slot_at(seg, pool, slot)).state;
+        if (counts[state] == NULL)
+            continue;
+        (*counts[state])++;
+        if (state != GP_SLOT_CONNECTING && gp_slot_cold_at(seg, pool, slot)->tls[0] != '\0')
+            row->sv_tls++;
     }
 }
 
@@ -102,10 +110,15 @@ static void client_add(struct gp_client_row *client, struct gp_pool_row *row)
         [GP_CLIENT_ACTIVE] = &row->cl_active,
     };
 
-    uint32_t state = load32(&client->state);
+    uint32_t state = load32(&client->state), pins = load32(&client->pins);
 
-    if (state < GP_CLIENT_STATES && counts[state] != NULL)
-        (*counts[state])++;
+    if (state >= GP_CLIENT_STATES || counts[state] == NULL)
+        return;
+    (*counts[state])++;
+    if (client->tls[0] != '\0')
+        row->cl_tls++;
+    for (unsigned i = 0; i < GP_PINS; i++)
+        row->cl_pinned[i] += pins >> i & 1u;
 }
 
 /* Count the clients of the pools first..first + count - 1, which these rows are about, in one pass
@@ -133,6 +146,7 @@ static void pool_copy(struct gp_segment *seg, uint32_t pool, struct gp_pool_row 
     name_copy(row->user, p->user, sizeof(row->user));
     settings_copy(p, &row->settings);
     row->in_use = load32(&p->in_use);
+    row->ailing = load32(&p->ailing);
     lanes_add(seg, pool, row);
     slots_add(seg, pool, row);
 }
@@ -264,5 +278,7 @@ enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker, struct gp_
                                   .beat_ns = load64(&w->beat_ns),
                                   .moved_in = load64(&w->moved_in),
                                   .moved_out = load64(&w->moved_out)};
+    for (unsigned i = 0; i < GP_REFUSALS; i++)
+        row->refusals[i] = load64(&w->refusals[i]);
     return GP_OK;
 }

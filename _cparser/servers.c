@@ -92,8 +92,10 @@ void gp_server_retire(struct gp_engine *e, struct gp_server *s, enum gp_reason r
 {
     gp_conn_detach(e->transport, &s->conn);
     gp_server_enter(e, s, GP_SERVER_OUT);
-    if (gp_slot_closing(e->seg, s->pool, s->slot, e->worker))
-        gp_event_push(e, GP_EVENT_RETIRE, 0, s->pool, s->slot, reason);
+    if (!gp_slot_closing(e->seg, s->pool, s->slot, e->worker))
+        return;
+    gp_count(&gp_counters_of(e, s->pool)->server_ends[reason], 1);
+    gp_event_push(e, GP_EVENT_RETIRE, 0, s->pool, s->slot, reason);
 }
 
 /* ---- sharing ---- */

@@ -26,9 +26,12 @@ struct gp_counters {
     _Atomic uint64_t timeouts;       /* query_wait_timeout */
     _Atomic uint64_t logins;         /* server logins done */
     _Atomic uint64_t login_failures;
-    _Atomic uint64_t looks;            /* questions what a session has become */
-    _Atomic uint64_t pins;             /* clients that came to keep their servers */
-    _Atomic uint64_t pins_of[GP_PINS]; /* ... by reason: bit of enum gp_pin */
+    _Atomic uint64_t looks;                   /* questions what a session has become */
+    _Atomic uint64_t pins;                    /* clients that came to keep their servers */
+    _Atomic uint64_t pins_of[GP_PINS];        /* ... by reason: bit of enum gp_pin */
+    _Atomic uint64_t client_logins;           /* clients that were let in */
+    _Atomic uint64_t client_ends[GP_REASONS]; /* ... that have ended, by enum gp_reason */
+    _Atomic uint64_t server_ends[GP_REASONS]; /* servers that were retired */
 };
 
 /* Add to a counter that only this process writes. */

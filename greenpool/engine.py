@@ -33,6 +33,7 @@ from greenpool.records import (
     PoolRow,
     PoolSettings,
     Reason,
+    Refusal,
     Result,
     SessionHandling,
     SlotRow,
@@ -77,14 +78,14 @@ EVENTS_PER_STEP = 256
 _NS_PER_S = 1_000_000_000
 _EVENT_KINDS = {int(kind): kind for kind in EventKind}
 _SETTINGS = tuple(PoolSettings.__slots__)
-_POOL_PLAIN = tuple(
-    f for f in PoolRow.__slots__ if f not in ("index", "database", "user", "settings", "pins_of")
-)
+_POOL_LISTS = ("cl_pinned", "pins_of", "client_ends", "server_ends")
+_POOL_HEAD = ("index", "database", "user", "settings")
+_POOL_PLAIN = tuple(f for f in PoolRow.__slots__ if f not in (*_POOL_HEAD, *_POOL_LISTS))
 _SLOT_TEXT = ("address", "tls")
 _SLOT_PLAIN = tuple(f for f in SlotRow.__slots__ if f not in ("index", "state", "key", *_SLOT_TEXT))
 _CLIENT_TEXT = ("user", "database", "address", "application", "tls")
 _CLIENT_PLAIN = tuple(f for f in ClientRow.__slots__ if f not in ("client", "state", *_CLIENT_TEXT))
-_WORKER_PLAIN = tuple(f for f in WorkerRow.__slots__ if f != "index")
+_WORKER_PLAIN = tuple(f for f in WorkerRow.__slots__ if f not in ("index", "refusals"))
 
 
 def now_ns() -> int:
@@ -263,7 +264,8 @@ class Segment:
         row = ffi.new("struct gp_worker_row *")
         for index in range(self.workers):
             _check(lib.gp_worker_row(self._seg, index, row), f"worker {index}")
-            rows.append(WorkerRow(index, *(getattr(row, f) for f in _WORKER_PLAIN)))
+            plain = {f: getattr(row, f) for f in _WORKER_PLAIN}
+            rows.append(WorkerRow(index, **plain, refusals=tuple(row.refusals)))
         return rows
 
     def times(
@@ -398,6 +400,10 @@ class Engine:
     def enter(self, reserve: bool, address: str) -> int:
         """Claim a client row, return its number; 0 when full. `reserve`: the admin's rows too."""
         return int(lib.gp_client_enter(self._engine, reserve, _bytes(address)))
+
+    def refused(self, refusal: Refusal) -> None:
+        """Count a client that was not let in."""
+        lib.gp_login_refused(self._engine, refusal)
 
     def client_key(self, client: int, key_length: int) -> bytes:
         """Make and return the client's cancel key of 4 to 32 bytes. Raises: EngineError."""
@@ -587,7 +593,7 @@ def _pool_row(index: int, row: Any) -> PoolRow:
     fields["session_state"] = SessionHandling(fields["session_state"])
     fields["deferred_begin"] = bool(fields["deferred_begin"])
     plain = {f: getattr(row, f) for f in _POOL_PLAIN}
-    plain["pins_of"] = tuple(row.pins_of)
+    plain |= {f: tuple(getattr(row, f)) for f in _POOL_LISTS}
     return PoolRow(index, _text(row.database), _text(row.user), PoolSettings(**fields), **plain)
 
 

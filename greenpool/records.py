@@ -169,6 +169,16 @@ class Reason(IntEnum):
     LOGIN_LEFT = 25
 
 
+class Refusal(IntEnum):
+    """Why a client was not let in."""
+
+    OTHER = 0
+    IDENTITY = 1
+    LIMIT = 2
+    TLS = 3
+    TIMEOUT = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that a step asks of Python; which fields count depends on the kind."""
@@ -215,15 +225,21 @@ class PoolRow:
     user: str
     settings: PoolSettings
     in_use: int
+    ailing: int
+    """1: its last login at PostgreSQL has failed."""
     cl_active: int
     cl_waiting: int
     cl_idle: int
     cl_login: int
+    cl_tls: int
+    cl_pinned: tuple[int, ...]
+    """By `Pin`, in its order."""
     sv_active: int
     sv_idle: int
     sv_login: int
     sv_canceled: int
     sv_closing: int
+    sv_tls: int
     maxwait_ns: int
     xact_count: int
     query_count: int
@@ -245,6 +261,10 @@ class PoolRow:
     pins: int
     pins_of: tuple[int, ...]
     """By `Pin`, in its order."""
+    client_logins: int
+    client_ends: tuple[int, ...]
+    """By `Reason`, like the next one."""
+    server_ends: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +342,8 @@ class WorkerRow:
     moved_in: int
     """Clients that came from other workers; `moved_out`: that went to them."""
     moved_out: int
+    refusals: tuple[int, ...]
+    """By `Refusal`: clients that were not let in."""
 
 
 @dataclass(frozen=True, slots=True)

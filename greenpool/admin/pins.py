@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
 from greenpool.admin.result import Row
@@ -24,15 +23,9 @@ PINS_COLUMNS = (
 
 def pins_rows(view: View) -> Iterable[Row]:
     """Make the rows of SHOW PINS."""
-    now = Counter(
-        (client.pool - 1, pin)
-        for client in view.segment.client_rows()
-        for pin in Pin
-        if client.pins & pin
-    )
     for pool in view.segment.pool_rows():
-        for pin, total in zip(Pin, pool.pins_of, strict=True):
-            yield pool.database, pool.user, pin_words(pin), now[pool.index, pin], total
+        for pin, now, total in zip(Pin, pool.cl_pinned, pool.pins_of, strict=True):
+            yield pool.database, pool.user, pin_words(pin), now, total
 
 
 def pin_words(pin: Pin) -> str:

@@ -55,7 +55,7 @@ from greenpool.protocol.startup import (
     StartupReader,
     packet_length,
 )
-from greenpool.records import Event, Reason
+from greenpool.records import Event, Reason, Refusal
 from greenpool.tls import TlsFailure
 from greenpool.worker import (
     access,
@@ -80,6 +80,12 @@ log = logging.getLogger(__name__)
 
 _RECV_BYTES = 8192
 _NS_PER_MS = 1_000_000
+# By SQLSTATE or its class, as in entrance.c: invalid authorization, insufficient resources.
+_REFUSALS = {
+    "28": Refusal.IDENTITY,
+    "53": Refusal.LIMIT,
+    SqlState.QUERY_CANCELED: Refusal.TIMEOUT,
+}
 
 
 class Disconnected(GreenpoolError):
@@ -176,6 +182,7 @@ class Session:
             self._refuse(_as_client_error(exc))
         except TlsFailure as exc:
             log.info("%s: TLS failed: %s", self._name, exc)
+            self._worker.engine.refused(Refusal.TLS)
             take_leave(self._sock)  # there may be an alert on its way
         except (Disconnected, OSError) as exc:
             log.debug("%s: gone during login: %s", self._name, exc)
@@ -545,6 +552,8 @@ class Session:
 
     def _refuse(self, error: ClientError | None) -> None:
         """Say why, as far as the client listens. None: it has not said enough to be answered."""
+        if not self._is_engines or self._is_asked:  # else the engine has been quicker, and counts
+            self._worker.engine.refused(_refusal_of(error))
         if error is None:
             log.info("%s: no startup packet within client_login_timeout", self._name)
             return
@@ -582,6 +591,13 @@ def _nobody(startup: StartupMessage, demand: Demand) -> ClientError:
     if demand.is_doomed:
         return role_does_not_exist(startup.user)
     return database_does_not_exist(startup.database)
+
+
+def _refusal_of(error: ClientError | None) -> Refusal:
+    if error is None:
+        return Refusal.TIMEOUT
+    sqlstate = error.fields.sqlstate
+    return _REFUSALS.get(sqlstate, _REFUSALS.get(sqlstate[:2], Refusal.OTHER))
 
 
 def _as_client_error(exc: ReportedError) -> ClientError:

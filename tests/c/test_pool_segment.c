@@ -242,7 +242,20 @@ static void test_rows_tell_what_is(void)
     server_idle(1, 5);
     CHECK_EQ(gp_pool_claim(seg, pool, 2), 2);
     atomic_store(&gp_lane_at(seg, pool, 1)->oldest_ns, gp_now_ns() - SECOND_NS);
+    gp_client_at(seg, client)->tls[0] = gp_slot_cold_at(seg, pool, slot)->tls[0] = 'T';
+    atomic_store(&gp_client_at(seg, client)->pins, 1u << 2 | 1u << 6);
+    gp_count(&gp_lane_at(seg, pool, 0)->counters.client_ends[GP_REASON_CLIENT_EOF], 2);
+    gp_count(&gp_lane_at(seg, pool, 2)->counters.server_ends[GP_REASON_LIFETIME], 3);
+    gp_count(&gp_worker_at(seg, 2)->refusals[GP_REFUSED_LIMIT], 4);
+    gp_pool_sicken(seg, pool);
     CHECK_EQ(gp_pool_row(seg, pool, &row), GP_OK);
+    CHECK_EQ(row.cl_tls, 1);
+    CHECK_EQ(row.sv_tls, 1);
+    CHECK_EQ(row.cl_pinned[2] + row.cl_pinned[6], 2);
+    CHECK_EQ(row.cl_pinned[0], 0);
+    CHECK_EQ(row.client_ends[GP_REASON_CLIENT_EOF], 2);
+    CHECK_EQ(row.server_ends[GP_REASON_LIFETIME], 3);
+    CHECK_EQ(row.ailing, 1);
     CHECK_MEM(row.database, "shop", 5);
     CHECK_MEM(row.user, "ann", 4);
     CHECK_EQ(row.sv_active, 1);
@@ -267,6 +280,7 @@ static void test_rows_tell_what_is(void)
     CHECK_EQ(gp_worker_row(seg, 2, &worker_row), GP_OK);
     CHECK_EQ(worker_row.pid, 102);
     CHECK_EQ(worker_row.births, 1);
+    CHECK_EQ(worker_row.refusals[GP_REFUSED_LIMIT], 4);
     CHECK_EQ(gp_worker_row(seg, W, &worker_row), GP_ENOENT);
     CHECK_EQ(gp_clients_max(seg), 10);
     teardown();

@@ -31,6 +31,7 @@ from greenpool.records import (
     PoolMode,
     PoolSettings,
     Reason,
+    Refusal,
     Result,
     SessionHandling,
     SlotState,
@@ -126,11 +127,19 @@ def serve(engine: Engine, pool: int, theirs: socket.socket) -> int:
         (TimeKind, "gp_time_kind", "GP_TIME_"),
         (Reason, "gp_reason", "GP_REASON_"),
         (LoginMethod, "gp_login_method", "GP_LOGIN_"),
+        (Refusal, "gp_refusal", "GP_REFUSED_"),
     ],
 )
 def test_enum_equals_the_one_in_c(enum: type[IntEnum], c_name: str, prefix: str) -> None:
     in_c = ffi.typeof(f"enum {c_name}").elements
-    counts = {"GP_IO_BACKENDS", "GP_CLIENT_STATES", "GP_SLOT_STATES", "GP_NOTES", "GP_TIMES"}
+    counts = {
+        "GP_IO_BACKENDS",
+        "GP_CLIENT_STATES",
+        "GP_SLOT_STATES",
+        "GP_NOTES",
+        "GP_TIMES",
+        "GP_REFUSALS",
+    }
     counts |= {"GP_REASONS"}
     expected = {number: name for number, name in in_c.items() if name not in counts}
     assert {int(member): prefix + member.name for member in enum} == expected
@@ -283,6 +292,28 @@ def test_client_that_terminates_says_goodbye(
     event = events_of(engine, EventKind.GOODBYE)[0]
     assert (event.client, event.detail) == (client, Reason.CLIENT_TERMINATE)
     engine.forget(client)
+    (row,) = segment.pool_rows()
+    assert not row.client_logins  # greenpool's own clients are not counted
+    assert not any(row.client_ends)
+
+
+def test_clients_are_counted_as_they_come_and_go(
+    segment: Segment, engine: Engine, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    pool = segment.define_pool("shop", "ada", SETTINGS)
+    terms = Terms(pool, 0, b"RESET ALL", b"", key_bytes=4)
+    plan = LoginPlan(Challenge(LoginMethod.TRUST, "ada"), terms)
+    engine.login(engine.enter(False, "10.0.0.1:5"), plan, theirs.fileno())
+    ours.sendall(TERMINATE)
+    events_of(engine, EventKind.GOODBYE)
+    (row,) = segment.pool_rows()
+    assert (row.client_logins, row.client_ends[Reason.CLIENT_TERMINATE]) == (1, 1)
+
+
+def test_refused_clients_are_counted_by_reason(segment: Segment, engine: Engine) -> None:
+    engine.refused(Refusal.TLS)
+    assert segment.worker_rows()[0].refusals == tuple(each is Refusal.TLS for each in Refusal)
 
 
 def test_killed_client_is_told(
@@ -354,6 +385,7 @@ def test_query_opens_a_server_and_is_answered(
     assert engine.retire_idle(pool, Reason.STALE) == 1
     event = events_of(engine, EventKind.RETIRE)[0]
     assert event.detail == Reason.STALE
+    assert segment.pool_rows()[0].server_ends[Reason.STALE] == 1
     surrendered, tls = engine.surrender(event.pool, event.slot)
     assert tls is None
     os.close(surrendered)

@@ -18,6 +18,8 @@ from greenpool.records import (
     PoolMode,
     PoolRow,
     PoolSettings,
+    Reason,
+    Refusal,
     SessionHandling,
     SlotRow,
     SlotState,
@@ -85,7 +87,8 @@ def pool(index: int = 0, database: str = "app", user: str = "alice", **fields: A
     )
     head = ("index", "database", "user", "settings")
     values: dict[str, Any] = {name: 0 for name in PoolRow.__slots__ if name not in head}
-    values |= {"in_use": 1, "pins_of": (0,) * len(Pin)}
+    values |= {"in_use": 1, "pins_of": (0,) * len(Pin), "cl_pinned": (0,) * len(Pin)}
+    values |= dict.fromkeys(("client_ends", "server_ends"), (0,) * len(Reason))
     return PoolRow(index=index, database=database, user=user, settings=settings, **values | fields)
 
 
@@ -106,11 +109,11 @@ def client(number: int, state: ClientState, **fields: Any) -> ClientRow:
     return ClientRow(client=number, state=state, **values | fields)
 
 
-def worker(index: int, **fields: int) -> WorkerRow:
+def worker(index: int, **fields: Any) -> WorkerRow:
     """Make a living worker's row."""
-    values = {"pid": 4000 + index, "alive": 1, "births": 1, "clients": 0, "busy_permille": 0}
-    values |= {"io_backend": EngineIo.URING, "beat_ns": NOW.monotonic_ns}
-    values |= {"moved_in": 0, "moved_out": 0}
+    values: dict[str, Any] = {"pid": 4000 + index, "alive": 1, "births": 1, "clients": 0}
+    values |= {"busy_permille": 0, "io_backend": EngineIo.URING, "beat_ns": NOW.monotonic_ns}
+    values |= {"moved_in": 0, "moved_out": 0, "refusals": (0,) * len(Refusal)}
     return WorkerRow(index=index, **values | fields)
 
 

@@ -242,13 +242,9 @@ def test_workers(config: Config) -> None:
 
 
 def test_pins(config: Config) -> None:
+    totals, now = (0, 0, 5, 6, 0, 0, 0, 0), (0, 0, 1, 2, 0, 0, 0, 0)
     segment = FakeSegment(
-        pools=[pool(0, pins_of=(0, 0, 5, 6, 0, 0, 0, 0)), pool(1, user="bob")],
-        clients=[
-            client(1, ClientState.ACTIVE, pool=1, pins=Pin.TEMP_TABLE | Pin.LOCK),
-            client(2, ClientState.ACTIVE, pool=1, pins=Pin.LOCK),
-            client(3, ClientState.LOGIN),
-        ],
+        pools=[pool(0, pins_of=totals, cl_pinned=now), pool(1, user="bob")],
     )
     rows = Bench(config, segment).show("SHOW PINS")
     assert len(rows) == 2 * len(Pin)

@@ -85,7 +85,7 @@ class NotingSegment:
         return []
 
     def worker_rows(self) -> list[WorkerRow]:
-        return [WorkerRow(index, 0, 1, 1, 7, 250, 0, 0, 0, 0) for index in range(self.workers)]
+        return [WorkerRow(index, 0, 1, 1, 7, 250, 0, 0, 0, 0, ()) for index in range(self.workers)]
 
 
 def serve(context: Any) -> int:

@@ -19,7 +19,7 @@ from greenpool.protocol import backend, frontend
 from greenpool.protocol.errors import ErrorFields, Severity, SqlState
 from greenpool.protocol.frame import FrameReader
 from greenpool.protocol.message import BackendType, Message
-from greenpool.records import CancelTarget, Result
+from greenpool.records import CancelTarget, Refusal, Result
 from greenpool.worker import cancel
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.session import Session
@@ -282,6 +282,7 @@ def test_reserve_is_for_the_admin_alone(worker: FakedWorker):
     with connected(worker) as client:
         client.send(startup("eve", "greenpool"))
         assert error_of(client.rest())[1] == "53300"
+    assert worker.engine.named("refused") == [(Refusal.LIMIT,)]
 
 
 def test_replication_is_refused_in_words(worker: FakedWorker):
@@ -312,6 +313,7 @@ def test_garbage_is_refused_and_the_row_is_not_even_claimed(worker: FakedWorker)
         client.send(b"\0\0\0\5\0\0\0\0\0")
         assert error_of(client.rest())[1] == "08P01"
     assert worker.engine.named("enter") == []
+    assert worker.engine.named("refused") == [(Refusal.OTHER,)]
 
 
 def test_client_that_goes_away_in_the_middle_gives_its_row_back(worker: FakedWorker):
@@ -331,6 +333,7 @@ def test_slow_login_is_told_about_the_timeout(tmp_path: Path):
         text = "canceling authentication due to timeout"
         assert error_of(client.rest()) == ("FATAL", "57014", text)
     assert worker.engine.named("forget") == [(1,)]
+    assert worker.engine.named("refused") == [(Refusal.TIMEOUT,)]
 
 
 def test_silent_client_is_closed_without_a_word(tmp_path: Path):
