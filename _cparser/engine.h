@@ -205,6 +205,11 @@ struct gp_pool_row {
     uint64_t client_ends[GP_REASONS], server_ends[GP_REASONS];
 };
 
+struct gp_time_sums {
+    uint64_t sum_ns;
+    uint64_t counts[GP_TIME_BUCKETS]; /* by bucket: gp_time_bound_ns */
+};
+
 struct gp_slot_row {
     uint32_t state; /* enum gp_slot_state */
     uint32_t worker;
@@ -323,10 +328,10 @@ GP_API enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker,
                                     struct gp_worker_row *row);
 
 /* How many times of each length there were, in the queries, transactions or waits (enum gp_time_kind)
- * of a pool and a worker, either of which may be GP_ALL; into counts[GP_TIME_BUCKETS]. Those of pools
- * that were removed stay. */
+ * of a pool and a worker, either of which may be GP_ALL, and how long they were in all. Those of
+ * pools that were removed stay. */
 GP_API void gp_times_read(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint32_t kind,
-                          uint64_t *counts);
+                          struct gp_time_sums *sums);
 /* The longest time that has this bucket; UINT64_MAX: any that is longer than those before. */
 GP_API uint64_t gp_time_bound_ns(uint32_t bucket);
 

@@ -47,7 +47,8 @@ _Static_assert(GP_TIME_BUCKETS == GP_BUCKETS(GP_TIME_VALUE_BITS, GP_TIME_HALF_BI
                "engine.h tells how many there are");
 
 struct gp_histogram {
-    _Alignas(64) _Atomic uint64_t buckets[GP_TIME_BUCKETS];
+    _Alignas(64) _Atomic uint64_t sum_ns; /* exact */
+    _Atomic uint64_t buckets[GP_TIME_BUCKETS];
 };
 
 /* What one worker has measured in one pool; by enum gp_time_kind. */
@@ -60,6 +61,7 @@ static inline void gp_time_note(struct gp_histogram *h, uint64_t ns)
 {
     uint32_t bucket = gp_bucket_of(ns >> GP_TIME_UNIT_BITS, GP_TIME_HALF_BITS);
 
+    gp_count(&h->sum_ns, ns);
     gp_count(&h->buckets[bucket < GP_TIME_BUCKETS ? bucket : GP_TIME_BUCKETS - 1], 1);
 }
 

@@ -234,7 +234,6 @@ void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c
 
     if (waited) {
         gp_count(&counters->wait_count, 1);
-        gp_count(&counters->wait_ns, e->now - c->since_ns);
         gp_time_note(&s->times->of[GP_TIME_WAIT], e->now - c->since_ns);
     }
     gp_server_enter(e, s, GP_SERVER_LINKED);

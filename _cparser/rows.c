@@ -45,9 +45,6 @@ static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
     row->query_count += load64(&c->query_count);
     row->bytes_received += load64(&c->bytes_received);
     row->bytes_sent += load64(&c->bytes_sent);
-    row->xact_ns += load64(&c->xact_ns);
-    row->query_ns += load64(&c->query_ns);
-    row->wait_ns += load64(&c->wait_ns);
     row->wait_count += load64(&c->wait_count);
     row->errors += load64(&c->errors);
     row->taken_own += load64(&c->taken_own);
@@ -68,6 +65,13 @@ static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
     }
 }
 
+static void times_add(struct gp_times *times, struct gp_pool_row *row)
+{
+    row->query_ns += load64(&times->of[GP_TIME_QUERY].sum_ns);
+    row->xact_ns += load64(&times->of[GP_TIME_TRANSACTION].sum_ns);
+    row->wait_ns += load64(&times->of[GP_TIME_WAIT].sum_ns);
+}
+
 static void lanes_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
 {
     uint64_t now = gp_now_ns();
@@ -77,6 +81,7 @@ static void lanes_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row 
         struct gp_lane *lane = gp_lane_at(seg, pool, worker);
         uint64_t oldest = load64(&lane->oldest_ns);
         counters_add(&lane->counters, row);
+        times_add(gp_times_at(seg, pool, worker), row);
         if (oldest != 0 && oldest < now && now - oldest > row->maxwait_ns)
             row->maxwait_ns = now - oldest;
     }

@@ -1,6 +1,7 @@
 /* Counters of one lane (one worker in one pool). They live in the shared segment, are written by
  * their worker alone (plain adds to relaxed atomics: no locked instruction), and are summed by
- * whoever reads. They only grow; a respawned worker goes on with its predecessor's. */
+ * whoever reads. They only grow; a respawned worker goes on with its predecessor's. What took time
+ * is counted in histogram.h. */
 #ifndef GP_STATS_H
 #define GP_STATS_H
 
@@ -14,9 +15,6 @@ struct gp_counters {
     _Atomic uint64_t query_count;    /* Query, Execute and FunctionCall requests answered */
     _Atomic uint64_t bytes_received; /* from clients */
     _Atomic uint64_t bytes_sent;     /* to clients */
-    _Atomic uint64_t xact_ns;        /* server time of transactions */
-    _Atomic uint64_t query_ns;       /* server time of queries */
-    _Atomic uint64_t wait_ns;        /* time clients waited for a server */
     _Atomic uint64_t wait_count;     /* clients that had to wait */
     _Atomic uint64_t errors;         /* ErrorResponse seen from servers */
     _Atomic uint64_t taken_own;      /* slots taken from the worker's own idle set */

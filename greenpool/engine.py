@@ -41,6 +41,7 @@ from greenpool.records import (
     StepCounts,
     SuspectFlags,
     TimeKind,
+    Times,
     WorkerRow,
 )
 from greenpool.tls import TlsSession
@@ -268,18 +269,15 @@ class Segment:
             rows.append(WorkerRow(index, **plain, refusals=tuple(row.refusals)))
         return rows
 
-    def times(
-        self, kind: TimeKind, pool: int | None = None, worker: int | None = None
-    ) -> list[int]:
-        """Return how many times of each length there were; None: of all pools, of all workers.
+    def times(self, kind: TimeKind, pool: int | None = None, worker: int | None = None) -> Times:
+        """Return how long things took; None: of all pools, of all workers.
 
-        Bounds: `time_bounds_ns`. What was measured in pools that were removed stays.
+        What was measured in pools that were removed stays.
         """
-        counts = ffi.new("uint64_t[]", TIME_BUCKETS)
+        sums = ffi.new("struct gp_time_sums *")
         where = (lib.GP_ALL if each is None else each for each in (pool, worker))
-        lib.gp_times_read(self._seg, *where, kind, counts)
-        found: list[int] = ffi.unpack(counts, TIME_BUCKETS)
-        return found
+        lib.gp_times_read(self._seg, *where, kind, sums)
+        return Times(sums.sum_ns, ffi.unpack(sums.counts, TIME_BUCKETS))
 
     def note_version(self, pool: int, kind: NoteKind) -> int:
         """Return a number that grows with each change of a pool's note."""

@@ -8,6 +8,7 @@ Times are CLOCK_MONOTONIC nanoseconds unless the name has another unit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
@@ -265,6 +266,14 @@ class PoolRow:
     client_ends: tuple[int, ...]
     """By `Reason`, like the next one."""
     server_ends: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How many times of each length there were; their bounds: `engine.time_bounds_ns`."""
+
+    sum_ns: int
+    counts: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@
 
 #include "pool_fixture.h"
 
-static uint64_t counts[GP_TIME_BUCKETS];
+static struct gp_time_sums sums;
 
 static uint32_t bucket_of_ns(uint64_t ns)
 {
@@ -26,9 +26,9 @@ static uint64_t read_sum(uint32_t of_pool, uint32_t worker, uint32_t kind)
 {
     uint64_t sum = 0;
 
-    gp_times_read(seg, of_pool, worker, kind, counts);
+    gp_times_read(seg, of_pool, worker, kind, &sums);
     for (uint32_t i = 0; i < GP_TIME_BUCKETS; i++)
-        sum += counts[i];
+        sum += sums.counts[i];
     return sum;
 }
 
@@ -73,9 +73,11 @@ static void test_times_add_up_over_pools_and_workers(void)
     gp_time_note(&gp_times_at(seg, pool, 1)->of[GP_TIME_WAIT], SECOND_NS);
     CHECK_EQ(read_sum(pool, 1, GP_TIME_QUERY), 1);
     CHECK_EQ(read_sum(pool, GP_ALL, GP_TIME_QUERY), W);
-    CHECK_EQ(counts[bucket_of_ns(1000)], W);
+    CHECK_EQ(sums.counts[bucket_of_ns(1000)], W);
+    CHECK_EQ(sums.sum_ns, 1000 * W);
     CHECK_EQ(read_sum(GP_ALL, 2, GP_TIME_QUERY), 2);
-    CHECK_EQ(counts[bucket_of_ns(SECOND_NS)], 1);
+    CHECK_EQ(sums.counts[bucket_of_ns(SECOND_NS)], 1);
+    CHECK_EQ(sums.sum_ns, 1000 + (uint64_t)SECOND_NS);
     CHECK_EQ(read_sum(GP_ALL, GP_ALL, GP_TIME_QUERY), 2 * W);
     CHECK_EQ(read_sum(GP_ALL, GP_ALL, GP_TIME_WAIT), 1);
     CHECK_EQ(read_sum(GP_ALL, GP_ALL, GP_TIME_TRANSACTION), 0);
