@@ -53,7 +53,7 @@ class Pooler:
 
     `pools` maps a database name to its settings; the server's address, and a user `app` with ten
     servers, are added where they are not given. None means the databases `app` and `bench`.
-    `general` are further settings of the section of that name.
+    `general` are further settings of the section of that name. `web`: serve metrics on `web_port`.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Pooler:
         pg: PostgreSQL,
         workers: int = 2,
         pools: Mapping[str, Mapping[str, object]] | None = None,
+        web: bool = False,
         **general: object,
     ) -> None:
         self.pg = pg
@@ -68,6 +69,8 @@ class Pooler:
         self.directory = Path(tempfile.mkdtemp(prefix="greenpool-test-"))
         self._port_lock = PortLock()
         self.host, self.port = "127.0.0.1", self._port_lock.port
+        self._web_lock = PortLock() if web else None
+        self.web_port = self._web_lock.port if self._web_lock else 0
         self.config_path = self.directory / "greenpool.yaml"
         self.log_path = self.directory / "greenpool.log"
         self._general = general
@@ -155,6 +158,8 @@ class Pooler:
     def release(self) -> None:
         """Give the port back and remove the files; the log is gone after this."""
         self._port_lock.release()
+        if self._web_lock is not None:
+            self._web_lock.release()
         shutil.rmtree(self.directory)
 
     @property
@@ -287,8 +292,10 @@ class Pooler:
             **self._general,
         }
         server = {"server_host": self.pg.host, "server_port": self.pg.port, "users": [user()]}
+        web = {"enabled": True, "host": self.host, "port": self.web_port} if self.web_port else {}
         return {
             "general": general,
+            "web": web,
             "pools": deepcopy({name: {**server, **pool} for name, pool in self._pools.items()}),
         }
 

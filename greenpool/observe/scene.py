@@ -1,0 +1,109 @@
+"""One look at everything: what a scrape and the health checks are answered from.
+
+Law: only the segment, the master's news and the kernel are looked at; no other process is asked,
+so a scrape is answered whatever the workers do. Rows are copies, each right for its own moment.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from greenpool.observe.certificates import Certificate, certificates_of
+from greenpool.observe.news import News
+from greenpool.observe.processes import ProcessRow, process_rows
+from greenpool.observe.times import Ladder, Rungs, Window
+from greenpool.records import PoolRow, TimeKind, Times, WorkerRow
+
+PoolTime = tuple[TimeKind, int]
+"""A kind of time in a pool, by its index."""
+
+
+class Snapshots(Protocol):
+    """The reading half of `engine.Segment`."""
+
+    def pool_rows(self) -> Sequence[PoolRow]: ...
+    def worker_rows(self) -> Sequence[WorkerRow]: ...
+    def times(
+        self, kind: TimeKind, pool: int | None = None, worker: int | None = None
+    ) -> Times: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """How everything stands at one moment."""
+
+    news: News
+    pools: Sequence[PoolRow]
+    workers: Sequence[WorkerRow]
+    processes: Sequence[ProcessRow]
+    certificates: Sequence[Certificate]
+    pool_times: Mapping[PoolTime, Rungs]
+    worker_times: Mapping[tuple[TimeKind, int], Rungs]
+    percentiles_s: Mapping[PoolTime, Mapping[int, float]]
+    now_ns: int
+    """On the segment's clock."""
+
+
+@dataclass(slots=True)
+class Lookout:
+    """Where the observer looks from. `news` is the one thing that changes; any thread may look."""
+
+    segment: Snapshots
+    ladder: Ladder
+    news: News
+    _certificates: Sequence[Certificate] = field(init=False)
+    _window: Window = field(default_factory=Window)
+
+    def __post_init__(self) -> None:
+        self.hear(self.news)
+
+    def hear(self, news: News) -> None:
+        """Take the master's news."""
+        self._certificates = certificates_of(news.config)
+        self.news = news
+
+    def sample(self) -> None:
+        """Remember the times of now: call it every PERIOD_S."""
+        rows = self.segment.pool_rows()
+        self._window.sample({key: times.counts for key, times in self._pool_times(rows).items()})
+
+    def look(self) -> Scene:
+        """Look at everything now."""
+        news, window = self.news, self._window
+        pools, workers = self.segment.pool_rows(), self.segment.worker_rows()
+        times = self._pool_times(pools)
+        return Scene(
+            news=news,
+            pools=pools,
+            workers=workers,
+            processes=process_rows(_pids(news, workers)),
+            certificates=self._certificates,
+            pool_times={key: self.ladder.rungs(each) for key, each in times.items()},
+            worker_times={
+                (kind, row.index): self.ladder.rungs(self.segment.times(kind, worker=row.index))
+                for row in workers
+                for kind in TimeKind
+            },
+            percentiles_s={
+                key: self.ladder.percentiles(window.recent(key, each.counts))
+                for key, each in times.items()
+            },
+            now_ns=time.monotonic_ns(),
+        )
+
+    def _pool_times(self, pools: Sequence[PoolRow]) -> dict[PoolTime, Times]:
+        return {
+            (kind, row.index): self.segment.times(kind, pool=row.index)
+            for row in pools
+            for kind in TimeKind
+        }
+
+
+def _pids(news: News, workers: Sequence[WorkerRow]) -> dict[tuple[str, str], int]:
+    pids = {("master", ""): news.master_pid, ("observer", ""): os.getpid()}
+    pids |= {("worker", str(row.index)): row.pid for row in workers if row.alive}
+    return pids
