@@ -44,6 +44,7 @@ def build(root: Node, files: tuple[Path, ...], problems: Problems) -> Config:
         files=files,
     )
     checks.check_general(config.general, general_settings, root.mark, problems)
+    checks.check_web(config.web, web_settings, problems)
     return checks.with_warnings(config, builder.reader.ignored)
 
 

@@ -15,7 +15,7 @@ from greenpool.config.hba.kinds import InvalidRules
 from greenpool.config.hba.rule import ConnectionType, HbaRules
 from greenpool.config.kinds import did_you_mean
 from greenpool.config.members import LOOKUP_USER
-from greenpool.config.model import AuthQuery, Config, General, Parameters, Pool, User
+from greenpool.config.model import AuthQuery, Config, General, Parameters, Pool, User, Web
 from greenpool.config.named_kinds import NAME_BYTES
 from greenpool.config.section import Setting, Settings
 from greenpool.config.tree import Mark, Problems
@@ -52,6 +52,13 @@ def check_general(general: General, settings: Settings, start: Mark, problems: P
     _check_client_tls(general, settings, problems)
     _check_server_tls(general, settings, problems)
     _check_access(general, settings, problems)
+
+
+def check_web(web: Web, settings: Settings, problems: Problems) -> None:
+    """Check that there is something to serve on."""
+    if web.enabled and not web.host:  # not the default: it must have been set
+        setting = settings["host"]
+        problems.add(setting.mark, setting.path, "nothing to serve on: the list is empty")
 
 
 def _check_access(general: General, settings: Settings, problems: Problems) -> None:

@@ -26,6 +26,8 @@ class Estate:
     live: LiveConfig
     segment: Segment
     listeners: Listeners
+    web: Listeners
+    """What the observer serves on; empty without `web.enabled`."""
     presence: Presence | None
     """None: no pid file is configured, and commands cannot find this master."""
     notifier: Notifier

@@ -42,6 +42,8 @@ class Inheritance:
     pid_file: str | None
     listeners: tuple[tuple[str, int], ...]
     """Address as the configuration has it, descriptor."""
+    web: tuple[tuple[str, int], ...]
+    """The same of what the observer serves on."""
     are_activated: bool
     """Whether the listeners are the service manager's."""
     free_places: tuple[int, ...]
@@ -57,7 +59,7 @@ class Inheritance:
         yield self.elder_lifeline_fd
         yield from self.lifeline_fds
         yield from self.segment_fds
-        yield from (fd for _, fd in self.listeners)
+        yield from (fd for _, fd in (*self.listeners, *self.web))
 
     def leave(self) -> int:
         """Write it into a memfd; return that. Raises: OSError."""

@@ -27,15 +27,20 @@ _PROBE_DEADLINE_S = 1.0
 
 
 class Listeners:
-    """All listening sockets of one master; `open_all` makes them, `close` ends them."""
+    """Listening sockets of one master; `open_all` makes them, `close` ends them."""
 
     def __init__(
-        self, inherited: Iterable[tuple[str, int]] = (), are_activated: bool = False
+        self,
+        inherited: Iterable[tuple[str, int]] = (),
+        are_activated: bool = False,
+        section: str = "general",
     ) -> None:
         """`inherited`: names and descriptors of what listens already, for another master yet.
 
         `are_activated`: they are the service manager's, and take the place of all others.
+        `section` is that of the configuration which names the addresses.
         """
+        self._section = section
         self.are_activated = are_activated
         self._by_name: dict[str, socket.socket] = {}
         self._inherited = {name: socket.socket(fileno=fd) for name, fd in inherited}
@@ -65,7 +70,9 @@ class Listeners:
         try:
             for host in hosts:
                 name = _join(host, port)
-                self._by_name[name] = self._inherit(name) or _listen_tcp(host, port, backlog)
+                self._by_name[name] = self._inherit(name) or _listen_tcp(
+                    host, port, backlog, self._section
+                )
             if unix_dir is not None:
                 path = unix_dir / f".s.PGSQL.{port}"
                 name = str(path)
@@ -122,6 +129,11 @@ class Listeners:
             Path(name).unlink(missing_ok=True)
         listener.close()
 
+    def close_in_child(self) -> None:
+        """Drop the copies of a process that has no use for them. After fork."""
+        for each in self.sockets:
+            each.close()
+
 
 def listen_unix(path: Path, mode: int, backlog: int) -> socket.socket:
     """Listen on a UNIX socket, replacing the file that a dead process has left.
@@ -146,12 +158,14 @@ def listen_unix(path: Path, mode: int, backlog: int) -> socket.socket:
     return listener
 
 
-def _listen_tcp(host: str, port: int, backlog: int) -> socket.socket:
+def _listen_tcp(host: str, port: int, backlog: int, section: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.socket(family, socket.SOCK_STREAM)
     except OSError as exc:
-        raise StartupError(f"cannot listen on {_join(host, port)}: {_advice(exc)}") from exc
+        raise StartupError(
+            f"cannot listen on {_join(host, port)}: {_advice(exc, section)}"
+        ) from exc
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -161,7 +175,9 @@ def _listen_tcp(host: str, port: int, backlog: int) -> socket.socket:
         listener.setblocking(False)
     except OSError as exc:
         listener.close()
-        raise StartupError(f"cannot listen on {_join(host, port)}: {_advice(exc)}") from exc
+        raise StartupError(
+            f"cannot listen on {_join(host, port)}: {_advice(exc, section)}"
+        ) from exc
     return listener
 
 
@@ -196,16 +212,16 @@ def _is_alive(path: Path) -> bool:
         return True
 
 
-def _advice(exc: OSError) -> str:
+def _advice(exc: OSError, section: str = "general") -> str:
     """Say what is wrong and what to do about it."""
     what = (exc.strerror or str(exc)).lower()
     todo = {
         errno.EADDRINUSE: "another process listens there (ss -ltnp names it); "
-        "stop it, or change general.port",
-        errno.EADDRNOTAVAIL: "this machine has no such address; see general.host",
+        f"stop it, or change {section}.port",
+        errno.EADDRNOTAVAIL: f"this machine has no such address; see {section}.host",
         errno.EACCES: "ports below 1024 and foreign directories need privileges",
         errno.ENOENT: "make the directory first; see general.unix_socket_dir",
-        errno.EAFNOSUPPORT: "the kernel has no IPv6; see general.host",
+        errno.EAFNOSUPPORT: f"the kernel has no IPv6; see {section}.host",
     }.get(exc.errno or 0)
     return f"{what}: {todo}" if todo else what
 

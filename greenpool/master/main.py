@@ -1,7 +1,7 @@
 """Bring the master up in order, run it, take it down in reverse order.
 
     load and check ─► (daemon) ─► log ─► file limit ─► user ─► pid file ─► listeners ─► segment
-                                                         workers ◄─ supervise ◄─ control socket
+                                               workers, observer ◄─ supervise ◄─ control socket
 
 A master that is to take over from another is started by that one, in the same way: it finds its
 listeners and its segment in what it inherits, and says there, too, why it cannot start. Privileges
@@ -28,7 +28,7 @@ from greenpool import config as configuration
 from greenpool.config import Config, members
 from greenpool.engine import EngineIo, Segment
 from greenpool.errors import ConfigError, ExitCode, GreenpoolError
-from greenpool.master import activation, io_backend, pools, process
+from greenpool.master import activation, io_backend, observer, pools, process
 from greenpool.master.daemon import run_in_background
 from greenpool.master.estate import Estate
 from greenpool.master.handoff import Handoff
@@ -189,9 +189,11 @@ def _build(
     )
     stack.callback(listeners.close)
     _listen(listeners, config)
+    web = observer.listen(config.web, left.web if left else ())
+    stack.callback(web.close)
     segment = _segment(config, left)
     stack.callback(segment.close)
-    estate = _estate(birth, config, presence, listeners, segment, left)
+    estate = _estate(birth, config, presence, listeners, web, segment, left)
     _log_start(config, estate, limit, io)
 
     def on_ready() -> None:
@@ -228,6 +230,7 @@ def _estate(
     config: Config,
     presence: Presence | None,
     listeners: Listeners,
+    web: Listeners,
     segment: Segment,
     left: Inheritance | None,
 ) -> Estate:
@@ -246,6 +249,7 @@ def _estate(
         live=live,
         segment=segment,
         listeners=listeners,
+        web=web,
         presence=presence,
         notifier=Notifier(os.environ),
         tallies=Tallies.create(segment.pools_max, segment.workers),
@@ -293,6 +297,8 @@ def _life(estate: Estate, segment: Segment, io: EngineIo) -> Life:
 def _log_start(config: Config, estate: Estate, limit: FileLimit, io: IoChoice) -> None:
     for address in estate.listeners.addresses():
         log.info("listening on %s", address)
+    for address in estate.web.addresses():
+        log.info("metrics on http://%s/metrics", address)
     if io.refusal is not None:
         log.info("io_uring cannot be used, epoll takes its place: %s", io.refusal)
     log.info(

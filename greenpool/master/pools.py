@@ -8,7 +8,15 @@ from typing import Protocol
 
 from greenpool.config import Config, Kind, Member, Pool, PoolKey, User, found_member, members
 from greenpool.errors import EngineError
-from greenpool.records import PoolMode, PoolRow, PoolSettings, SessionHandling, WorkerRow
+from greenpool.records import (
+    PoolMode,
+    PoolRow,
+    PoolSettings,
+    SessionHandling,
+    TimeKind,
+    Times,
+    WorkerRow,
+)
 
 Pools = dict[PoolKey, int]  # to the index in the segment
 PoolMark = tuple[str, str, str]  # database, user, and what tells its servers from those of others
@@ -45,6 +53,9 @@ class Segment(Protocol):
     def pool_row(self, index: int) -> PoolRow | None: ...
     def pool_rows(self) -> list[PoolRow]: ...
     def worker_rows(self) -> list[WorkerRow]: ...
+    def times(
+        self, kind: TimeKind, pool: int | None = None, worker: int | None = None
+    ) -> Times: ...
     def fds(self) -> list[int]: ...
     def close(self) -> None: ...
 

@@ -27,12 +27,14 @@ from greenpool.master import status
 from greenpool.master.control import UPGRADE_S, Reply, Request
 from greenpool.master.estate import Estate
 from greenpool.master.found_pools import FoundPools, Rights
+from greenpool.master.observer import Observer, last_reload
 from greenpool.master.predecessor import Predecessor
 from greenpool.master.rollout import Rollout
 from greenpool.master.signals import SignalQueue, Verb
 from greenpool.master.slot import WorkerSlot, WorkerState
 from greenpool.master.upgrade import Upgrade, UpgradeResult
 from greenpool.master.workers import Life, Workers
+from greenpool.observe.news import News
 from greenpool.worker.control import (
     Command,
     ControlMessage,
@@ -101,13 +103,18 @@ class Supervisor:
             self.selector,
             life,
             estate.segment.reclaim,
-            self._disinherit,
+            self._disinherit_worker,
             self._hear,
         )
         self._notifier = estate.notifier
         self._rollout = Rollout(
             self._live, self._workers, self._notifier.reloading, self._notify_ready
         )
+        self._observer = Observer(
+            estate.web, estate.segment, self.selector, self._disinherit_observer
+        )
+        self._made_s = time.time()
+        self._age_s = time.monotonic() - estate.started_s
         self._upgrade = Upgrade(estate, self.selector, self)
         self._found = FoundPools(estate, self._workers, self._rights)
         if predecessor is not None:
@@ -121,6 +128,8 @@ class Supervisor:
         self.selector.register(self._signals, selectors.EVENT_READ, _nothing)
         try:
             self._workers.spawn_due()
+            if self._predecessor is None:
+                self._observer.begin()
             while not self._is_over():
                 for key, _ in self.selector.select(self._wait_s()):
                     key.data()
@@ -129,6 +138,7 @@ class Supervisor:
                 self._workers.reap()
                 self._manage()
         finally:
+            self._observer.end()
             self.selector.unregister(self._signals)
             self._signals.restore()
         if self._failure is not None:
@@ -254,6 +264,7 @@ class Supervisor:
     def _manage(self) -> None:
         self._notifier.beat()
         self._rollout.manage()
+        self._observer.keep(self._news())
         self._upgrade.manage()
         if self._predecessor is not None and self._predecessor.has_just_gone():
             self._settle_inheritance(self._predecessor)
@@ -297,6 +308,8 @@ class Supervisor:
         if self._predecessor is not None:
             self._predecessor.stop(timeout_s)
         self._estate.listeners.close()
+        if not self._observer.is_wanted:  # it was handed over
+            self._estate.web.close()
         self._workers.drain(Drain(timeout_s))
 
     # ---- the master before -----------------------------------------------------------------
@@ -314,8 +327,10 @@ class Supervisor:
         self._live.take_over()
         self._found.adopt()
         self._serve()
+        self._observer.begin()
         self._upgrade.last = UpgradeResult.success(os.getpid(), self._predecessor.program)
-        self._predecessor.taken([name for name, _ in self._estate.listeners.named()])
+        names = (*self._estate.listeners.named(), *self._estate.web.named())
+        self._predecessor.taken([name for name, _ in names])
 
     def _rights(self) -> Rights:
         """Return what may be done to pools of found users, beside other generations."""
@@ -373,6 +388,7 @@ class Supervisor:
             self._presence.close()
         if self._predecessor is not None:
             self._predecessor.succeeded()
+        self._observer.end()
         self._workers.drain(HandOver(places))
 
     def come_back(self, places: tuple[int, ...]) -> None:
@@ -386,6 +402,7 @@ class Supervisor:
         self._phase = Phase.RUNNING
         self._workers.add(places)
         self._workers.listen()
+        self._observer.begin()
 
     def end_with(self, timeout_s: float) -> None:
         """End, because the successor is told to."""
@@ -399,10 +416,31 @@ class Supervisor:
             self._rollout.next_due(),
             self._found.next_due(),
             self._upgrade.next_due(),
+            self._observer.next_due(),
             self._workers.next_due() if self._phase not in _IS_LEAVING else None,
         ]
         times = [each for each in due if each is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
+
+    def _news(self) -> News:
+        """Return how things stand, for the observer."""
+        return News(
+            config=self._live.config,
+            master_pid=os.getpid(),
+            started_s=self._made_s - self._age_s,
+            last_reload=last_reload(self._live.last_reload, self._made_s),
+            is_draining=self._phase in _IS_ENDING,
+        )
+
+    def _disinherit_worker(self) -> None:
+        self._observer.close_in_child()
+        self._disinherit()
+
+    def _disinherit_observer(self) -> None:
+        """Let go of the clients' port, too: nobody shall wait there for one who never accepts."""
+        self._workers.close_in_child()
+        self._estate.listeners.close_in_child()
+        self._disinherit()
 
     def _disinherit(self) -> None:
         """Close what is the master's alone. Runs after fork, in the child."""

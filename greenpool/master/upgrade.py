@@ -263,6 +263,7 @@ class Upgrade:
             segment_fds=tuple(estate.segment.fds()),
             pid_file=str(estate.presence.path) if estate.presence is not None else None,
             listeners=tuple(estate.listeners.named()),
+            web=tuple(estate.web.named()),
             are_activated=estate.listeners.are_activated,
             free_places=self._offered,
             elder_places=self._elder.reserved_places(),
@@ -293,6 +294,7 @@ class Upgrade:
         log.info("upgraded: the master is now pid %d; this one hands over and ends", pid)
         self._finish(UpgradeResult.success(pid, greenpool.__version__))
         self._estate.listeners.leave(listening)
+        self._estate.web.leave(listening)
         self._elder.hand_over(self._places, pid)
 
     # ---- what the new master says ------------------------------------------------------------
@@ -324,6 +326,7 @@ class Upgrade:
         if self._lifeline is not None:
             self._selector.unregister(self._lifeline)
         self._estate.listeners.close()
+        self._estate.web.close()
 
     def _look_after_successor(self) -> None:
         """Come back when the whole new generation is dead, and was not told to be."""

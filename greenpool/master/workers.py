@@ -32,7 +32,7 @@ class Workers:
 
     `life(index, control)` is what a new process does; `reclaim(index)` puts right what a dead one
     left; `disinherit` closes in a child what is the master's alone; `on_message` gets everything
-    but Ready.
+    but Ready; `title(index)` is what a log calls it.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Workers:
         reclaim: Callable[[int], None],
         disinherit: Callable[[], None],
         on_message: OnMessage,
+        title: Callable[[int], str] = "worker {}".format,
     ) -> None:
         self.slots = [WorkerSlot(place) for place in places]
         self._selector = selector
@@ -50,6 +51,7 @@ class Workers:
         self._reclaim = reclaim
         self._disinherit = disinherit
         self._on_message = on_message
+        self._title = title
         self._pid = os.getpid()
         self._are_listening = False
 
@@ -107,11 +109,11 @@ class Workers:
         try:
             slot.link.send(message)
         except TimeoutError:
-            log.error("worker %d (pid %d) is stuck: killing it", slot.index, slot.pid)
+            log.error("%s (pid %d) is stuck: killing it", self._title(slot.index), slot.pid)
             self.kill(slot)
             return False
         except OSError as exc:
-            log.debug("worker %d is ending: %s", slot.index, exc)
+            log.debug("%s is ending: %s", self._title(slot.index), exc)
             return False
         return True
 
@@ -131,6 +133,15 @@ class Workers:
                 slot.set_state(WorkerState.DRAINING)
             self.send(slot, message)
 
+    def end(self) -> None:
+        """End all of them, at once and without a word; nobody follows."""
+        self.retire_empty()
+        for slot in self.alive():
+            self.kill(slot)
+            os.waitpid(slot.pid, 0)
+            self._forget_link(slot)
+            slot.leave(time.monotonic(), will_return=False)
+
     def kill(self, slot: WorkerSlot) -> None:
         os.kill(slot.pid, signal.SIGKILL)  # not reaped yet, so the pid is still its own
 
@@ -148,28 +159,31 @@ class Workers:
         except OSError as exc:
             link.close()
             slot.respawn_at = now + 1.0
-            log.error("cannot fork worker %d, trying again in 1 s: %s", slot.index, exc.strerror)
+            name = self._title(slot.index)
+            log.error("cannot fork %s, trying again in 1 s: %s", name, exc.strerror)
             return
         finally:
             theirs.close()
         slot.enter(pid, link, now)
         self._selector.register(link, selectors.EVENT_READ, lambda: self._hear(slot, link))
-        log.debug("worker %d has pid %d", slot.index, pid)
+        log.debug("%s has pid %d", self._title(slot.index), pid)
 
-    def _disinherit_all(self) -> None:
-        """Close the master's ends of the conversations with the other workers. After fork."""
+    def close_in_child(self) -> None:
+        """Close the master's ends of the conversations with the workers. After fork."""
         for slot in self.slots:
             if slot.link is not None:
                 slot.link.close()
+
+    def _disinherit_all(self) -> None:
+        self.close_in_child()
         self._disinherit()
 
     def _hear(self, slot: WorkerSlot, link: WorkerLink) -> None:
         try:
             messages = link.receive()
         except ControlError as exc:
-            log.error(
-                "worker %d (pid %d) talks nonsense, killing it: %s", slot.index, slot.pid, exc
-            )
+            name = self._title(slot.index)
+            log.error("%s (pid %d) talks nonsense, killing it: %s", name, slot.pid, exc)
             self.kill(slot)
             messages = None
         if messages is None:
@@ -190,10 +204,10 @@ class Workers:
         will_return = not was_draining and status != ExitCode.DO_NOT_RESPAWN
         delay_s = slot.leave(time.monotonic(), will_return)
         if was_draining and status == ExitCode.DONE:
-            log.debug("worker %d (pid %d) has ended", slot.index, pid)
+            log.debug("%s (pid %d) has ended", self._title(slot.index), pid)
             return
         what = "no other follows" if not will_return else f"another follows in {delay_s:.1f} s"
-        log.error("worker %d (pid %d) %s: %s", slot.index, pid, _fate(status), what)
+        log.error("%s (pid %d) %s: %s", self._title(slot.index), pid, _fate(status), what)
 
     def _forget_link(self, slot: WorkerSlot) -> None:
         link = slot.link

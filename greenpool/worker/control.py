@@ -18,6 +18,7 @@ from typing import Protocol
 
 from greenpool.config import Config, PoolKey
 from greenpool.errors import ControlError
+from greenpool.observe.news import News
 
 MAX_MESSAGE_BYTES = 64 << 20
 """Far above any configuration; a longer one means that the stream is out of step."""
@@ -135,7 +136,9 @@ ControlMessage = (
     | Reloaded
     | Drained
     | Command
+    | News
 )
+"""News is for the observer, which is spoken with in the same way."""
 
 
 class Socket(Protocol):

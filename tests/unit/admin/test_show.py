@@ -13,7 +13,7 @@ from greenpool.admin.connections import split_address
 from greenpool.admin.show import SHOWS
 from greenpool.config import LOOKUP_USER, AuthQuery, Config
 from greenpool.protocol.backend import INT4, INT8, TEXT
-from greenpool.records import ClientState, Pin
+from greenpool.records import Pin
 from greenpool.tallies import Tally
 from tests.unit.admin.samples import Bench, FakeSegment, client, load_config, pool, worker
 

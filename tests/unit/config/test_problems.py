@@ -253,8 +253,15 @@ FILES = [
         ],
     ),
     (
-        "web: {enabled: true}\n" + POOLS_YAML,
-        ['g.yaml:1:7: web.enabled: not supported yet (today only "false")'],
+        "web: {enabled: true, host: []}\n" + POOLS_YAML,
+        ["g.yaml:1:22: web.host: nothing to serve on: the list is empty"],
+    ),
+    (
+        "web: {enabled: true, ui: true, sso_audience: [shop]}\n" + POOLS_YAML,
+        [
+            'g.yaml:1:22: web.ui: not supported yet (today only "false")',
+            "g.yaml:1:32: web.sso_audience: not supported yet",
+        ],
     ),
     (
         "pools:\n  app:\n    users: [{username: ann}]\n"

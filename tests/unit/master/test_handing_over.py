@@ -41,6 +41,7 @@ def inheritance(**others: Any) -> Inheritance:
         "segment_fds": (0,),
         "pid_file": "/run/pid",
         "listeners": (("127.0.0.1:1", 1),),
+        "web": (("127.0.0.1:2", 2),),
         "are_activated": False,
         "free_places": (2, 3),
         "elder_places": (0, 1),
