@@ -50,7 +50,8 @@ def sample() -> str:
     lines += ["", *_comment(f"Of general, a pool may override: {_overrides()}", "    ")]
     lines += ["", "    users:"]
     user = _sample_keys(_own_keys(Section.USER), "        ")
-    lines += ["      -", *user[1:]]
+    lines += ["      -", *user[1:], "", "web:"]
+    lines += _sample_keys(_own_keys(Section.WEB), "  ")
     return "\n".join(lines) + "\n"
 
 

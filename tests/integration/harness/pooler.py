@@ -173,7 +173,7 @@ class Pooler:
         return self._master().pid
 
     def worker_pids(self) -> list[int]:
-        """List the workers, the oldest first."""
+        """List the workers, the oldest first; with `web` the observer is among them."""
         children = self._master().children()
         return [each.pid for each in sorted(children, key=lambda each: each.create_time())]
 

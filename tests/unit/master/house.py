@@ -38,7 +38,9 @@ class House:
 
     # -- its life ---------------------------------------------------------------------------
 
-    def configure(self, pools: dict[str, Any] | None = None, **general: Any) -> None:
+    def configure(
+        self, pools: dict[str, Any] | None = None, web: dict[str, Any] | None = None, **general: Any
+    ) -> None:
         user = {"username": "app", "password": "x", "pool_size": 5}
         settings = {
             "general": {
@@ -48,6 +50,7 @@ class House:
                 "pid_file": str(self.pid_file),
                 **general,
             },
+            "web": web or {},
             "pools": pools or {"app": {"users": [user]}},
         }
         self.config_file.write_text(yaml.safe_dump(settings))

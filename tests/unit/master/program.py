@@ -15,7 +15,7 @@ from typing import Any
 from greenpool import cli
 from greenpool.errors import EngineError, ExitCode
 from greenpool.master import main as master
-from greenpool.records import WorkerRow
+from greenpool.records import TIME_BUCKETS, Refusal, Times, WorkerRow
 from greenpool.worker.control import (
     Command,
     ControlReader,
@@ -37,7 +37,7 @@ def tell(*words: object) -> None:
 
 
 class NotingSegment:
-    """Take note of what the master does; refuse a pool named "toomany"."""
+    """Take note of what the master does; refuse a pool named "toomany", be blind to "unseen"."""
 
     def __init__(self, workers: int, pools_max: int, clients_max: int) -> None:
         self.workers = workers
@@ -82,10 +82,18 @@ class NotingSegment:
         tell("reclaim", worker)
 
     def pool_rows(self) -> list[Any]:
+        if ("unseen", "app") in self._pools:
+            raise EngineError("nothing can be seen")
         return []
 
+    def times(self, kind: Any, pool: int | None = None, worker: int | None = None) -> Times:
+        return Times(0, [0] * TIME_BUCKETS)
+
     def worker_rows(self) -> list[WorkerRow]:
-        return [WorkerRow(index, 0, 1, 1, 7, 250, 0, 0, 0, 0, ()) for index in range(self.workers)]
+        return [
+            WorkerRow(index, 0, 1, 1, 7, 250, 0, 0, 0, 0, (0,) * len(Refusal))
+            for index in range(self.workers)
+        ]
 
 
 def serve(context: Any) -> int:
