@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "pool.h"
+#include "pool_internal.h"
 
 uint64_t gp_time_bound_ns(uint32_t bucket)
 {
@@ -14,6 +14,8 @@ uint64_t gp_time_bound_ns(uint32_t bucket)
 
 static void add(struct gp_histogram *h, struct gp_time_sums *sums)
 {
+    if (h == NULL)
+        return;
     sums->sum_ns += atomic_load_explicit(&h->sum_ns, memory_order_relaxed);
     for (uint32_t i = 0; i < GP_TIME_BUCKETS; i++)
         sums->counts[i] += atomic_load_explicit(&h->buckets[i], memory_order_relaxed);
@@ -30,7 +32,7 @@ void gp_times_read(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint3
     for (uint32_t p = pool == GP_ALL ? 0 : pool; p < pools && (pool == GP_ALL || p == pool); p++) {
         for (uint32_t w = 0; w < seg->workers; w++) {
             if (worker == GP_ALL || worker == w)
-                add(&gp_times_at(seg, p, w)->of[kind], sums);
+                add(times_measured(seg, p, w, kind), sums);
         }
     }
 }

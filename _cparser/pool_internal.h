@@ -192,6 +192,25 @@ uint32_t slot_heir(struct gp_segment *seg, struct gp_slot *s);
  * one. */
 void lane_silence(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 
+/* ---- rows.c, histogram.c ---- */
+
+/* The times of one kind that a worker has measured; NULL: none yet, and to look at them would claim
+ * memory for zeros (a page of the segment is there from its first access on, also by a reader). */
+static inline struct gp_histogram *times_measured(struct gp_segment *seg, uint32_t pool,
+                                                  uint32_t worker, enum gp_time_kind kind)
+{
+    struct gp_counters *c = &gp_lane_at(seg, pool, worker)->counters;
+    _Atomic uint64_t *const counts[GP_TIMES] = {
+        [GP_TIME_QUERY] = &c->query_count,
+        [GP_TIME_TRANSACTION] = &c->xact_count,
+        [GP_TIME_WAIT] = &c->wait_count,
+    };
+
+    if (atomic_load_explicit(counts[kind], memory_order_relaxed) == 0)
+        return NULL;
+    return &gp_times_at(seg, pool, worker)->of[kind];
+}
+
 /* ---- slot.c ---- */
 
 /* A place has become free: wake who may want it. */

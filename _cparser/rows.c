@@ -65,11 +65,20 @@ static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
     }
 }
 
-static void times_add(struct gp_times *times, struct gp_pool_row *row)
+static void times_add(struct gp_segment *seg, uint32_t pool, uint32_t worker,
+                      struct gp_pool_row *row)
 {
-    row->query_ns += load64(&times->of[GP_TIME_QUERY].sum_ns);
-    row->xact_ns += load64(&times->of[GP_TIME_TRANSACTION].sum_ns);
-    row->wait_ns += load64(&times->of[GP_TIME_WAIT].sum_ns);
+    uint64_t *const sums[GP_TIMES] = {
+        [GP_TIME_QUERY] = &row->query_ns,
+        [GP_TIME_TRANSACTION] = &row->xact_ns,
+        [GP_TIME_WAIT] = &row->wait_ns,
+    };
+
+    for (unsigned kind = 0; kind < GP_TIMES; kind++) {
+        struct gp_histogram *h = times_measured(seg, pool, worker, kind);
+        if (h != NULL)
+            *sums[kind] += load64(&h->sum_ns);
+    }
 }
 
 static void lanes_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
@@ -81,7 +90,7 @@ static void lanes_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row 
         struct gp_lane *lane = gp_lane_at(seg, pool, worker);
         uint64_t oldest = load64(&lane->oldest_ns);
         counters_add(&lane->counters, row);
-        times_add(gp_times_at(seg, pool, worker), row);
+        times_add(seg, pool, worker, row);
         if (oldest != 0 && oldest < now && now - oldest > row->maxwait_ns)
             row->maxwait_ns = now - oldest;
     }

@@ -3,6 +3,8 @@
 /* sources: _cparser/statements.c _cparser/session.c _cparser/histogram.c */
 /* Histograms of times in the segment: where a time is counted, how they are added up. */
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "pool_fixture.h"
 
@@ -20,6 +22,15 @@ static uint32_t bucket_of_ns(uint64_t ns)
             found = i;
     }
     return found;
+}
+
+/* As the relay does it: a time, and the count of what took it. */
+static void measure(uint32_t of_pool, uint32_t worker, enum gp_time_kind kind, uint64_t ns)
+{
+    struct gp_counters *c = &gp_lane_at(seg, of_pool, worker)->counters;
+
+    gp_time_note(&gp_times_at(seg, of_pool, worker)->of[kind], ns);
+    gp_count(kind == GP_TIME_QUERY ? &c->query_count : &c->wait_count, 1);
 }
 
 static uint64_t read_sum(uint32_t of_pool, uint32_t worker, uint32_t kind)
@@ -67,10 +78,10 @@ static void test_times_add_up_over_pools_and_workers(void)
     setup();
     CHECK_EQ(gp_pool_define(seg, "shop", "bob", &settings, &other), GP_OK);
     for (uint32_t w = 0; w < W; w++) {
-        gp_time_note(&gp_times_at(seg, pool, w)->of[GP_TIME_QUERY], 1000);
-        gp_time_note(&gp_times_at(seg, other, w)->of[GP_TIME_QUERY], SECOND_NS);
+        measure(pool, w, GP_TIME_QUERY, 1000);
+        measure(other, w, GP_TIME_QUERY, SECOND_NS);
     }
-    gp_time_note(&gp_times_at(seg, pool, 1)->of[GP_TIME_WAIT], SECOND_NS);
+    measure(pool, 1, GP_TIME_WAIT, SECOND_NS);
     CHECK_EQ(read_sum(pool, 1, GP_TIME_QUERY), 1);
     CHECK_EQ(read_sum(pool, GP_ALL, GP_TIME_QUERY), W);
     CHECK_EQ(sums.counts[bucket_of_ns(1000)], W);
@@ -87,10 +98,41 @@ static void test_times_add_up_over_pools_and_workers(void)
 static void test_names_of_nothing_count_nothing(void)
 {
     setup();
-    gp_time_note(&gp_times_at(seg, pool, 0)->of[GP_TIME_QUERY], 1000);
+    measure(pool, 0, GP_TIME_QUERY, 1000);
     CHECK_EQ(read_sum(1, GP_ALL, GP_TIME_QUERY), 0);
     CHECK_EQ(read_sum(pool, W, GP_TIME_QUERY), 0);
     CHECK_EQ(read_sum(pool, 0, GP_TIMES), 0);
+    teardown();
+}
+
+/* Bytes of the segment that are there: `resident` of its pages. */
+static size_t resident(void *at, size_t length)
+{
+    static unsigned char there[1 << 16];
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = 0;
+    uintptr_t first = (uintptr_t)at & ~(page - 1), last = (uintptr_t)at + length;
+
+    CHECK((last - first) / page < sizeof(there));
+    CHECK_EQ(mincore((void *)first, last - first, there), 0);
+    for (size_t i = 0; i < (last - first + page - 1) / page; i++)
+        pages += there[i] & 1u;
+    return pages;
+}
+
+/* To look at what nobody has measured claims no memory. */
+static void test_reading_nothing_costs_nothing(void)
+{
+    struct gp_pool_row row;
+
+    setup();
+    measure(pool, 1, GP_TIME_QUERY, 1000);
+    size_t before = resident(gp_times_at(seg, pool, 0), W * sizeof(struct gp_times));
+    CHECK_EQ(gp_pool_row(seg, pool, &row), GP_OK);
+    CHECK_EQ(row.query_ns, 1000);
+    CHECK_EQ(read_sum(GP_ALL, GP_ALL, GP_TIME_QUERY), 1);
+    CHECK_EQ(read_sum(GP_ALL, GP_ALL, GP_TIME_WAIT), 0);
+    size_t after = resident(gp_times_at(seg, pool, 0), W * sizeof(struct gp_times));
+    CHECK(after <= before + 1); /* the histogram that was measured may reach into a second page */
     teardown();
 }
 
@@ -100,5 +142,6 @@ int main(void)
     RUN(test_sets_are_apart_and_aligned);
     RUN(test_times_add_up_over_pools_and_workers);
     RUN(test_names_of_nothing_count_nothing);
+    RUN(test_reading_nothing_costs_nothing);
     return check_done();
 }
