@@ -49,7 +49,7 @@ def observe(
     while True:
         if time.monotonic() >= due:
             lookout.sample()
-            due += PERIOD_S
+            due = time.monotonic() + PERIOD_S
         for key, _ in selector.select(max(0.0, due - time.monotonic())):
             if key.data is not None:
                 key.data()
