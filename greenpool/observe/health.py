@@ -47,7 +47,8 @@ def is_ready(scene: Scene) -> Verdict:
     )
     if not at_work:
         return Verdict(False, "no worker is at work\n")
-    return Verdict(True, "".join([f"{at_work} workers are at work\n", *_ailing(scene)]))
+    words = f"{at_work} of {len(scene.workers)} workers are at work\n"
+    return Verdict(True, "".join([words, *_ailing(scene)]))
 
 
 def _ailing(scene: Scene) -> Iterator[str]:

@@ -36,7 +36,7 @@ def ask(tmp_path: Path) -> Ask:
 def test_one_worker_is_enough(ask: Ask) -> None:
     segment = TimedSegment([pool()], [at_work(0), at_work(1, alive=0)])
     assert ask("/healthz", segment) == (200, "1 of 2 workers live\n")
-    assert ask("/readyz", segment) == (200, "1 workers are at work\n")
+    assert ask("/readyz", segment) == (200, "1 of 2 workers are at work\n")
 
 
 def test_no_worker_is_neither_healthy_nor_ready(ask: Ask) -> None:
