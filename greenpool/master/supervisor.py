@@ -427,6 +427,7 @@ class Supervisor:
         return News(
             config=self._live.config,
             master_pid=os.getpid(),
+            places=tuple(slot.index for slot in self._workers.slots),
             started_s=self._made_s - self._age_s,
             last_reload=last_reload(self._live.last_reload, self._made_s),
             is_draining=self._phase in _IS_ENDING,

@@ -184,8 +184,8 @@ FAMILIES: tuple[Family, ...] = (
     # --- greenpool itself -----------------------------------------------------------------------
     Family("greenpool_build_info", G, "Always 1; the labels tell what runs.",
         ("version", "python"), _build),
-    Family("greenpool_start_time_seconds", G, "When the master was started, in Unix time.", (),
-        _one(lambda s: s.news.started_s)),
+    Family("greenpool_start_time_seconds", G, "When greenpool was started, in Unix time; upgrades "
+        "do not change it.", (), _one(lambda s: s.news.started_s)),
     Family("greenpool_draining", G, "1 while greenpool is being stopped and transactions may end.",
         (), _one(lambda s: s.news.is_draining)),
     Family("greenpool_config_last_reload_successful", G, "1 if the configuration could be loaded "

@@ -25,6 +25,8 @@ class News:
 
     config: Config
     master_pid: int
+    places: tuple[int, ...]
+    """Where this generation's workers live, or are to."""
     started_s: float
     """Seconds of the calendar."""
     last_reload: LastReload

@@ -74,7 +74,7 @@ class Lookout:
     def look(self) -> Scene:
         """Look at everything now."""
         news, window = self.news, self._window
-        pools, workers = self.segment.pool_rows(), self.segment.worker_rows()
+        pools, workers = self.segment.pool_rows(), self._workers(news)
         times = self._pool_times(pools)
         return Scene(
             news=news,
@@ -94,6 +94,11 @@ class Lookout:
             },
             now_ns=time.monotonic_ns(),
         )
+
+    def _workers(self, news: News) -> list[WorkerRow]:
+        """Return the rows of this generation, dead or alive, and of whoever lives of another."""
+        rows = self.segment.worker_rows()
+        return [row for row in rows if row.alive or row.index in news.places]
 
     def _pool_times(self, pools: Sequence[PoolRow]) -> dict[PoolTime, Times]:
         return {

@@ -7,6 +7,7 @@ import signal
 import socket
 from datetime import UTC, datetime, timedelta
 
+import psutil
 import psycopg
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
@@ -120,6 +121,27 @@ def test_killed_worker_is_seen(pooler: Pooler) -> None:
     os.kill(pooler.admin("show workers")[0]["pid"], signal.SIGKILL)
     name = "greenpool_worker_restarts_total"
     wait_for(lambda: scrape(pooler).value(name, worker="0") == 1, "the restart is counted")
+
+
+def test_observer_of_the_new_generation_takes_over_at_an_upgrade(pooler: Pooler) -> None:
+    name = "greenpool_client_logins_total"
+    with pooler.connect() as connection:
+        connection.execute("select 1")
+        before, elder = scrape(pooler), _observer_pid(pooler)
+        done = pooler.upgrade()
+        assert done.returncode == 0, done.stderr
+        assert get(pooler, "/healthz").status == 200
+        wait_for(lambda: not psutil.pid_exists(elder), "the old observer has ended")
+        after = scrape(pooler)
+        assert after.value(name, **POOL) >= before.value(name, **POOL) > 0
+        connection.execute("select 1")
+    wait_for(lambda: not pooler.elders(), "the old generation has ended")
+    assert get(pooler, "/readyz").text == "2 of 2 workers are at work\n"
+    start = "greenpool_start_time_seconds"
+    found = scrape(pooler)
+    assert found.value(start) == pytest.approx(before.value(start), abs=0.1)
+    assert found.value("greenpool_transactions_total", **POOL) >= 2
+    assert found.values("greenpool_worker_up") == [1, 1]
 
 
 def test_observer_does_not_hold_the_clients_port(pooler: Pooler) -> None:

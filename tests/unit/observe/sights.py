@@ -61,6 +61,7 @@ def news_of(directory: Path, config: str = CONFIG, **fields: Any) -> News:
     news = News(
         config=_load(directory, config),
         master_pid=1,
+        places=(0, 1),
         started_s=1_700_000_000.5,
         last_reload=LastReload(1_700_000_000.5, is_ok=True),
         is_draining=False,
