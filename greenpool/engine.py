@@ -4,7 +4,8 @@ Thin on purpose: a method here checks lengths, keeps buffers alive over the call
 structs into the values of `records.py` and failures into `EngineError`. Contracts stand at the
 prototypes in `_cparser/engine.h`. No call blocks; none switches greenlets.
 `Segment` is what all processes share (made by the master before it forks); `Engine` is one
-worker's own, made after the fork.
+worker's own, made after the fork. (All that may call C in one place: therefore it is
+longer than 600 lines.)
 """
 
 from __future__ import annotations
