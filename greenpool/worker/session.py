@@ -37,7 +37,6 @@ from greenpool.errors import GreenpoolError, ReportedError
 from greenpool.protocol import backend
 from greenpool.protocol.errors import (
     ClientError,
-    ErrorFields,
     Severity,
     SqlState,
     database_does_not_exist,
@@ -65,6 +64,7 @@ from greenpool.worker import (
     client_tls,
     limits,
     planning,
+    refusals,
     welcome,
 )
 from greenpool.worker.access import Demand
@@ -80,12 +80,6 @@ log = logging.getLogger(__name__)
 
 _RECV_BYTES = 8192
 _NS_PER_MS = 1_000_000
-# By SQLSTATE or its class, as in entrance.c: invalid authorization, insufficient resources.
-_REFUSALS = {
-    "28": Refusal.IDENTITY,
-    "53": Refusal.LIMIT,
-    SqlState.QUERY_CANCELED: Refusal.TIMEOUT,
-}
 
 
 class Disconnected(GreenpoolError):
@@ -175,11 +169,11 @@ class Session:
         try:
             self._live()
         except LoginTimeout:
-            self._refuse(None if self._startup is None else _out_of_time())
+            self._refuse(None if self._startup is None else refusals.out_of_time())
         except ClientError as exc:
             self._refuse(exc)
         except ReportedError as exc:
-            self._refuse(_as_client_error(exc))
+            self._refuse(refusals.as_client_error(exc))
         except TlsFailure as exc:
             log.info("%s: TLS failed: %s", self._name, exc)
             self._worker.engine.refused(Refusal.TLS)
@@ -373,7 +367,7 @@ class Session:
         elif demand.method is AuthMethod.TRUST:
             self._unsent += backend.authentication_ok()  # unless the engine says so
         if demand.method is AuthMethod.TRUST and (demand.is_doomed or not who.has_pool):
-            raise _nobody(startup, demand)
+            raise refusals.nobody(startup, demand)
         if who.lookup is not None:
             self._key = None  # PostgreSQL may say something else of the user next time
         if not access.is_repeatable(worker.config.general.access_rules, rule):
@@ -553,7 +547,7 @@ class Session:
     def _refuse(self, error: ClientError | None) -> None:
         """Say why, as far as the client listens. None: it has not said enough to be answered."""
         if not self._is_engines or self._is_asked:  # else the engine has been quicker, and counts
-            self._worker.engine.refused(_refusal_of(error))
+            self._worker.engine.refused(refusals.refusal_of(error))
         if error is None:
             log.info("%s: no startup packet within client_login_timeout", self._name)
             return
@@ -579,30 +573,3 @@ class Session:
 
 def _nothing() -> None:
     """All has been done."""
-
-
-def _out_of_time() -> ClientError:
-    message = "canceling authentication due to timeout"
-    return ClientError(Severity.FATAL, SqlState.QUERY_CANCELED, message)
-
-
-def _nobody(startup: StartupMessage, demand: Demand) -> ClientError:
-    """Make the error for one that need not prove anything (any more), and is not known here."""
-    if demand.is_doomed:
-        return role_does_not_exist(startup.user)
-    return database_does_not_exist(startup.database)
-
-
-def _refusal_of(error: ClientError | None) -> Refusal:
-    if error is None:
-        return Refusal.TIMEOUT
-    sqlstate = error.fields.sqlstate
-    return _REFUSALS.get(sqlstate, _REFUSALS.get(sqlstate[:2], Refusal.OTHER))
-
-
-def _as_client_error(exc: ReportedError) -> ClientError:
-    error = ClientError(Severity.FATAL, SqlState.INTERNAL_ERROR, exc.message)
-    error.fields = ErrorFields(
-        (("S", "FATAL"), ("V", "FATAL"), ("C", exc.sqlstate), ("M", exc.message))
-    )
-    return error

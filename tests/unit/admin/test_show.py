@@ -15,7 +15,7 @@ from greenpool.config import LOOKUP_USER, AuthQuery, Config
 from greenpool.protocol.backend import INT4, INT8, TEXT
 from greenpool.records import Pin
 from greenpool.tallies import Tally
-from tests.unit.admin.samples import Bench, FakeSegment, client, load_config, pool, worker
+from tests.unit.admin.samples import Bench, FakeSegment, load_config, pool, worker
 
 HBA = """# the rules
 local "all",/^a "a b" peer
