@@ -15,7 +15,7 @@ from typing import Protocol
 
 from benchmarks import cpu
 from benchmarks.errors import BenchError
-from benchmarks.plan import DIRECT_CLIENTS_MAX, Case, Mode, Scenario
+from benchmarks.plan import DIRECT_CLIENTS_MAX, Case, Mode
 from greenpool.demo.errors import DemoError
 from greenpool.demo.pooler import answers
 from greenpool.demo.waiting import wait_until
@@ -74,7 +74,7 @@ class Pooler:
         return self._process.pid
 
     def takes_part(self, case: Case) -> bool:
-        if case.scenario is Scenario.RECONNECT_TLS and not self.settings.encrypts:
+        if case.scenario.is_encrypted and not self.settings.encrypts:
             return False
         return case.mode in self.settings.modes
 
@@ -131,7 +131,7 @@ class Direct:
 
     def takes_part(self, case: Case) -> bool:
         """Without TLS only: its key would have to be its own user's."""
-        return case.clients <= DIRECT_CLIENTS_MAX and case.scenario is not Scenario.RECONNECT_TLS
+        return case.clients <= DIRECT_CLIENTS_MAX and not case.scenario.is_encrypted
 
     def usage(self) -> cpu.Usage:
         return {}

@@ -26,7 +26,7 @@ def before_postgres(reach: Reach) -> Measure:
     def run(contender: Contender, case: Case, seconds: float) -> Outcome:
         user = SCRAM_USER if case.scenario.is_reconnect else USER
         target = reach(contender.port, user)
-        if case.scenario is Scenario.RECONNECT_TLS:
+        if case.scenario.is_encrypted:
             target = replace(target, sslmode="require")
         if case.scenario.is_copy:
             return copying.measure(contender, target, case)

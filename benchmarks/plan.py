@@ -37,6 +37,7 @@ class Scenario(Enum):
     """What is done; the value is the name in options, tables and files."""
 
     SELECT_X = "select-x"  # no table: as little of PostgreSQL as there can be
+    SELECT_X_TLS = "select-x-tls"  # the same with TLS between client and pooler
     SELECT_ONLY = "select-only"  # pgbench -S: one row by primary key
     OPEN = "open-loop"  # select-x at a fixed rate, whatever the pooler does
     RECONNECT = "reconnect"  # pgbench -C: a login by SCRAM for every select-x
@@ -48,6 +49,10 @@ class Scenario(Enum):
     @property
     def is_copy(self) -> bool:
         return self in (Scenario.COPY_OUT, Scenario.COPY_IN)
+
+    @property
+    def is_encrypted(self) -> bool:
+        return self in (Scenario.SELECT_X_TLS, Scenario.RECONNECT_TLS)
 
     @property
     def is_reconnect(self) -> bool:
@@ -118,9 +123,10 @@ class Wish:
         simple = Mode.SIMPLE
         if scenario.is_copy:
             yield Case(scenario, simple, 1, self.megabytes)
-        elif scenario in (Scenario.SELECT_X, Scenario.SELECT_ONLY):
+        elif scenario in (Scenario.SELECT_X, Scenario.SELECT_X_TLS, Scenario.SELECT_ONLY):
             modes = [each for each in self.modes if _has_mode(scenario, each)]
-            yield from (Case(scenario, mode, count) for mode in modes for count in self.clients)
+            counts = [each for each in self.clients if _has_clients(scenario, each)]
+            yield from (Case(scenario, mode, count) for mode in modes for count in counts)
         elif scenario is Scenario.OPEN:
             yield from (Case(scenario, simple, count, self.rate) for count in self.few_clients)
         else:
@@ -129,7 +135,12 @@ class Wish:
 
 def _has_mode(scenario: Scenario, mode: Mode) -> bool:
     """pgbench's built-in script knows no pipelines."""
-    return scenario is Scenario.SELECT_X or mode is not Mode.PIPELINED
+    return scenario is not Scenario.SELECT_ONLY or mode is not Mode.PIPELINED
+
+
+def _has_clients(scenario: Scenario, clients: int) -> bool:
+    """`load` speaks no TLS."""
+    return scenario is not Scenario.SELECT_X_TLS or clients <= PGBENCH_CLIENTS_MAX
 
 
 FULL = Wish(

@@ -276,6 +276,15 @@ def test_load_without_an_answer_is_an_error() -> None:
 # -- who takes part -------------------------------------------------------------------------------
 
 
+def test_encrypted_clients_are_as_many_as_pgbench_drives() -> None:
+    wish = replace(
+        QUICK, scenarios=(Scenario.SELECT_X_TLS,), modes=(Mode.PIPELINED,), clients=(1, 500, 2000)
+    )
+    cases = wish.plan().cases
+    assert cases == tuple(Case(Scenario.SELECT_X_TLS, Mode.PIPELINED, n) for n in (1, 500))
+    assert not any(Direct(5).takes_part(each) for each in cases)
+
+
 def test_direct_takes_no_more_clients_than_postgres_has_connections() -> None:
     direct = Direct(5)
     assert direct.takes_part(CASE)
