@@ -39,6 +39,8 @@ void gp_gather_piece(struct gp_gather *g, const uint8_t *data, size_t len)
 
 void gp_gather_copy(struct gp_gather *g, const uint8_t *data, size_t len)
 {
+    if (len == 0)
+        return;
     if (len > GP_SPARE_BYTES) {
         gp_gather_add(g, data, len);
         gp_gather_flush(g);

@@ -19,7 +19,9 @@ def admin_dsn(pooler: Pooler, database: str = "greenpool", password: str = "admi
     return f"postgresql://admin:{password}@{pooler.host}:{pooler.port}/{database}"
 
 
-def test_everything_can_be_shown(pooler: Pooler) -> None:
+def test_everything_can_be_shown(make_pooler: MakePooler) -> None:
+    lookup = {"query": "select usename, passwd from pg_shadow where usename = $1", "user": "app"}
+    pooler = make_pooler(2, pools={"app": {}, "bench": {"auth_query": lookup}})
     with pooler.connect() as connection:
         connection.execute("SELECT 1")
         for name, show in SHOWS.items():
