@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -297,3 +297,19 @@ def error_of(messages: list[Message]) -> tuple[str, str, str]:
     assert messages[-1].type is BackendType.ERROR_RESPONSE
     fields = ErrorFields.parse(messages[-1].body)
     return fields.severity, fields.sqlstate, fields.message
+
+
+def answering(*replies: bytes) -> Callable[[int, int], None]:
+    """Make the `on_serve` of a pool that answers one question after the other."""
+    left = list(replies)
+
+    def on_serve(client: int, fd: int) -> None:
+        gevent.spawn(_answer, os.dup(fd), left.pop(0))
+
+    return on_serve
+
+
+def _answer(fd: int, reply: bytes) -> None:
+    with socket.socket(fileno=fd) as sock:
+        assert sock.recv(65536)
+        sock.sendall(reply)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import replace
 
 import gevent
 import pytest
-from gevent import socket
 
 from greenpool.protocol import backend, frontend
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.protocol.message import BackendType, TransactionStatus, build
 from greenpool.worker import check_query
 from greenpool.worker.pools import CheckState, PoolEntry
-from tests.unit.worker.fakes import FakedWorker, indices_of
+from tests.unit.worker.fakes import FakedWorker, answering, indices_of
 
 READY = backend.ready_for_query()
 EMPTY = backend.empty_query_response() + READY
@@ -37,22 +34,6 @@ def configure(worker: FakedWorker, query: str) -> PoolEntry:
 def told(worker: FakedWorker, entry: PoolEntry) -> list[tuple[bytes, bytes]]:
     """Return what the engine was told about a pool: queries and their replies."""
     return [call[1:] for call in worker.engine.named("answer") if call[0] == entry.index]
-
-
-def answering(*replies: bytes) -> Callable[..., None]:
-    """Make a pool that answers one question after the other."""
-    left = list(replies)
-
-    def on_serve(client: int, fd: int) -> None:
-        gevent.spawn(_answer, os.dup(fd), left.pop(0))
-
-    return on_serve
-
-
-def _answer(fd: int, reply: bytes) -> None:
-    with socket.socket(fileno=fd) as sock:
-        assert sock.recv(65536)
-        sock.sendall(reply)
 
 
 def ask(worker: FakedWorker, entry: PoolEntry) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +16,7 @@ from greenpool.records import EventKind, SuspectFlags
 from greenpool.worker import suspects
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.suspects_question import question_of_suspects
-from tests.unit.worker.fakes import FakedWorker, event, indices_of
+from tests.unit.worker.fakes import FakedWorker, answering, event, indices_of
 
 READY = backend.ready_for_query()
 ROWS = (
@@ -54,21 +52,6 @@ def log_in(worker: FakedWorker, entry: PoolEntry, reply: bytes) -> bytes:
 
 def told(worker: FakedWorker, entry: PoolEntry) -> list[tuple[object, ...]]:
     return [call[1:] for call in worker.engine.named("tell_suspects") if call[0] == entry.index]
-
-
-def answering(*replies: bytes) -> Callable[..., None]:
-    left = list(replies)
-
-    def on_serve(client: int, fd: int) -> None:
-        gevent.spawn(_answer, os.dup(fd), left.pop(0))
-
-    return on_serve
-
-
-def _answer(fd: int, reply: bytes) -> None:
-    with socket.socket(fileno=fd) as sock:
-        assert sock.recv(65536)
-        sock.sendall(reply)
 
 
 def configure(worker: FakedWorker, **settings: Any) -> PoolEntry:
