@@ -253,7 +253,8 @@ static void ended(struct gp_uring *u, struct gp_port *port, enum gp_result how)
     finish(u, port, how);
 }
 
-/* A stream: read on until the socket is empty, reading is stopped, or the turn is over. */
+/* A stream: read on until the socket is empty, reading is stopped, or the turn is over; or until a
+ * receive is armed, as happens when the kernel is entered within a delivery: it has the next bytes. */
 static void fill(struct gp_uring *u, struct gp_port *port)
 {
     struct gp_conn *conn = port->conn;
@@ -261,7 +262,7 @@ static void fill(struct gp_uring *u, struct gp_port *port)
     for (uint32_t turn = 0; turn < GP_READS_PER_TURN && port->conn; turn++) {
         size_t len;
 
-        if (conn->mode != GP_CONN_READ)
+        if (conn->mode != GP_CONN_READ || port->recv != GP_PORT_NONE)
             return;
         enum gp_result result = gp_wire_read(&u->base, conn, u->scratch, sizeof(u->scratch), &len);
         port->more = result == GP_OK && len == sizeof(u->scratch);

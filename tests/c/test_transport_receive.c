@@ -61,6 +61,36 @@ static void test_a_stream_survives_a_pause_at_every_delivery(void)
     close_line(&line);
 }
 
+/* Within a delivery the kernel may be entered, and whatever is asked of it then begins at once. */
+static void test_a_stream_keeps_its_order_while_others_are_sent_to(void)
+{
+    size_t relayed = 0;
+
+    for (int kind = GP_CONN_CLIENT; kind <= GP_CONN_SERVER; kind++) {
+        const size_t end = 4u << 20;
+        size_t written = 0;
+        struct line line, other;
+        open_line(&line, (enum gp_conn_kind)kind);
+        open_line(&other, GP_CONN_CLIENT);
+        line.relay = &other;
+        attach(&line);
+        attach(&other);
+        while (line.got_len < end) {
+            for (size_t n; (n = write_far(&line, written, end)) > 0;)
+                written += n;
+            if (announced(0))
+                step();
+            relayed += drain_far(&other);
+            (void)drain_far(&line);
+        }
+        for (size_t i = 0; i < end; i++)
+            CHECK_EQ(line.got[i], byte_at(i));
+        close_line(&line);
+        close_line(&other);
+    }
+    CHECK(relayed > 0);
+}
+
 static void test_all_of_a_crowd_are_heard(void)
 {
     struct line *lines = calloc(MANY, sizeof(*lines));
@@ -268,6 +298,7 @@ static void run_all(make_transport *make)
     ON(make, test_what_comes_is_delivered_in_order);
     ON(make, test_pause_keeps_what_comes);
     ON(make, test_a_stream_survives_a_pause_at_every_delivery);
+    ON(make, test_a_stream_keeps_its_order_while_others_are_sent_to);
     ON(make, test_all_of_a_crowd_are_heard);
     ON(make, test_halt_leaves_the_socket_to_others);
     ON(make, test_halt_within_a_batch_takes_what_is_on_its_way);
