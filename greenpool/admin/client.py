@@ -25,7 +25,7 @@ from greenpool.auth.server_login import LoginState, ServerLogin
 from greenpool.config import Config, General
 from greenpool.errors import ControlError, ExitCode, ServerProtocolError
 from greenpool.protocol import frontend
-from greenpool.protocol.backend import INT4, INT8, TEXT, Column
+from greenpool.protocol.backend import INT4, INT8, NUMERIC, TEXT, Column
 from greenpool.protocol.body import Body, MalformedBody
 from greenpool.protocol.errors import ErrorFields, SqlState
 from greenpool.protocol.frame import FrameReader
@@ -35,7 +35,7 @@ DATABASE = "greenpool"
 SILENCE_S = 10.0
 """Seconds without a byte after which greenpool is given up: it answers in milliseconds."""
 
-_TYPES = {kind.oid: kind for kind in (TEXT, INT4, INT8)}
+_TYPES = {kind.oid: kind for kind in (TEXT, INT4, INT8, NUMERIC)}
 _MAX_BODY_BYTES = 1 << 20
 _RECV_BYTES = 65536
 

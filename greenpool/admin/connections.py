@@ -8,6 +8,7 @@ the worker; each is right for its own moment.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 
 from greenpool.admin.pins import pin_words
 from greenpool.admin.result import Row
@@ -41,20 +42,32 @@ _CONNECTION_COLUMNS = (
     Column("application_name"),
     Column("prepared_statements", INT4),
     Column("id", INT4),
-    # ours, in both
-    Column("worker", INT8),
-    Column("xacts", INT8),
 )
+# Ours, of all connections.
+_MORE_COLUMNS = (Column("worker", INT8), Column("xacts", INT8))
 SERVERS_COLUMNS = (
     *_CONNECTION_COLUMNS,
+    *_MORE_COLUMNS,
     Column("age_s", INT8),
     Column("idle_ms", INT8),
 )
 CLIENTS_COLUMNS = (
     *_CONNECTION_COLUMNS,
+    *_MORE_COLUMNS,
     Column("queries", INT8),
     Column("pinned"),
 )
+
+# PgBouncer's buffers: what it has read and not parsed, and what it has not sent.
+_BUFFER_COLUMNS = tuple(
+    Column(name, INT4)
+    for name in (
+        *("recv_pos", "pkt_pos", "pkt_remain", "send_pos", "send_remain"),
+        *("pkt_avail", "send_avail"),
+    )
+)
+_NO_BUFFERS = (0,) * len(_BUFFER_COLUMNS)
+SOCKETS_COLUMNS = (*_CONNECTION_COLUMNS, *_BUFFER_COLUMNS, *_MORE_COLUMNS)
 
 # PgBouncer's words where it has the state; closing is ours.
 _SERVER_STATES = {
@@ -94,6 +107,19 @@ def clients_rows(view: View) -> Iterable[Row]:
     """Make a row for each client, those in login and in the admin console included."""
     for client in view.segment.client_rows():
         yield _client(view, client)
+
+
+def sockets_rows(view: View) -> Iterable[Row]:
+    """Make a row for each connection. Nothing is buffered between two steps of the engine."""
+    at, end = len(_CONNECTION_COLUMNS), len(_CONNECTION_COLUMNS) + len(_MORE_COLUMNS)
+    for row in chain(clients_rows(view), servers_rows(view)):
+        yield *row[:at], *_NO_BUFFERS, *row[at:end]
+
+
+def active_sockets_rows(view: View) -> Iterable[Row]:
+    """Make a row for each connection on which something is under way."""
+    state = [column.name for column in SOCKETS_COLUMNS].index("state")
+    return (row for row in sockets_rows(view) if row[state] == "active")
 
 
 def split_address(text: str) -> tuple[str, int]:

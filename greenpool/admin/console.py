@@ -46,18 +46,9 @@ _ABSENT_COMMANDS = frozenset(
 )
 _ABSENT_SHOWS = frozenset(
     (
-        "active_sockets",
-        "dns_hosts",
-        "dns_zones",
         "fds",
         "mem",
-        "peer_pools",
-        "peers",
-        "sockets",
         "state",
-        "stats_averages",
-        "stats_totals",
-        "totals",
     )
 )
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from greenpool.admin.result import Row, Value
-from greenpool.protocol.backend import INT4, INT8, Column, ColumnType
+from greenpool.protocol.backend import INT4, INT8, NUMERIC, Column, ColumnType
 from greenpool.protocol.message import BackendType, build, cstring, encode_text
 
 
@@ -28,6 +28,9 @@ _I32 = struct.Struct("!i")
 _I64 = struct.Struct("!q")
 _COLUMN = struct.Struct("!IhIhih")
 _INTEGERS: dict[ColumnType, struct.Struct] = {INT4: _I32, INT8: _I64}
+_NUMERIC = struct.Struct("!hhHh")
+_NUMERIC_MINUS = 0x4000
+_NUMERIC_BASE = 10_000
 _NULL = _I32.pack(-1)
 
 
@@ -53,7 +56,22 @@ def _datum(kind: ColumnType, code: Format, value: Value) -> bytes:
     if value is None:
         return _NULL
     if code is Format.BINARY and isinstance(value, int):
-        data = _INTEGERS[kind].pack(value)
+        data = _numeric(value) if kind is NUMERIC else _INTEGERS[kind].pack(value)
     else:
         data = encode_text(str(value))
     return _I32.pack(len(data)) + data
+
+
+def _numeric(value: int) -> bytes:
+    """Write an integer as a numeric: digits to the base of 10,000, without zeros at the end."""
+    digits: list[int] = []
+    rest = abs(value)
+    while rest:
+        rest, digit = divmod(rest, _NUMERIC_BASE)
+        digits.append(digit)
+    weight = max(0, len(digits) - 1)
+    digits.reverse()
+    while digits and not digits[-1]:
+        digits.pop()
+    sign = _NUMERIC_MINUS if value < 0 else 0
+    return _NUMERIC.pack(len(digits), weight, sign, 0) + struct.pack(f"!{len(digits)}H", *digits)

@@ -13,8 +13,11 @@ from greenpool.admin.auth_query import AUTH_QUERY_COLUMNS, auth_query_rows
 from greenpool.admin.connections import (
     CLIENTS_COLUMNS,
     SERVERS_COLUMNS,
+    SOCKETS_COLUMNS,
+    active_sockets_rows,
     clients_rows,
     servers_rows,
+    sockets_rows,
 )
 from greenpool.admin.hba import HBA_COLUMNS, hba_rows
 from greenpool.admin.pins import PINS_COLUMNS, pins_rows
@@ -29,12 +32,27 @@ from greenpool.admin.pools import (
     users_rows,
 )
 from greenpool.admin.result import Row
-from greenpool.admin.stats import STATS_COLUMNS
+from greenpool.admin.stats import (
+    STATS_AVERAGES_COLUMNS,
+    STATS_COLUMNS,
+    STATS_TOTALS_COLUMNS,
+    TOTALS_COLUMNS,
+    StatsWindow,
+)
+from greenpool.admin.strangers import (
+    DNS_HOSTS_COLUMNS,
+    DNS_ZONES_COLUMNS,
+    PEER_POOLS_COLUMNS,
+    PEERS_COLUMNS,
+    none_rows,
+)
 from greenpool.admin.view import View
 from greenpool.admin.welcome import VERSION
 from greenpool.config import show_rows
 from greenpool.protocol.backend import INT8, Column
-from greenpool.records import EngineIo
+from greenpool.records import EngineIo, PoolRow
+
+RowMaker = Callable[[View], Iterable[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +60,7 @@ class Show:
     """One thing to show: its columns, who makes its rows, and what HELP says."""
 
     columns: tuple[Column, ...]
-    rows: Callable[[View], Iterable[Row]]
+    rows: RowMaker
     help: str
 
 
@@ -50,8 +68,8 @@ def _version_rows(view: View) -> Iterable[Row]:
     yield (VERSION,)
 
 
-def _stats_rows(view: View) -> Iterable[Row]:
-    return view.window.stats_rows(view.segment.pool_rows(), view.now.monotonic_ns)
+def _stats(rows: Callable[[StatsWindow, Iterable[PoolRow], int], Iterable[Row]]) -> RowMaker:
+    return lambda view: rows(view.window, view.segment.pool_rows(), view.now.monotonic_ns)
 
 
 def _config_rows(view: View) -> Iterable[Row]:
@@ -99,8 +117,21 @@ SHOWS: Mapping[str, Show] = {
     "servers": Show(SERVERS_COLUMNS, servers_rows, "every connection to PostgreSQL"),
     "clients": Show(CLIENTS_COLUMNS, clients_rows, "every connection of a client"),
     "stats": Show(
-        STATS_COLUMNS, _stats_rows, "counters of each database and their averages; times in us"
+        STATS_COLUMNS,
+        _stats(StatsWindow.stats_rows),
+        "counters of each database and their averages; times in us",
     ),
+    "stats_totals": Show(
+        STATS_TOTALS_COLUMNS, _stats(StatsWindow.totals_rows), "the counters alone"
+    ),
+    "stats_averages": Show(
+        STATS_AVERAGES_COLUMNS, _stats(StatsWindow.averages_rows), "the averages alone"
+    ),
+    "totals": Show(
+        TOTALS_COLUMNS, _stats(StatsWindow.sum_rows), "counters and averages of all databases"
+    ),
+    "sockets": Show(SOCKETS_COLUMNS, sockets_rows, "every connection, as PgBouncer shows it"),
+    "active_sockets": Show(SOCKETS_COLUMNS, active_sockets_rows, "those that are active"),
     "pins": Show(PINS_COLUMNS, pins_rows, "what keeps clients on their servers, now and in total"),
     "lists": Show(LISTS_COLUMNS, lists_rows, "how many there are of everything"),
     "config": Show(
@@ -130,4 +161,8 @@ SHOWS: Mapping[str, Show] = {
         _workers_rows,
         "the worker processes",
     ),
+    "dns_hosts": Show(DNS_HOSTS_COLUMNS, none_rows, "nothing: names are not kept"),
+    "dns_zones": Show(DNS_ZONES_COLUMNS, none_rows, "nothing: zones are not watched"),
+    "peers": Show(PEERS_COLUMNS, none_rows, "nothing: there are no peers"),
+    "peer_pools": Show(PEER_POOLS_COLUMNS, none_rows, "nothing: there are no peers"),
 }

@@ -1,4 +1,4 @@
-"""SHOW STATS: totals per database, and their averages over the last stats period.
+"""SHOW STATS, STATS_TOTALS, STATS_AVERAGES, TOTALS: counters of databases, and their averages.
 
 Counters live in the segment and only grow. The averages need two looks at them: `StatsWindow`
 keeps what a caller (the worker's janitor) sampled every `STATS_PERIOD_S`, and the average goes
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from greenpool.admin.result import Row
-from greenpool.protocol.backend import INT8, Column
+from greenpool.protocol.backend import INT8, NUMERIC, Column
 from greenpool.records import PoolRow
 
 STATS_PERIOD_S = 60
@@ -63,34 +63,54 @@ _FIELDS = tuple(field.name for field in fields(Totals))
 _COUNTERS = tuple(name for name in _FIELDS if name != "assignments")
 _NOTHING = Totals()
 
-# (name in SHOW STATS, field of Totals): times are shown in microseconds.
-_TOTAL_COUNTS = (
-    ("total_server_assignment_count", "assignments"),
-    ("total_xact_count", "xact_count"),
-    ("total_query_count", "query_count"),
-    ("total_received", "bytes_received"),
-    ("total_sent", "bytes_sent"),
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """What PgBouncer counts: its names in SHOW STATS, in the other three, and ours of the fields.
+
+    Its average is a rate by the second, or, where `count` says what it is divided by, a time.
+    """
+
+    stats_name: str
+    name: str
+    totals_name: str
+    field: str = ""
+    count: str = ""
+
+    def total(self, totals: Totals) -> int:
+        if not self.field:
+            return 0
+        value: int = getattr(totals, self.field)
+        return value // _NS_PER_US if self.count else value
+
+    def average(self, recent: Totals, period_ns: int) -> int:
+        total = self.total(recent)
+        if self.count:
+            return total // (getattr(recent, self.count) or 1)
+        return total * _NS_PER_S // period_ns if period_ns > 0 else 0
+
+
+def _same(name: str, field: str = "", count: str = "") -> _Measure:
+    return _Measure(name, name, name, field, count)
+
+
+_MEASURES = (
+    _same("server_assignment_count", "assignments"),
+    _same("xact_count", "xact_count"),
+    _same("query_count", "query_count"),
+    _Measure("received", "bytes_received", "client_bytes", "bytes_received"),
+    _Measure("sent", "bytes_sent", "server_bytes", "bytes_sent"),
+    _same("xact_time", "xact_ns", "xact_count"),
+    _same("query_time", "query_ns", "query_count"),
+    _same("wait_time", "wait_ns", "assignments"),
+    # of statements that PgBouncer prepares itself; greenpool counts none
+    _Measure("client_parse_count", "client_parse_count", "ps_client_parse_count"),
+    _Measure("server_parse_count", "server_parse_count", "ps_server_parse_count"),
+    _Measure("bind_count", "bind_count", "ps_bind_count"),
 )
-_TOTAL_TIMES = (
-    ("total_xact_time", "xact_ns"),
-    ("total_query_time", "query_ns"),
-    ("total_wait_time", "wait_ns"),
-)
-_AVERAGE_RATES = (
-    ("avg_server_assignment_count", "assignments"),
-    ("avg_xact_count", "xact_count"),
-    ("avg_query_count", "query_count"),
-    ("avg_recv", "bytes_received"),
-    ("avg_sent", "bytes_sent"),
-)
-# (name, field of the time, field of the count that it is divided by)
-_AVERAGE_TIMES = (
-    ("avg_xact_time", "xact_ns", "xact_count"),
-    ("avg_query_time", "query_ns", "query_count"),
-    ("avg_wait_time", "wait_ns", "assignments"),
-)
-# PgBouncer counts the statements that it prepares itself; greenpool prepares none.
-_PREPARED = ("client_parse_count", "server_parse_count", "bind_count")
+# PgBouncer's names of two averages, and of three more in SHOW STATS_AVERAGES.
+_STATS_AVERAGES = {"received": "recv"}
+_UNLIKE = frozenset(("client_parse_count", "server_parse_count", "bind_count"))
 # Ours, after PgBouncer's.
 _MORE_COUNTS = (
     ("total_wait_count", "wait_count"),
@@ -105,21 +125,23 @@ _MORE_COUNTS = (
     ("total_pin_count", "pins"),
 )
 
+
+def _columns(*names: str) -> tuple[Column, ...]:
+    return (Column("database"), *(Column(name, NUMERIC) for name in names))
+
+
 STATS_COLUMNS = (
-    Column("database"),
-    *(
-        Column(name, INT8)
-        for name in (
-            *(name for name, _ in _TOTAL_COUNTS),
-            *(name for name, _ in _TOTAL_TIMES),
-            *(f"total_{name}" for name in _PREPARED),
-            *(name for name, _ in _AVERAGE_RATES),
-            *(name for name, _, _ in _AVERAGE_TIMES),
-            *(f"avg_{name}" for name in _PREPARED),
-            *(name for name, _ in _MORE_COUNTS),
-        )
+    *_columns(
+        *(f"total_{each.stats_name}" for each in _MEASURES),
+        *(f"avg_{_STATS_AVERAGES.get(each.stats_name, each.stats_name)}" for each in _MEASURES),
     ),
+    *(Column(name, INT8) for name, _ in _MORE_COUNTS),
 )
+STATS_TOTALS_COLUMNS = _columns(*(each.name for each in _MEASURES))
+STATS_AVERAGES_COLUMNS = _columns(
+    *(f"avg_{each.name}" if each.name in _UNLIKE else each.name for each in _MEASURES)
+)
+TOTALS_COLUMNS = (Column("name"), Column("value", NUMERIC))
 
 
 def by_database(rows: Iterable[PoolRow]) -> dict[str, Totals]:
@@ -152,29 +174,53 @@ class StatsWindow:
 
     def stats_rows(self, rows: Iterable[PoolRow], now_ns: int) -> Iterable[Row]:
         """Make the rows of SHOW STATS, databases in alphabetical order."""
+        for span in self._spans(rows, now_ns):
+            more = (getattr(span.totals, field) for _, field in _MORE_COUNTS)
+            yield span.database, *span.all_totals(), *span.all_averages(), *more
+
+    def totals_rows(self, rows: Iterable[PoolRow], now_ns: int) -> Iterable[Row]:
+        """Make the rows of SHOW STATS_TOTALS."""
+        for span in self._spans(rows, now_ns):
+            yield span.database, *span.all_totals()
+
+    def averages_rows(self, rows: Iterable[PoolRow], now_ns: int) -> Iterable[Row]:
+        """Make the rows of SHOW STATS_AVERAGES."""
+        for span in self._spans(rows, now_ns):
+            yield span.database, *span.all_averages()
+
+    def sum_rows(self, rows: Iterable[PoolRow], now_ns: int) -> Iterable[Row]:
+        """Make the rows of SHOW TOTALS: all databases together, a number a row."""
+        whole = _Span("", _NOTHING, _NOTHING, 0)
+        for span in self._spans(rows, now_ns):
+            whole = whole.plus(span)
+        for word, numbers in ("total", whole.all_totals()), ("avg", whole.all_averages()):
+            for measure, number in zip(_MEASURES, numbers, strict=True):
+                yield f"{word}_{measure.totals_name}", number
+
+    def _spans(self, rows: Iterable[PoolRow], now_ns: int) -> Iterable[_Span]:
         current = by_database(rows)
         start = self._older or _Sample(now_ns, current)
         for database, totals in sorted(current.items()):
             recent = totals.since(start.totals.get(database, _NOTHING))
-            yield _stats_row(database, totals, recent, now_ns - start.taken_ns)
+            yield _Span(database, totals, recent, now_ns - start.taken_ns)
 
 
-def _stats_row(database: str, totals: Totals, recent: Totals, period_ns: int) -> Row:
-    none = [0] * len(_PREPARED)
-    return [
-        database,
-        *(getattr(totals, field) for _, field in _TOTAL_COUNTS),
-        *(getattr(totals, field) // _NS_PER_US for _, field in _TOTAL_TIMES),
-        *none,
-        *(_per_second(getattr(recent, field), period_ns) for _, field in _AVERAGE_RATES),
-        *(
-            getattr(recent, field) // _NS_PER_US // (getattr(recent, count) or 1)
-            for _, field, count in _AVERAGE_TIMES
-        ),
-        *none,
-        *(getattr(totals, field) for _, field in _MORE_COUNTS),
-    ]
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A database: what was counted in all, and in the last `period_ns`."""
 
+    database: str
+    totals: Totals
+    recent: Totals
+    period_ns: int
 
-def _per_second(count: int, period_ns: int) -> int:
-    return count * _NS_PER_S // period_ns if period_ns > 0 else 0
+    def plus(self, other: _Span) -> _Span:
+        """Add another database, of the same period."""
+        totals, recent = self.totals.plus(other.totals), self.recent.plus(other.recent)
+        return _Span(self.database, totals, recent, other.period_ns)
+
+    def all_totals(self) -> list[int]:
+        return [each.total(self.totals) for each in _MEASURES]
+
+    def all_averages(self) -> list[int]:
+        return [each.average(self.recent, self.period_ns) for each in _MEASURES]

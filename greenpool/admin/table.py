@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from greenpool.protocol.backend import INT4, INT8, Column
+from greenpool.protocol.backend import INT4, INT8, NUMERIC, Column
 
-_NUMBERS = frozenset((INT4, INT8))
+_NUMBERS = frozenset((INT4, INT8, NUMERIC))
 
 
 @dataclass(frozen=True, slots=True)

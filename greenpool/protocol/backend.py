@@ -42,6 +42,7 @@ BOOL = ColumnType(16, 1)
 INT4 = ColumnType(23, 4)
 INT8 = ColumnType(20, 8)
 FLOAT8 = ColumnType(701, 8)
+NUMERIC = ColumnType(1700, -1)
 
 
 @dataclass(frozen=True, slots=True)

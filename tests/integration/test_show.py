@@ -46,14 +46,19 @@ def test_name_of_what_is_not_built_exits_with_1(make_pooler: MakePooler) -> None
     assert "SHOW FDS" in done.stderr
 
 
+def test_everything_can_be_shown(make_pooler: MakePooler) -> None:
+    pooler = make_pooler(workers=1)
+    for what in SHOWS:
+        assert isinstance(pooler.admin(f"SHOW {what}"), list), what
+
+
 @pytest.mark.parametrize("password", ["admin-secret", "admin", ""])
 def test_socket_is_used_where_there_is_one(
     make_pooler: MakePooler, tmp_path: Path, password: str
 ) -> None:
     pooler = make_pooler(workers=1, unix_socket_dir=str(tmp_path), admin_password=password)
-    for what in SHOWS:
-        done = show(pooler, what)
-        assert (done.returncode, done.stderr) == (0, "")
+    done = show(pooler, "version")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_network_is_closed_to_an_admin_without_a_password(make_pooler: MakePooler) -> None:

@@ -15,12 +15,13 @@ import pg8000.native
 import psycopg
 import psycopg2
 import pytest
+from psycopg.rows import dict_row
 
 from greenpool import __version__
 from greenpool.admin.session import serve
 from greenpool.admin.welcome import WELCOME_PARAMETERS
 from greenpool.protocol import backend, frontend
-from tests.unit.admin.samples import Bench
+from tests.unit.admin.samples import Bench, pool
 
 HOST = "127.0.0.1"
 _CODES_ANSWERED_NO = (frontend.SSL_REQUEST_CODE, frontend.GSSENC_REQUEST_CODE)
@@ -98,6 +99,16 @@ def test_psycopg(server: Server, autocommit: bool, binary: bool) -> None:
             connection.execute("SHOW POLS")
         connection.rollback()
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("number", [0, 1, 9999, 10_000, 10_000_000, 123_456_789, -40_000, 1 << 64])
+def test_numeric_is_read_as_it_was_meant(server: Server, number: int) -> None:
+    server.bench.segment.pools = [pool(query_count=number)]
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        for binary in (False, True):
+            cursor = connection.cursor(binary=binary, row_factory=dict_row)
+            (row,) = cursor.execute("SHOW STATS").fetchall()
+            assert row["total_query_count"] == number
 
 
 def test_psycopg_pipeline_and_transaction(server: Server) -> None:

@@ -12,7 +12,7 @@ from greenpool import __version__
 from greenpool.admin.connections import split_address
 from greenpool.admin.show import SHOWS
 from greenpool.config import LOOKUP_USER, AuthQuery, Config
-from greenpool.protocol.backend import INT4, INT8, TEXT
+from greenpool.protocol.backend import INT4, INT8, NUMERIC, TEXT
 from greenpool.records import Pin
 from greenpool.tallies import Tally
 from tests.unit.admin.samples import Bench, FakeSegment, load_config, pool, worker
@@ -27,6 +27,11 @@ CONNECTION = (
     "type user database replication state addr port local_addr local_port connect_time "
     "request_time wait wait_us close_needed ptr link remote_pid tls application_name "
     "prepared_statements id"
+)
+BUFFERS = "recv_pos pkt_pos pkt_remain send_pos send_remain pkt_avail send_avail"
+MEASURES = (
+    "server_assignment_count xact_count query_count bytes_received bytes_sent xact_time query_time "
+    "wait_time client_parse_count server_parse_count bind_count"
 )
 # PgBouncer's columns | ours
 COLUMNS = {
@@ -50,6 +55,19 @@ COLUMNS = {
         "total_taken_own_count total_taken_other_count total_handed_away_count "
         "total_session_look_count total_pin_count"
     ),
+    "stats_totals": f"database {MEASURES} |",
+    "stats_averages": (
+        "database server_assignment_count xact_count query_count bytes_received bytes_sent "
+        "xact_time query_time wait_time avg_client_parse_count avg_server_parse_count "
+        "avg_bind_count |"
+    ),
+    "totals": "name value |",
+    "sockets": f"{CONNECTION} {BUFFERS} | worker xacts",
+    "active_sockets": f"{CONNECTION} {BUFFERS} | worker xacts",
+    "dns_hosts": "hostname ttl addrs |",
+    "dns_zones": "zonename serial count |",
+    "peers": "peer_id host port pool_size |",
+    "peer_pools": "peer_id cl_active_cancel_req cl_waiting_cancel_req sv_active_cancel sv_login |",
     "lists": "list items |",
     "config": "key value default changeable |",
     "databases": (
@@ -94,7 +112,7 @@ def test_rows_fit_their_columns(config: Config, name: str, is_empty: bool) -> No
     bench.console.sample()
     result = bench.console.execute(f"SHOW {name}")
     assert result.tag == "SHOW"
-    limits = {INT4: 1 << 31, INT8: 1 << 63}
+    limits = {INT4: 1 << 31, INT8: 1 << 63, NUMERIC: 1 << 96}
     for row in result.rows:
         for column, value in zip(result.columns, row, strict=True):
             if isinstance(value, int):
@@ -112,6 +130,17 @@ def test_pools(bench: Bench) -> None:
     assert (app["maxwait"], app["maxwait_us"]) == (2, 345)
     assert (app["pool_size"], app["min_pool_size"], app["load_balance_hosts"]) == (10, 2, None)
     assert (bob["user"], logs["database"], logs["cl_active"]) == ("bob", "logs", 0)
+
+
+def test_sockets_are_clients_and_servers(bench: Bench) -> None:
+    names = [row["ptr"] for what in ("clients", "servers") for row in bench.show(f"SHOW {what}")]
+    assert [row["ptr"] for row in bench.show("SHOW SOCKETS")] == names
+    active = bench.show("SHOW ACTIVE_SOCKETS")
+    assert [(row["type"], row["ptr"]) for row in active] == [
+        ("C", "c3"),
+        ("C", "c6"),  # in the console
+        ("S", "s0.0"),
+    ]
 
 
 def test_found_users_are_shown_beside_the_configured_ones(config: Config) -> None:

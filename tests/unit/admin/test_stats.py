@@ -77,3 +77,30 @@ def test_a_database_that_came_after_the_sample_counts_from_its_start() -> None:
     window.sample([pool()], 0)
     found = stats(window, [pool(), pool(2, "new", query_count=50)], 10 * S)
     assert found["new"]["avg_query_count"] == 5
+
+
+def test_totals_and_averages_are_those_of_stats() -> None:
+    window = StatsWindow()
+    window.sample([pool(), pool(2, "logs")], 0)
+    rows = [
+        pool(query_count=20, query_ns=4_000_000, bytes_sent=100),
+        pool(2, "logs", query_count=30, query_ns=1_000_000),
+    ]
+    app = stats(window, rows, 10 * S)["app"]
+    totals = {row[0]: row for row in window.totals_rows(rows, 10 * S)}
+    averages = {row[0]: row for row in window.averages_rows(rows, 10 * S)}
+    assert list(totals["app"][1:]) == [app[name] for name in NAMES[1:12]]
+    assert list(averages["app"][1:]) == [app[name] for name in NAMES[12:23]]
+
+
+def test_sum_is_over_all_databases_and_averages_are_of_the_sum() -> None:
+    window = StatsWindow()
+    window.sample([pool(), pool(2, "logs")], 0)
+    rows = [
+        pool(query_count=20, query_ns=4_000_000),
+        pool(2, "logs", query_count=30, query_ns=1_000_000),
+    ]
+    found = {row[0]: row[1] for row in window.sum_rows(rows, 10 * S)}
+    assert (found["total_query_count"], found["total_query_time"]) == (50, 5000)
+    assert (found["avg_query_count"], found["avg_query_time"]) == (5, 100)
+    assert {row[1] for row in StatsWindow().sum_rows([], S)} == {0}
