@@ -57,6 +57,7 @@ DATABASES_COLUMNS = (
     Column("current_client_connections", INT4),
     Column("paused", INT4),
     Column("disabled", INT4),
+    Column("reserve_pool", INT4),  # what PgBouncer called reserve_pool_size before 1.23
 )
 
 USERS_COLUMNS = (
@@ -130,6 +131,7 @@ def databases_rows(view: View) -> Iterable[Row]:
             clients_of(mine),
             0,
             0,
+            pool.reserve_pool_size,
         )
 
 

@@ -111,8 +111,9 @@ _MEASURES = (
 # PgBouncer's names of two averages, and of three more in SHOW STATS_AVERAGES.
 _STATS_AVERAGES = {"received": "recv"}
 _UNLIKE = frozenset(("client_parse_count", "server_parse_count", "bind_count"))
-# Ours, after PgBouncer's.
+# Ours, after PgBouncer's. The first is PgBouncer's of old, which Debian's exporter asks for.
 _MORE_COUNTS = (
+    ("total_requests", "query_count"),
     ("total_wait_count", "wait_count"),
     ("total_error_count", "errors"),
     ("total_wait_timeout_count", "timeouts"),

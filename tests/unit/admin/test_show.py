@@ -50,7 +50,7 @@ COLUMNS = {
         "total_client_parse_count total_server_parse_count total_bind_count "
         "avg_server_assignment_count avg_xact_count avg_query_count avg_recv avg_sent "
         "avg_xact_time avg_query_time avg_wait_time avg_client_parse_count "
-        "avg_server_parse_count avg_bind_count | total_wait_count total_error_count "
+        "avg_server_parse_count avg_bind_count | total_requests total_wait_count total_error_count "
         "total_wait_timeout_count total_server_login_count total_server_login_failure_count "
         "total_taken_own_count total_taken_other_count total_handed_away_count "
         "total_session_look_count total_pin_count"
@@ -73,7 +73,7 @@ COLUMNS = {
     "databases": (
         "name host port database force_user pool_size min_pool_size reserve_pool_size "
         "server_lifetime pool_mode load_balance_hosts max_connections current_connections "
-        "max_client_connections current_client_connections paused disabled |"
+        "max_client_connections current_client_connections paused disabled | reserve_pool"
     ),
     "users": (
         "name pool_size reserve_pool_size pool_mode max_user_connections current_connections "
