@@ -162,7 +162,7 @@ static enum verdict step_error(struct gp_engine *e, struct gp_server *s, const u
     }
     s->described = GP_DESCRIBED_NOT;
     s->doubtful |= s->in_copy && s->early;
-    s->in_copy = s->client_copies = s->early = 0;
+    s->in_copy = s->client_copies = s->early = s->copies_out = 0;
     s->begun = 1;
     if (action == GP_REPLY_SWALLOW && head != GP_REPLY_NONE)
         s->failed = 1;
@@ -195,18 +195,28 @@ static bool step_describe(struct gp_server *s, uint8_t type)
     return !again;
 }
 
-/* Forget where the client is in a COPY that the server has ended. */
-static void step_copy(struct gp_server *s, uint8_t type)
+static void copy_begins(struct gp_engine *e, struct gp_server *s, uint8_t type)
 {
-    if (type == GP_COPY_IN_RESPONSE || type == GP_COPY_BOTH_RESPONSE) {
-        uint32_t count = s->replies.count;
-        s->in_copy = 1;
-        s->client_copies = !gp_replies_copy_begins(&s->replies);
-        s->early = s->replies.count < count;
-    } else if (type == GP_COMMAND_COMPLETE && s->in_copy) {
-        s->in_copy = s->client_copies = s->early = 0;
-        gp_replies_copy_ends(&s->replies);
+    uint32_t count = s->replies.count;
+
+    s->moved_ns = e->now;
+    if (type == GP_COPY_OUT_RESPONSE) {
+        s->copies_out = 1;
+        return;
     }
+    s->in_copy = 1;
+    s->client_copies = !gp_replies_copy_begins(&s->replies);
+    s->early = s->replies.count < count;
+}
+
+/* Forget where the client is in a COPY that the server has ended. */
+static void copy_ends(struct gp_server *s)
+{
+    s->copies_out = 0;
+    if (!s->in_copy)
+        return;
+    s->in_copy = s->client_copies = s->early = 0;
+    gp_replies_copy_ends(&s->replies);
 }
 
 /* A command that changes what the server holds, or what the session is. */
@@ -215,6 +225,7 @@ static void step_complete(struct gp_engine *e, struct gp_server *s, const uint8_
 {
     struct gp_tag tag;
 
+    copy_ends(s);
     if (frame->total > GP_HELD_MAX ||
         gp_command_tag(message + GP_HEADER_SIZE, frame->length - 4, &tag) != GP_OK)
         return;
@@ -265,9 +276,11 @@ static enum verdict step(struct gp_engine *e, struct gp_server *s, const uint8_t
         s->kept->over = 1; /* it has had an effect */
     if (head == GP_REPLY_DESCRIBE && !step_describe(s, frame->type))
         return DROP;
-    step_copy(s, frame->type);
     if (frame->type == GP_COMMAND_COMPLETE)
         step_complete(e, s, message, frame);
+    else if (frame->type == GP_COPY_IN_RESPONSE || frame->type == GP_COPY_OUT_RESPONSE ||
+             frame->type == GP_COPY_BOTH_RESPONSE)
+        copy_begins(e, s, frame->type);
     else if (s->state == GP_SERVER_LOOK && frame->type == GP_DATA_ROW &&
              frame->total <= held_max(s))
         gp_continuity_row(s, message + GP_HEADER_SIZE, frame->length - 4);

@@ -136,9 +136,11 @@ static bool row_key_fits(const struct gp_client_row *row, const uint8_t *key, ui
     return differ == 0;
 }
 
-/* Count one more cancel on a slot that serves this client. */
-static enum gp_result cancel_pin(struct gp_slot *s, uint32_t client, uint32_t *generation)
+/* Counts one more cancel on the slot. */
+enum gp_result gp_cancel_pin(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t client,
+                             uint32_t *generation)
 {
+    struct gp_slot *s = gp_slot_at(seg, pool, slot);
     struct gp_word from, to;
 
     do {
@@ -177,7 +179,7 @@ enum gp_result gp_cancel_begin(struct gp_segment *seg, uint32_t client, const ui
         return GP_AGAIN;
     *slot = linked - 1;
     *pool = of_pool - 1;
-    return cancel_pin(gp_slot_at(seg, *pool, *slot), client, generation);
+    return gp_cancel_pin(seg, *pool, *slot, client, generation);
 }
 
 void gp_cancel_end(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t generation)

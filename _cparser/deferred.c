@@ -143,7 +143,7 @@ void gp_deferred_send(struct gp_engine *e, struct gp_client *c, struct gp_gather
     s->opening = 1;
     s->opened = s->segment;
     s->status = 0;
-    s->query_ns = e->now;
+    s->query_ns = s->since_ns = e->now;
     out->conn = &s->conn;
     if (c->begun == GP_BEGIN_FAILED) {
         send_failure(s, out);

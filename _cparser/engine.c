@@ -13,6 +13,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "deadlines.h"
 #include "entrance.h"
 #include "move.h"
 #include "prepare.h"
@@ -211,14 +212,17 @@ void gp_on_drained(struct gp_engine *e, struct gp_conn *conn)
 {
     if (conn->kind == GP_CONN_SERVER) {
         struct gp_server *s = (struct gp_server *)conn;
+        s->moved_ns = e->now;
         if (s->client)
             gp_todo(e, &s->client->conn);
         gp_link_turn(e, s);
         return;
     }
     struct gp_client *c = (struct gp_client *)conn;
-    if (c->server)
+    if (c->server) {
+        c->server->moved_ns = e->now;
         gp_conn_resume(e->transport, &c->server->conn);
+    }
     gp_todo(e, conn);
 }
 
@@ -388,47 +392,12 @@ uint32_t gp_engine_step(struct gp_engine *e, struct gp_event *events, uint32_t c
     return hand_over_events(e, events, capacity);
 }
 
-static void sweep_clients(struct gp_engine *e)
-{
-    for (uint32_t row = 0; row < e->seg->clients_max && e->clients_live; row++) {
-        struct gp_client *c = e->clients[row];
-        if (!c)
-            continue;
-        struct gp_pool *pool = gp_pool_at(e->seg, c->pool);
-        uint64_t idle = atomic_load_explicit(&pool->client_idle_timeout_ms, memory_order_relaxed);
-        uint64_t held =
-            atomic_load_explicit(&pool->idle_transaction_timeout_ms, memory_order_relaxed);
-        uint64_t age = (e->now - c->since_ns) / 1000000;
-
-        if (c->state == GP_CLIENT_CLOSING && age >= GP_CLOSING_NS / 1000000) {
-            c->conn.broken = 1;
-            gp_todo(e, &c->conn);
-        } else if (c->parted && c->leaving == GP_REASON_CLIENT_EOF &&
-                   age >= GP_CLOSING_NS / 1000000) {
-            gp_client_finish(e, c, c->leaving); /* a half-close lasts no longer than this */
-        } else if (c->state == GP_CLIENT_LOGIN) {
-            gp_entrance_sweep(e, c);
-        } else if (c->state == GP_CLIENT_IDLE && idle && age >= idle) {
-            gp_client_fail(e, c, GP_REASON_CLIENT_IDLE, "57P05",
-                           "terminating connection due to client_idle_timeout");
-        } else if (c->server && held && c->server->state == GP_SERVER_LINKED &&
-                   (c->server->status == GP_TXN_BLOCK || c->server->status == GP_TXN_FAILED) &&
-                   (e->now - c->server->query_ns) / 1000000 >= held) {
-            gp_client_fail(e, c, GP_REASON_IDLE_TRANSACTION, "25P03",
-                           "terminating connection due to idle_transaction_timeout");
-        }
-    }
-}
-
 void gp_engine_sweep(struct gp_engine *e)
 {
     e->now = gp_now_ns();
     gp_transport_sweep(e->transport);
     gp_queue_sweep(e);
-    if (e->now >= e->sweep_at) {
-        e->sweep_at = e->now + 500000000ull;
-        sweep_clients(e);
-    }
+    gp_deadlines_sweep(e);
     gp_servers_census(e);
     gp_yield_sweep(e);
     gp_moves_sweep(e);

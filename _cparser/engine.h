@@ -21,7 +21,7 @@
 #define GP_NODISCARD __attribute__((warn_unused_result))
 
 /* cdef:begin */
-#define GP_ABI_VERSION        6
+#define GP_ABI_VERSION        7
 #define GP_PINS               8                  /* reasons that keep a client on its server */
 #define GP_NOTE_UNREAD        0xffffffffffffffff /* no version of a note */
 #define GP_TLS_SECRET_BYTES   32
@@ -115,7 +115,9 @@ enum gp_event_kind {
     GP_EVENT_PROVED,  /* client: has proved who it is, and its plan is open; gp_client_welcome or
                           gp_client_dismiss must follow */
     GP_EVENT_SERVED,  /* client: has been let in, and its plan says to tell */
-    GP_EVENT_SUSPECTS /* pool: its list of suspects is void; ask for another */
+    GP_EVENT_SUSPECTS, /* pool: its list of suspects is void; ask for another */
+    GP_EVENT_OVERDUE   /* pool, slot: its query has run for query_timeout; send a CancelRequest,
+                          then gp_cancel_done with the generation in detail */
 };
 
 /* Why a connection ended: for logs and counters. gp_reason_text gives the words. */
@@ -146,6 +148,9 @@ enum gp_reason {
     GP_REASON_YIELDED,    /* its place goes to another worker, whose clients cannot use its TLS */
     GP_REASON_REFUSED,    /* not let in: gp_client_fault tells why, where the engine has said it */
     GP_REASON_LOGIN_LEFT, /* gone before it was let in */
+    GP_REASON_TRANSACTION_TIMEOUT, /* transaction_timeout */
+    GP_REASON_QUERY_TIMEOUT,       /* query_timeout, and the cancel was of no use */
+    GP_REASON_COPY_TIMEOUT,        /* proxy_copy_data_timeout */
     GP_REASONS
 };
 
@@ -180,6 +185,11 @@ struct gp_pool_settings {
     uint32_t session_state;  /* enum gp_session_state */
     uint32_t deferred_begin; /* 1: a server is taken with the statement after BEGIN */
     uint32_t statements_max; /* prepared on a server, at most 8192; 0: statements pass untouched */
+    uint32_t wait_notify_ms;
+    uint32_t transaction_timeout_ms;
+    uint32_t query_timeout_ms;
+    uint32_t copy_timeout_ms;        /* proxy_copy_data_timeout */
+    uint32_t cancel_wait_timeout_ms; /* no 0 */
 };
 
 /* ---- rows: copies of what is in the segment, for SHOW and metrics ---- */
@@ -200,6 +210,7 @@ struct gp_pool_row {
         wait_count;
     uint64_t errors, taken_own, taken_other, handed_away, bounced, timeouts, logins, login_failures;
     uint64_t looks, pins;
+    uint64_t query_timeouts, wait_notices;
     uint64_t pins_of[GP_PINS]; /* by bit of gp_client_info.pins */
     uint64_t client_logins;
     uint64_t client_ends[GP_REASONS], server_ends[GP_REASONS];

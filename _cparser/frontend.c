@@ -86,10 +86,14 @@ static enum verdict step_unlinked(struct gp_engine *e, struct gp_client *c,
     }
 }
 
-static void asked(struct gp_engine *e, struct gp_server *s)
+/* idle: nothing was owed before. Otherwise all of this is as it should be. */
+static void asked(struct gp_engine *e, struct gp_server *s, bool idle)
 {
-    if (s->status != 0)
-        s->query_ns = e->now;
+    if (!idle)
+        return;
+    s->query_ns = e->now;
+    if (s->status == GP_TXN_IDLE)
+        s->since_ns = e->now; /* a transaction begins */
     s->status = 0;
 }
 
@@ -97,9 +101,14 @@ static void asked(struct gp_engine *e, struct gp_server *s)
 static enum verdict step_linked(struct gp_engine *e, struct gp_server *s, uint8_t type)
 {
     enum gp_reply_kind kind = reply_of[type];
+    bool idle = s->replies.count == 0;
 
-    if (type == GP_FLUSH || type == GP_COPY_DATA)
+    if (type == GP_FLUSH)
         return FORWARD;
+    if (type == GP_COPY_DATA) {
+        s->moved_ns = e->now;
+        return FORWARD;
+    }
     if (type == GP_SYNC && s->client_copies) {
         s->early = 1;
         return FORWARD;
@@ -114,7 +123,7 @@ static enum verdict step_linked(struct gp_engine *e, struct gp_server *s, uint8_
     s->skipping = 0;
     if (type == GP_SYNC || type == GP_QUERY || type == GP_FUNCTION_CALL)
         s->segment++;
-    asked(e, s);
+    asked(e, s, idle);
     return FORWARD;
 }
 
@@ -138,10 +147,11 @@ static enum gp_prepare exchange(struct gp_engine *e, struct gp_client *c,
     if (!s->renames || s->skipping)
         return GP_PREPARE_PLAIN;
     out->conn = &s->conn;
+    bool idle = s->replies.count == 0;
     enum gp_prepare prepared = gp_prepare(e, c, frame, message, have, out, taken);
     if (prepared == GP_PREPARE_DONE) {
         s->client_copies = 0;
-        asked(e, s);
+        asked(e, s, idle);
     } else if (frame->type == GP_FLUSH && gp_replies_all_synthetic(&s->replies)) {
         answer(e, s);
     }
@@ -266,8 +276,11 @@ static size_t consume(struct gp_engine *e, struct gp_client *c, const uint8_t *d
     size_t pos = 0;
 
     gp_gather_begin(&out, e->transport, c->server ? &c->server->conn : NULL);
-    if (c->msg_left && c->server && c->server->kept)
-        c->server->kept->over = 1; /* a message that comes in parts is not kept */
+    if (c->msg_left && c->server) { /* a message that comes in parts */
+        c->server->moved_ns = e->now;
+        if (c->server->kept)
+            c->server->kept->over = 1;
+    }
     while (pos < len) {
         if (c->msg_left == 0 && !begin(e, c, data, &pos, len, &out))
             break;

@@ -30,6 +30,9 @@ static const char *const reasons[] = {
     [GP_REASON_YIELDED] = "given up for another worker's clients",
     [GP_REASON_REFUSED] = "refused",
     [GP_REASON_LOGIN_LEFT] = "gone during login",
+    [GP_REASON_TRANSACTION_TIMEOUT] = "transaction_timeout",
+    [GP_REASON_QUERY_TIMEOUT] = "query_timeout",
+    [GP_REASON_COPY_TIMEOUT] = "proxy_copy_data_timeout",
 };
 _Static_assert(GP_COUNT_OF(reasons) == GP_REASONS, "a text for each reason");
 

@@ -105,7 +105,7 @@
 #include "stats.h"
 
 #define GP_SEGMENT_MAGIC    0x67726e706f6f6c31ull /* "grnpool1" */
-#define GP_LAYOUT_VERSION   4u
+#define GP_LAYOUT_VERSION   5u
 #define GP_WORKERS_MAX      64u
 #define GP_SLOTS_MAX        1024u /* bound of pool_size; PostgreSQL itself rarely has more */
 #define GP_SLOT_WORDS       (GP_SLOTS_MAX / 64u)
@@ -200,6 +200,11 @@ struct gp_pool {
     _Atomic uint64_t suspects;        /* which list of them is true: suspects.h; by any worker */
     _Atomic uint32_t sequences;       /* 1: its clients use currval (sequences.h); by any worker */
     _Atomic uint64_t suspects_due_ns; /* when it is asked for again; by who asks */
+    _Atomic uint32_t wait_notify_ms;  /* queue.c; 0 = never, as in the next three: deadlines.c */
+    _Atomic uint32_t transaction_timeout_ms;
+    _Atomic uint32_t query_timeout_ms;
+    _Atomic uint32_t copy_timeout_ms;
+    _Atomic uint32_t cancel_wait_timeout_ms;
     _Atomic uint32_t creates[GP_CREATES_MAX]; /* logins: 0 or worker + 1 << 16 | slot */
     /* 1: the last login failed, so one is tried at a time. By whoever logged in, or the master */
     _Atomic uint32_t ailing;
@@ -475,6 +480,10 @@ void gp_slot_free(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t
 enum gp_result gp_cancel_begin(struct gp_segment *seg, uint32_t client, const uint8_t *key,
                                uint32_t key_length, uint32_t *pool, uint32_t *slot,
                                uint32_t *generation, bool *waiting);
+/* The same of a slot that is ACTIVE for this client, whoever wants it cancelled. GP_AGAIN: it is not
+ * any more. */
+enum gp_result gp_cancel_pin(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t client,
+                             uint32_t *generation);
 /* PostgreSQL has closed the cancel connection (or it failed). generation: as read at begin. */
 void gp_cancel_end(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t generation);
 

@@ -199,6 +199,27 @@ static void time_out(struct gp_engine *e, struct gp_queue *q, struct gp_client *
     gp_client_refuse(e, c, "53300", message);
 }
 
+/* Say once to each who has waited for `bound` that it waits: a notice may come at any time. */
+static void notify(struct gp_engine *e, struct gp_queue *q, uint64_t bound)
+{
+    uint8_t notice[256];
+    size_t len = gp_build_error(notice, sizeof(notice), "NOTICE", "01000",
+                                "No server connection available in postgres backend, client being "
+                                "queued",
+                                "");
+
+    notice[0] = GP_NOTICE_RESPONSE; /* built alike */
+    for (struct gp_client *c = q->first; c && e->now - c->since_ns >= bound; c = c->behind) {
+        if (c->told)
+            continue;
+        c->told = 1;
+        gp_count(&gp_counters_of(e, q->pool)->wait_notices, 1);
+        gp_conn_send(e->transport, &c->conn, notice, len);
+        if (c->conn.broken)
+            gp_todo(e, &c->conn);
+    }
+}
+
 void gp_queue_sweep(struct gp_engine *e)
 {
     struct gp_queue *next;
@@ -207,12 +228,16 @@ void gp_queue_sweep(struct gp_engine *e)
         struct gp_pool *pool = gp_pool_at(e->seg, q->pool);
         uint64_t bound =
             1000000ull * atomic_load_explicit(&pool->wait_timeout_ms, memory_order_relaxed);
+        uint64_t notice =
+            1000000ull * atomic_load_explicit(&pool->wait_notify_ms, memory_order_relaxed);
 
         next = q->behind;
         while (bound && q->first && e->now - q->first->since_ns >= bound)
             time_out(e, q, q->first);
         if (!q->first)
             continue;
+        if (notice)
+            notify(e, q, notice);
         publish_again(e, q);
         if (q->length > q->opening)
             gp_pool_grow(e, q->pool);

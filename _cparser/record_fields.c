@@ -34,6 +34,9 @@ const struct gp_place gp_place_numbers[] = {
     IN(SERVER_STALE_HIGH, SERVER, gp_server, stale.high),
     IN(SERVER_STALE_LOW, SERVER, gp_server, stale.low),
     IN(SERVER_SUSPECTS, SERVER, gp_server, suspects),
+    IN(SERVER_MOVED, SERVER, gp_server, moved_ns),
+    IN(SERVER_LAY, SERVER, gp_server, lay),
+    IN(SERVER_OVERDUE, SERVER, gp_server, overdue_ns),
 };
 
 const struct gp_place gp_place_buffers[] = {
@@ -50,7 +53,7 @@ const size_t gp_place_numbers_count = sizeof(gp_place_numbers) / sizeof(gp_place
 const size_t gp_place_buffers_count = sizeof(gp_place_buffers) / sizeof(gp_place_buffers[0]);
 
 /* Their order is that of the bits: append only. */
-#define CLIENT_BITS(X) X(skipping) X(msg_forward) X(parted)
+#define CLIENT_BITS(X) X(skipping) X(msg_forward) X(parted) X(told)
 #define SERVER_BITS(X)                                                                             \
     X(in_copy)                                                                                     \
     X(client_copies)                                                                               \
@@ -72,7 +75,8 @@ const size_t gp_place_buffers_count = sizeof(gp_place_buffers) / sizeof(gp_place
     X(renew)                                                                                       \
     X(defines)                                                                                     \
     X(judges)                                                                                      \
-    X(draws)
+    X(draws)                                                                                       \
+    X(copies_out)
 
 #define GET(name) bits |= (uint64_t)of->name << at++;
 #define SET(name) of->name = bits >> at++ & 1;

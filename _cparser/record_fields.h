@@ -52,7 +52,10 @@ enum gp_field {
     SERVER_REPLIES,
     SERVER_INTENT,
     SERVER_KEPT,
-    SERVER_SUSPECTS
+    SERVER_SUSPECTS,
+    SERVER_MOVED,
+    SERVER_LAY,
+    SERVER_OVERDUE
 };
 
 /* A number, or a buffer, in one of the parts. */

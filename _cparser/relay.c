@@ -178,6 +178,7 @@ bool gp_link_acquire(struct gp_engine *e, struct gp_client *c)
         gp_server_retire(e, s, s->said_fatal ? GP_REASON_SERVER_FATAL : GP_REASON_SERVER_EOF);
     }
     set_client_state(e, c, GP_CLIENT_WAITING);
+    c->told = 0;
     gp_queue_join(e, c);
     return c->server && c->server->state == GP_SERVER_LINKED;
 }
@@ -467,6 +468,21 @@ void gp_client_drain(struct gp_engine *e, struct gp_client *c)
     if (c->state == GP_CLIENT_IDLE || c->state == GP_CLIENT_LOGIN || pinned)
         gp_client_fail(e, c, GP_REASON_SHUTDOWN, "57P01",
                        "terminating connection due to administrator command");
+}
+
+void gp_link_break(struct gp_engine *e, struct gp_server *s, enum gp_reason reason,
+                   const char *sqlstate, const char *message)
+{
+    struct gp_client *c = s->client;
+    bool midway = s->msg_left > 0 && s->msg_forward;
+
+    gp_continuity_publish(e, s);
+    unlink(e, s, GP_CLIENT_IDLE);
+    gp_server_retire(e, s, GP_REASON_UNCLEAN);
+    if (midway) /* the words would land inside a message of the server's */
+        gp_client_finish(e, c, reason);
+    else
+        gp_client_fail(e, c, reason, sqlstate, message);
 }
 
 void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason reason)

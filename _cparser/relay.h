@@ -46,11 +46,9 @@
 
 /* An own waiter this much younger may go first: a hand-over costs two wake-ups. */
 #define GP_SLACK_NS 1000000ull
-/* Bounds of cleaning up behind a vanished client; of delivering last words, and of a half-close; of
- * waiting for a cancel (cancel_wait_timeout's default). */
+/* Bounds of cleaning up behind a vanished client; of delivering last words, and of a half-close. */
 #define GP_ORPHAN_NS  5000000000ull
 #define GP_CLOSING_NS 5000000000ull
-#define GP_PARKED_NS  10000000000ull
 /* While hot, libev runs at least this often; hot is a worker with so many batches in a tick's time
  * (1,600 a second, where crossings of the hub begin to count). */
 #define GP_TICK_NS     10000000u
@@ -118,6 +116,7 @@ struct gp_client {
     uint8_t published : 1;   /* while WAITING: a ticket stands for it */
     uint8_t parted : 1;      /* leaving, and its server has been told to end what it left open */
     uint8_t held_back : 1;   /* its next message needs a reply to an earlier one first */
+    uint8_t told : 1;        /* WAITING: and it knows (query_wait_notify) */
     uint8_t forgotten : 1;   /* Python is done with it: freed when the todo list lets go */
     uint8_t todo : 1;
     uint8_t own : 1;      /* of greenpool itself: its coming and going are not counted */
@@ -147,6 +146,7 @@ struct gp_server {
     uint8_t client_copies : 1; /* ... and the client has not ended it: its Syncs are ignored */
     uint8_t early : 1;         /* ... has sent Syncs within it: ignored, if it was read so far */
     uint8_t doubtful : 1;      /* ... and it failed: nobody knows how many of them are answered */
+    uint8_t copies_out : 1;    /* COPY TO: between CopyOutResponse and its end */
     uint8_t begun : 1;         /* part of the oldest request's reply has come */
     uint8_t skipping : 1;      /* an error was reported: requests up to Sync get no reply */
     uint8_t msg_forward : 1;
@@ -184,9 +184,12 @@ struct gp_server {
     struct gp_server *grave;
     uint64_t suspects; /* the pool's word when the transaction began (suspects.h) */
     uint64_t reads;    /* how texts are parsed in this transaction; 0: as the client's state says */
-    uint64_t since_ns; /* when it entered its state */
-    uint64_t query_ns; /* when the oldest unanswered request was sent */
+    uint64_t since_ns; /* when it entered its state; LINKED: when its transaction began or ended */
+    uint64_t query_ns; /* when the oldest unanswered request was sent, or the last one answered */
+    uint64_t moved_ns; /* COPY: when its client last sent or read something */
+    uint64_t overdue_ns;    /* when PostgreSQL was last asked to cancel a query: query_timeout */
     struct gp_times *times; /* of this worker in its pool */
+    uint32_t lay;           /* COPY: bytes between the two when last looked at */
     struct gp_kept *kept;
     struct gp_sid stale;
     struct gp_replies replies;
@@ -265,6 +268,9 @@ void gp_link_prepare(struct gp_engine *e, struct gp_server *s);
 void gp_link_turn(struct gp_engine *e, struct gp_server *s);
 /* A server that is ACTIVE(this worker), clean and nobody's: to the oldest waiter or to rest. */
 void gp_server_release(struct gp_engine *e, struct gp_server *s);
+/* Close a server with all that it does, and its client with these words. */
+void gp_link_break(struct gp_engine *e, struct gp_server *s, enum gp_reason reason,
+                   const char *sqlstate, const char *message);
 /* The connection is of no more use: tell its client (if PostgreSQL has not) and retire it. */
 void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason reason);
 /* Only relay.c, clean.c and servers.c: the one mutator. */

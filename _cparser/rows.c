@@ -37,6 +37,11 @@ static void settings_copy(struct gp_pool *p, struct gp_pool_settings *to)
     to->session_state = load32(&p->session_state);
     to->deferred_begin = load32(&p->deferred_begin);
     to->statements_max = load32(&p->statements_max);
+    to->wait_notify_ms = load32(&p->wait_notify_ms);
+    to->transaction_timeout_ms = load32(&p->transaction_timeout_ms);
+    to->query_timeout_ms = load32(&p->query_timeout_ms);
+    to->copy_timeout_ms = load32(&p->copy_timeout_ms);
+    to->cancel_wait_timeout_ms = load32(&p->cancel_wait_timeout_ms);
 }
 
 static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
@@ -56,6 +61,8 @@ static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
     row->login_failures += load64(&c->login_failures);
     row->looks += load64(&c->looks);
     row->pins += load64(&c->pins);
+    row->query_timeouts += load64(&c->query_timeouts);
+    row->wait_notices += load64(&c->wait_notices);
     for (unsigned i = 0; i < GP_PINS; i++)
         row->pins_of[i] += load64(&c->pins_of[i]);
     row->client_logins += load64(&c->client_logins);

@@ -324,6 +324,11 @@ static void pool_apply(struct gp_pool *p, const struct gp_pool_settings *s)
     setting_store(&p->session_state, s->session_state);
     setting_store(&p->deferred_begin, s->deferred_begin);
     setting_store(&p->statements_max, s->statements_max);
+    setting_store(&p->wait_notify_ms, s->wait_notify_ms);
+    setting_store(&p->transaction_timeout_ms, s->transaction_timeout_ms);
+    setting_store(&p->query_timeout_ms, s->query_timeout_ms);
+    setting_store(&p->copy_timeout_ms, s->copy_timeout_ms);
+    setting_store(&p->cancel_wait_timeout_ms, s->cancel_wait_timeout_ms);
     atomic_fetch_add_explicit(&p->frees, 1,
                               memory_order_release); /* there may be room now: free_find */
     setting_store(&p->in_use, 1);

@@ -301,11 +301,14 @@ static enum gp_reason outlived(struct gp_engine *e, struct gp_pool *pool, uint32
  * again: once a census. */
 static void look_at_own(struct gp_engine *e, struct gp_server *s)
 {
+    struct gp_pool *pool = gp_pool_at(e->seg, s->pool);
+    uint64_t patience =
+        1000000ull * atomic_load_explicit(&pool->cancel_wait_timeout_ms, memory_order_relaxed);
     uint64_t age = e->now - s->since_ns;
 
     if ((s->state == GP_SERVER_ORPHAN || s->state == GP_SERVER_CLEAN) && age >= GP_ORPHAN_NS)
         gp_server_lost(e, s, GP_REASON_UNCLEAN);
-    else if (s->state == GP_SERVER_PARKED && age >= GP_PARKED_NS)
+    else if (s->state == GP_SERVER_PARKED && age >= patience)
         gp_server_retire(e, s, GP_REASON_CANCEL_STUCK);
     else if (s->state == GP_SERVER_ORPHAN && !s->canceling && !gp_replies_empty(&s->replies))
         gp_server_cancel(e, s);

@@ -30,6 +30,8 @@ struct gp_counters {
     _Atomic uint64_t client_logins;           /* clients that were let in */
     _Atomic uint64_t client_ends[GP_REASONS]; /* ... that have ended, by enum gp_reason */
     _Atomic uint64_t server_ends[GP_REASONS]; /* servers that were retired */
+    _Atomic uint64_t query_timeouts;          /* queries that were cancelled for their length */
+    _Atomic uint64_t wait_notices;            /* clients told that they wait: query_wait_notify */
 };
 
 /* Add to a counter that only this process writes. */

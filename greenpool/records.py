@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-GP_ABI_VERSION = 6
+GP_ABI_VERSION = 7
 """The version of `_cparser/engine.h` that this program was written for."""
 
 NAME_BYTES = 63
@@ -108,6 +108,7 @@ class EventKind(IntEnum):
     PROVED = 9
     SERVED = 10
     SUSPECTS = 11
+    OVERDUE = 12
 
 
 class LoginMethod(IntEnum):
@@ -168,6 +169,9 @@ class Reason(IntEnum):
     YIELDED = 23
     REFUSED = 24
     LOGIN_LEFT = 25
+    TRANSACTION_TIMEOUT = 26
+    QUERY_TIMEOUT = 27
+    COPY_TIMEOUT = 28
 
 
 class Refusal(IntEnum):
@@ -215,6 +219,12 @@ class PoolSettings:
     deferred_begin: bool
     statements_max: int
     """Prepared statements kept on one server; 0: statements pass untouched."""
+    wait_notify_ms: int
+    transaction_timeout_ms: int
+    query_timeout_ms: int
+    copy_timeout_ms: int
+    cancel_wait_timeout_ms: int
+    """Never 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +270,8 @@ class PoolRow:
     login_failures: int
     looks: int
     pins: int
+    query_timeouts: int
+    wait_notices: int
     pins_of: tuple[int, ...]
     """By `Pin`, in its order."""
     client_logins: int

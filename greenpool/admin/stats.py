@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 
 from greenpool.admin.result import Row
 from greenpool.protocol.backend import INT8, NUMERIC, Column
-from greenpool.records import PoolRow
+from greenpool.records import PoolRow, Reason
 
 STATS_PERIOD_S = 60
 """Seconds between two samples; PgBouncer's default stats_period."""
@@ -43,12 +43,20 @@ class Totals:
     handed_away: int = 0
     looks: int = 0
     pins: int = 0
+    client_idle_timeouts: int = 0
+    idle_transaction_timeouts: int = 0
+    transaction_timeouts: int = 0
+    query_timeouts: int = 0
+    copy_timeouts: int = 0
+    wait_notices: int = 0
 
     @classmethod
     def of(cls, row: PoolRow) -> Totals:
         """Take the counters of one pool. A server comes from an idle set or at a wait's end."""
         counters = {name: getattr(row, name) for name in _COUNTERS}
-        return cls(assignments=row.taken_own + row.taken_other + row.wait_count, **counters)
+        ends = {name: row.client_ends[reason] for name, reason in _ENDS.items()}
+        assignments = row.taken_own + row.taken_other + row.wait_count
+        return cls(assignments=assignments, **counters, **ends)
 
     def plus(self, other: Totals) -> Totals:
         """Add the counters of another pool."""
@@ -60,7 +68,14 @@ class Totals:
 
 
 _FIELDS = tuple(field.name for field in fields(Totals))
-_COUNTERS = tuple(name for name in _FIELDS if name != "assignments")
+# Those that are clients' ends.
+_ENDS = {
+    "client_idle_timeouts": Reason.CLIENT_IDLE,
+    "idle_transaction_timeouts": Reason.IDLE_TRANSACTION,
+    "transaction_timeouts": Reason.TRANSACTION_TIMEOUT,
+    "copy_timeouts": Reason.COPY_TIMEOUT,
+}
+_COUNTERS = tuple(name for name in _FIELDS if name != "assignments" and name not in _ENDS)
 _NOTHING = Totals()
 
 
@@ -124,6 +139,12 @@ _MORE_COUNTS = (
     ("total_handed_away_count", "handed_away"),
     ("total_session_look_count", "looks"),
     ("total_pin_count", "pins"),
+    ("total_client_idle_timeout_count", "client_idle_timeouts"),
+    ("total_idle_transaction_timeout_count", "idle_transaction_timeouts"),
+    ("total_transaction_timeout_count", "transaction_timeouts"),
+    ("total_query_timeout_count", "query_timeouts"),
+    ("total_copy_timeout_count", "copy_timeouts"),
+    ("total_wait_notice_count", "wait_notices"),
 )
 
 

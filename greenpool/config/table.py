@@ -115,7 +115,7 @@ KEYS: tuple[Key, ...] = (
     Key("query_wait_timeout", "GP", DURATION, "5s", "Time that a client waits for a server; 0 "
         "means for ever.", bounds=_DURATION),
     Key("query_wait_notify", "GP", DURATION, "0", "Time after which a waiting client is told so "
-        "by a notice; 0 means never.", bounds=_DURATION, today=_ZERO),
+        "by a notice; 0 means never.", bounds=_DURATION),
     Key("idle_timeout", "GP", DURATION, "10m", "Time after which an unused server connection is "
         "closed; 0 means never.", bounds=_DURATION),
     Key("server_lifetime", "GPU", DURATION, "20m", "Age, give or take 20 %, at which a server "
@@ -131,13 +131,13 @@ KEYS: tuple[Key, ...] = (
     Key("idle_transaction_timeout", "GP", DURATION, 0, "Time after which a client that idles in "
         "a transaction is disconnected; 0 means never.", bounds=_DURATION),
     Key("transaction_timeout", "GP", DURATION, 0, "Time after which a transaction is ended; 0 "
-        "means never.", bounds=_DURATION, today=_ZERO),
+        "means never.", bounds=_DURATION),
     Key("query_timeout", "GPU", DURATION, 0, "Time after which a query is cancelled; 0 means "
-        "never.", bounds=_DURATION, today=_ZERO),
+        "never.", bounds=_DURATION),
     Key("shutdown_timeout", "G", DURATION, "10s", "Time that transactions have to end when "
         "greenpool stops.", bounds=_DURATION),
     Key("proxy_copy_data_timeout", "GP", DURATION, "15s", "Time that a COPY may stand still; 0 "
-        "means for ever.", bounds=_DURATION, today=_ZERO),
+        "means for ever.", bounds=_DURATION),
     Key("cancel_wait_timeout", "GP", DURATION, "10s", "Time within which a cancel request must "
         "have been delivered.", bounds=_POSITIVE_DURATION),
     # --- sockets --------------------------------------------------------------------------------

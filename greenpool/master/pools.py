@@ -36,6 +36,7 @@ FOUND_POOLS = 4096
 _FOUND_SERVERS = 1024
 # Places for logins in flight in the segment (GP_CREATES_MAX); a pool asking for more gets these.
 _CREATES_MAX = 64
+_MS_MAX = (1 << 32) - 1
 
 
 class Segment(Protocol):
@@ -176,13 +177,18 @@ def settings_of(pool: Pool, user: User) -> PoolSettings:
         size=user.pool_size,
         min_size=user.min_pool_size,
         max_creates=min(pool.scaling_max_parallel_creates, _CREATES_MAX),
-        wait_timeout_ms=pool.query_wait_timeout_ms,
-        idle_timeout_ms=pool.idle_timeout_ms,
-        idle_transaction_timeout_ms=pool.idle_transaction_timeout_ms,
-        client_idle_timeout_ms=pool.client_idle_timeout_ms,
+        wait_timeout_ms=_ms(pool.query_wait_timeout_ms),
+        idle_timeout_ms=_ms(pool.idle_timeout_ms),
+        idle_transaction_timeout_ms=_ms(pool.idle_transaction_timeout_ms),
+        client_idle_timeout_ms=_ms(pool.client_idle_timeout_ms),
         session_state=SessionHandling[pool.session_state.name],
         deferred_begin=pool.deferred_begin,
         statements_max=_statements_max(pool),
+        wait_notify_ms=_ms(pool.query_wait_notify_ms),
+        transaction_timeout_ms=_ms(pool.transaction_timeout_ms),
+        query_timeout_ms=_ms(user.query_timeout_ms),
+        copy_timeout_ms=_ms(pool.proxy_copy_data_timeout_ms),
+        cancel_wait_timeout_ms=_ms(pool.cancel_wait_timeout_ms),
     )
 
 
@@ -190,6 +196,11 @@ def _finds_users(config: Config) -> bool:
     """Say whether there may be pools that no configuration names."""
     lookups = (member.pool for member in members(config) if member.kind is Kind.LOOKUP)
     return any(pool.auth_query and pool.auth_query.server_user is None for pool in lookups)
+
+
+def _ms(timeout_ms: int) -> int:
+    """Fit a time-out into the segment's 32 bits: whatever is longer than 49 days lasts as long."""
+    return min(timeout_ms, _MS_MAX)
 
 
 def _statements_max(pool: Pool) -> int:

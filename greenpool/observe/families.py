@@ -53,6 +53,7 @@ CLIENT_REASONS = (
     *(Reason.SERVER_EOF, Reason.SERVER_IO, Reason.SERVER_PROTOCOL, Reason.SERVER_FATAL),
     *(Reason.CLIENT_IDLE, Reason.IDLE_TRANSACTION, Reason.SHUTDOWN, Reason.KILLED),
     *(Reason.LOGIN_FAILED, Reason.MODE, Reason.MEMORY),
+    *(Reason.TRANSACTION_TIMEOUT, Reason.QUERY_TIMEOUT, Reason.COPY_TIMEOUT),
 )
 SERVER_REASONS = (
     *(Reason.SERVER_EOF, Reason.SERVER_IO, Reason.SERVER_PROTOCOL, Reason.SERVER_FATAL),
@@ -239,6 +240,10 @@ FAMILIES: tuple[Family, ...] = (
         _pool(lambda row: row.maxwait_ns / NS_PER_S)),
     Family("greenpool_client_wait_timeouts_total", C, "Waits that query_wait_timeout has ended.",
         _POOL, _pool(lambda row: row.timeouts)),
+    Family("greenpool_client_wait_notices_total", C, "Clients that query_wait_notify has told that "
+        "they wait.", _POOL, _pool(lambda row: row.wait_notices)),
+    Family("greenpool_query_timeouts_total", C, "Queries that query_timeout has cancelled.", _POOL,
+        _pool(lambda row: row.query_timeouts)),
     Family("greenpool_client_logins_total", C, "Clients that were let in, greenpool's own "
         "questions (a few for each pool and worker) included.", _POOL,
         _pool(lambda row: row.client_logins)),

@@ -1,4 +1,4 @@
-"""Cancel requests: of clients, and of the engine when a client has vanished in a query.
+"""Cancel requests: of clients, and of the engine for a query that nobody waits for any more.
 
 Law: a server that a cancel is on its way to is given to nobody until that cancel has been
 delivered or given up; the engine pins it, and every path here lets it go again. A client that
@@ -40,6 +40,14 @@ def on_event(worker: Worker, event: Event) -> None:
         deliver(worker, event.pool, event.slot)
     finally:
         worker.engine.server_canceled(event.pool, event.slot)
+
+
+def on_overdue(worker: Worker, event: Event) -> None:
+    """Cancel a query that has run for query_timeout. Greenlet. Switches: yes."""
+    try:
+        deliver(worker, event.pool, event.slot)
+    finally:
+        worker.engine.cancel_done(CancelTarget(event.pool, event.slot, event.detail))
 
 
 def deliver(worker: Worker, pool: int, slot: int) -> None:

@@ -162,6 +162,7 @@ class _Process:
             EventKind.OPEN: in_task(lambda event: server_login.on_event(worker, event)),
             EventKind.RETIRE: in_task(lambda event: retire.on_event(worker, event)),
             EventKind.CANCEL: in_task(lambda event: cancel.on_event(worker, event)),
+            EventKind.OVERDUE: in_task(lambda event: cancel.on_overdue(worker, event)),
             EventKind.GOODBYE: lambda event: goodbye.on_event(worker, event),
             EventKind.PROVED: lambda event: session.on_proved(worker, event),
             EventKind.SERVED: lambda event: session.on_served(worker, event),

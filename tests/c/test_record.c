@@ -88,7 +88,9 @@ static struct gp_luggage busy_client(void)
     s->slot = 3;
     s->generation = 12;
     s->txn = 'T';
-    s->in_copy = s->opening = s->renew = s->said_fatal = 1;
+    s->in_copy = s->opening = s->renew = s->said_fatal = s->copies_out = 1;
+    s->moved_ns = s->overdue_ns = 17;
+    s->lay = 18;
     s->described = GP_DESCRIBED_AGAIN;
     s->session = GP_SESSION_TRACK;
     s->hints = 0x1ff;

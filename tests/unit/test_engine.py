@@ -50,6 +50,11 @@ SETTINGS = PoolSettings(
     session_state=SessionHandling.OFF,
     deferred_begin=True,
     statements_max=100,
+    wait_notify_ms=0,
+    transaction_timeout_ms=0,
+    query_timeout_ms=0,
+    copy_timeout_ms=0,
+    cancel_wait_timeout_ms=10_000,
 )
 READY = b"Z\0\0\0\x05I"
 QUERY = b"Q\0\0\0\x0dselect 1\0"

@@ -84,6 +84,11 @@ def pool(index: int = 0, database: str = "app", user: str = "alice", **fields: A
         session_state=SessionHandling.OFF,
         deferred_begin=True,
         statements_max=0,
+        wait_notify_ms=0,
+        transaction_timeout_ms=0,
+        query_timeout_ms=0,
+        copy_timeout_ms=0,
+        cancel_wait_timeout_ms=10_000,
     )
     head = ("index", "database", "user", "settings")
     values: dict[str, Any] = {name: 0 for name in PoolRow.__slots__ if name not in head}

@@ -53,7 +53,9 @@ COLUMNS = {
         "avg_server_parse_count avg_bind_count | total_requests total_wait_count total_error_count "
         "total_wait_timeout_count total_server_login_count total_server_login_failure_count "
         "total_taken_own_count total_taken_other_count total_handed_away_count "
-        "total_session_look_count total_pin_count"
+        "total_session_look_count total_pin_count total_client_idle_timeout_count "
+        "total_idle_transaction_timeout_count total_transaction_timeout_count "
+        "total_query_timeout_count total_copy_timeout_count total_wait_notice_count"
     ),
     "stats_totals": f"database {MEASURES} |",
     "stats_averages": (

@@ -118,7 +118,6 @@ GENERAL = [
 
 # A line of general whose feature is not there yet.
 NOT_YET = [
-    ("query_timeout: 1s", 'query_timeout: not supported yet (today only "0")'),
     ("max_memory_usage: 256MB", 'max_memory_usage: not supported yet (today only "0")'),
 ]
 
@@ -155,7 +154,6 @@ USER = [
         'auth_ldap: line 1, column 1: authentication method "ldap" requires argument "ldapbasedn", '
         '"ldapprefix", or "ldapsuffix" to be set',
     ),
-    ("query_timeout: 1s", 'query_timeout: not supported yet (today only "0")'),
     ("server_port: 1", "server_port: unknown key (it belongs to a pool)"),
 ]
 
