@@ -16,6 +16,7 @@
 #include "deadlines.h"
 #include "entrance.h"
 #include "move.h"
+#include "obey.h"
 #include "prepare.h"
 
 #define GP_EVENTS_FIRST 64u
@@ -396,6 +397,7 @@ void gp_engine_sweep(struct gp_engine *e)
 {
     e->now = gp_now_ns();
     gp_transport_sweep(e->transport);
+    gp_obey_sweep(e);
     gp_queue_sweep(e);
     gp_deadlines_sweep(e);
     gp_servers_census(e);

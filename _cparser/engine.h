@@ -55,6 +55,12 @@ enum gp_result {
  * left. */
 enum gp_session_state { GP_SESSION_OFF = 0, GP_SESSION_RESET, GP_SESSION_TRACK };
 
+/* What the administrator has said of a pool: bits. */
+enum gp_hold {
+    GP_HOLD_PAUSED = 1,  /* its servers are closed, no other is opened, clients wait */
+    GP_HOLD_DISABLED = 2 /* no other client is let in */
+};
+
 enum gp_pool_mode { GP_MODE_TRANSACTION = 0, GP_MODE_SESSION, GP_MODE_STATEMENT };
 
 enum gp_client_state {
@@ -199,6 +205,7 @@ struct gp_pool_row {
     struct gp_pool_settings settings;
     uint32_t in_use;
     uint32_t ailing;                                   /* 1: its last login at PostgreSQL failed */
+    uint32_t held;                                     /* enum gp_hold */
     uint32_t cl_active, cl_waiting, cl_idle, cl_login; /* summed over the client table */
     uint32_t cl_tls;                                   /* of those, how many speak TLS, and ... */
     uint32_t cl_pinned[GP_PINS];                       /* ... keep their servers, by reason */
@@ -228,6 +235,7 @@ struct gp_slot_row {
     uint32_t generation;
     uint32_t cancels;
     uint32_t backend_pid;
+    uint32_t stale; /* 1: it is closed as soon as it is at rest */
     uint64_t holders;
     uint64_t idle_since_ns, opened_ns, expires_ns, xacts;
     uint32_t key_length;
@@ -322,6 +330,20 @@ GP_API uint32_t gp_clients_max(struct gp_segment *seg);
  * new process. */
 GP_API void gp_segment_reclaim(struct gp_segment *seg, uint32_t worker);
 GP_API void gp_segment_audit(struct gp_segment *seg, struct gp_audit *audit);
+
+/* ---- anyone: what the administrator wants (controls.c); every worker obeys within 100 ms ---- */
+
+/* Set, clear and read bits of enum gp_hold. A pool whose whole database, or every other pool, is held
+ * when it is defined is held likewise; one that is removed is not any more. */
+GP_API void gp_pool_hold(struct gp_segment *seg, uint32_t pool, uint32_t bits);
+GP_API void gp_pool_unhold(struct gp_segment *seg, uint32_t pool, uint32_t bits);
+GP_API uint32_t gp_pool_held(struct gp_segment *seg, uint32_t pool);
+/* Have all servers of the pool replaced as they become idle; what was learned from them stays. */
+GP_API void gp_pool_reconnect(struct gp_segment *seg, uint32_t pool);
+/* Pause it, and drop its clients and servers at once. */
+GP_API void gp_pool_kill(struct gp_segment *seg, uint32_t pool);
+/* Drop a client that a pool serves, and its server, if it is the one that connected then. */
+GP_API void gp_client_doom(struct gp_segment *seg, uint32_t client, uint64_t connected_ns);
 
 /* ---- rows ---- */
 GP_API enum gp_result gp_pool_row(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row);

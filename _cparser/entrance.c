@@ -7,6 +7,7 @@
 
 #include "admission.h"
 #include "digest.h"
+#include "obey.h"
 #include "tls.h"
 
 #define TAIL_BYTES  (GP_HEADER_SIZE + 4u + GP_CLIENT_KEY_BYTES + GP_READY_TOTAL)
@@ -87,6 +88,17 @@ static bool may_be_one_more(struct gp_engine *e, struct gp_client *c, const stru
     return may_not(c, "53300", message);
 }
 
+static bool may_enter(struct gp_engine *e, struct gp_client *c, const struct gp_terms *terms)
+{
+    char message[GP_FAULT_BYTES];
+
+    if (!(gp_pool_held(e->seg, terms->pool) & GP_HOLD_DISABLED))
+        return may_be_one_more(e, c, terms);
+    snprintf(message, sizeof(message), "database does not allow connections: %s",
+             gp_client_at(e->seg, c->id)->database);
+    return may_not(c, "55000", message);
+}
+
 /* What its session is to be. */
 static bool set_terms(struct gp_engine *e, struct gp_client *c, const struct gp_terms *terms)
 {
@@ -127,7 +139,7 @@ static void let_in(struct gp_engine *e, struct gp_client *c, const struct gp_pla
     const struct gp_terms *terms = &plan->is.terms;
     bool own = plan->is.method == GP_LOGIN_NONE, tells = plan->is.tells;
 
-    if (!(own || may_be_one_more(e, c, terms)) || !set_terms(e, c, terms) ||
+    if (!(own || may_enter(e, c, terms)) || !set_terms(e, c, terms) ||
         !(own || welcome(e, c, terms, out))) {
         say(e, c, out);
         refuse(e, c);
@@ -143,6 +155,7 @@ static void let_in(struct gp_engine *e, struct gp_client *c, const struct gp_pla
     if (e->draining)
         gp_client_fail(e, c, GP_REASON_SHUTDOWN, "57P01",
                        "terminating connection due to administrator command");
+    gp_obey_client(e, c);
 }
 
 /* ---- proving ---- */

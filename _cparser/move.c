@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "obey.h"
 #include "record.h"
 
 /* A client that was offered to another worker. */
@@ -257,6 +258,7 @@ static void settle_in(struct gp_engine *e, struct gp_client *c, struct gp_luggag
         gp_frontend_continue(e, c);
     if (c->server)
         gp_link_turn(e, c->server);
+    gp_obey_client(e, c);
 }
 
 /* The row is ours: the client is in its place, and its socket is ours. */

@@ -147,16 +147,6 @@ static uint32_t ticket_claim(struct gp_segment *seg, uint32_t pool, struct gp_sl
 
 /* ---- take ---- */
 
-/* May this slot be given to anyone? The reasons against it come from the master. */
-static bool slot_fresh(struct gp_pool *p, uint32_t slot, struct gp_slot *s)
-{
-    /* acquire: pairs with the releases in segment.c; a little late is as good as in time */
-    return atomic_load_explicit(&p->in_use, memory_order_acquire) != 0 &&
-           slot < atomic_load_explicit(&p->size, memory_order_acquire) &&
-           atomic_load_explicit(&p->epoch, memory_order_acquire) ==
-               atomic_load_explicit(&s->epoch, memory_order_relaxed);
-}
-
 static bool slot_held_by(struct gp_slot *s, uint32_t worker)
 {
     return (atomic_load_explicit(&s->holders, memory_order_acquire) & worker_bit(worker)) != 0;

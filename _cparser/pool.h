@@ -206,6 +206,8 @@ struct gp_pool {
     _Atomic uint32_t copy_timeout_ms;
     _Atomic uint32_t cancel_wait_timeout_ms;
     _Atomic uint32_t creates[GP_CREATES_MAX]; /* logins: 0 or worker + 1 << 16 | slot */
+    _Atomic uint32_t hold;                    /* enum gp_hold; this and the times: controls.c */
+    _Atomic uint64_t resumed_ns, killed_ns;
     /* 1: the last login failed, so one is tried at a time. By whoever logged in, or the master */
     _Atomic uint32_t ailing;
     char database[GP_NAME_BYTES];
@@ -235,7 +237,8 @@ struct gp_client_row {
     uint64_t connected_ns;
     _Atomic uint64_t xacts;
     _Atomic uint64_t queries;
-    _Atomic uint32_t pins; /* enum gp_pin of continuity.h: why it keeps its server */
+    _Atomic uint64_t doomed_ns; /* controls.c; by anyone */
+    _Atomic uint32_t pins;      /* enum gp_pin of continuity.h: why it keeps its server */
     _Atomic uint64_t user_tag, database_tag; /* of a client that was let in: admission.h */
     uint8_t key[GP_CLIENT_KEY_BYTES];
     char user[GP_NAME_BYTES];
@@ -288,7 +291,8 @@ struct gp_segment {
     _Atomic uint64_t alive; /* bit w: from gp_worker_born until gp_segment_reclaim */
     _Atomic uint64_t
         accepting; /* bit w: w wants new clients (gp_engine_accept); by w, or at its reclaim */
-    _Atomic uint64_t starved; /* bit w: w found no place for a login; woken when one is freed */
+    _Atomic uint64_t controls; /* wishes of the administrator: controls.c */
+    _Atomic uint64_t starved;  /* bit w: w found no place for a login; woken when one is freed */
     _Atomic uint64_t handshake_ns; /* when the next TLS handshake may begin; by whoever takes it */
     _Alignas(
         64) _Atomic uint64_t creates[GP_CREATES_MAX]; /* 0, or worker+1 << 48|pool << 16|slot */
@@ -437,7 +441,8 @@ void gp_slot_assign(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32
 
 /* ---- open and close ---- */
 
-/* Claim a place for one more server: FREE -> CONNECTING(worker). GP_NO_SLOT: pool_size is reached
+/* Claim a place for one more server: FREE -> CONNECTING(worker). GP_NO_SLOT: the pool is paused (its
+ * waiters are poked at the end of that), pool_size is reached
  * (a worker whose waiters are published is poked when a slot becomes FREE), or as many logins are
  * in flight as the pool or the whole house allows (the worker is poked when one ends); a pool whose
  * last login failed allows one. Publish and settle first, then claim. */

@@ -177,6 +177,18 @@ static inline uint32_t pool_high(struct gp_pool *p)
     return atomic_load_explicit(&p->size_high, memory_order_acquire);
 }
 
+/* May this slot be given to anyone? The reasons against it come from the master and the
+ * administrator. */
+static inline bool slot_fresh(struct gp_pool *p, uint32_t slot, struct gp_slot *s)
+{
+    /* acquire: pairs with the releases in segment.c and controls.c; a little late is as good as in
+     * time */
+    return atomic_load_explicit(&p->in_use, memory_order_acquire) != 0 &&
+           slot < atomic_load_explicit(&p->size, memory_order_acquire) &&
+           atomic_load_explicit(&p->epoch, memory_order_acquire) ==
+               atomic_load_explicit(&s->epoch, memory_order_relaxed);
+}
+
 /* IDLE(x) -> to, by whoever won; the idle bit of x goes with it. False: not idle any more. */
 bool slot_unrest(struct gp_segment *seg, uint32_t pool, uint32_t slot, struct gp_word from,
                  struct gp_word to);

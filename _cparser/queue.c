@@ -186,6 +186,17 @@ void gp_pool_explain(struct gp_engine *e, uint32_t pool, const char *why)
     (void)snprintf(q->why, sizeof(q->why), "%s", why);
 }
 
+/* How long it has waited for a server; for the end of a pause it waits as long as that takes. */
+static uint64_t waited(struct gp_engine *e, struct gp_pool *pool, const struct gp_client *c)
+{
+    bool paused = atomic_load_explicit(&pool->hold, memory_order_acquire) & GP_HOLD_PAUSED;
+    uint64_t since = atomic_load_explicit(&pool->resumed_ns, memory_order_relaxed);
+
+    if (since < c->since_ns)
+        since = c->since_ns;
+    return paused || since > e->now ? 0 : e->now - since;
+}
+
 /* Its time is over: say what kept it waiting, a login that failed meanwhile before all else. */
 static void time_out(struct gp_engine *e, struct gp_queue *q, struct gp_client *c)
 {
@@ -232,7 +243,7 @@ void gp_queue_sweep(struct gp_engine *e)
             1000000ull * atomic_load_explicit(&pool->wait_notify_ms, memory_order_relaxed);
 
         next = q->behind;
-        while (bound && q->first && e->now - q->first->since_ns >= bound)
+        while (bound && q->first && waited(e, pool, q->first) >= bound)
             time_out(e, q, q->first);
         if (!q->first)
             continue;

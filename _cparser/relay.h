@@ -223,7 +223,7 @@ struct gp_engine {
     uint64_t census_at, sweep_at, yield_at;
     uint64_t batches_since;           /* when `batches` began to count */
     uint32_t batches, batches_before; /* that relayed something: in this tick's time, in the last */
-    uint64_t births_seen;
+    uint64_t births_seen, controls_seen;
     bool draining, drained, ticking,
         ticked; /* ticking: the timer runs; ticked: it fired in this step */
     struct gp_conn wake, inbox, tick;

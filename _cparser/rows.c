@@ -168,6 +168,7 @@ static void pool_copy(struct gp_segment *seg, uint32_t pool, struct gp_pool_row 
     settings_copy(p, &row->settings);
     row->in_use = load32(&p->in_use);
     row->ailing = load32(&p->ailing);
+    row->held = load32(&p->hold);
     lanes_add(seg, pool, row);
     slots_add(seg, pool, row);
 }
@@ -234,6 +235,7 @@ enum gp_result gp_slot_row(struct gp_segment *seg, uint32_t pool, uint32_t slot,
         after = slot_word(s);
     } while (after.generation != before.generation);
     row->state = before.state;
+    row->stale = !slot_fresh(gp_pool_at(seg, pool), slot, s);
     row->worker = before.worker;
     row->client = before.state == GP_SLOT_HANDOFF ? GP_NO_CLIENT : before.client;
     row->generation = before.generation;

@@ -311,8 +311,24 @@ static void setting_store(_Atomic uint32_t *setting, uint32_t value)
     atomic_store_explicit(setting, value, memory_order_release);
 }
 
-static void pool_apply(struct gp_pool *p, const struct gp_pool_settings *s)
+/* What holds all pools in use that have this database, or any. No pool: nothing. */
+static uint32_t held_all(struct gp_segment *seg, const char *database)
 {
+    uint32_t held = UINT32_MAX;
+
+    for (uint32_t i = 0, high = gp_pools_high(seg); i < high; i++) {
+        struct gp_pool *p = gp_pool_at(seg, i);
+        if (atomic_load_explicit(&p->in_use, memory_order_relaxed) &&
+            (!database || strcmp(p->database, database) == 0))
+            held &= atomic_load_explicit(&p->hold, memory_order_relaxed);
+    }
+    return held == UINT32_MAX ? 0 : held;
+}
+
+static void pool_apply(struct gp_segment *seg, struct gp_pool *p, const struct gp_pool_settings *s)
+{
+    if (atomic_load_explicit(&p->in_use, memory_order_relaxed) == 0)
+        setting_store(&p->hold, held_all(seg, p->database) | held_all(seg, NULL));
     setting_store(&p->mode, s->mode);
     setting_store(&p->size, s->size);
     setting_store(&p->min_size, s->min_size);
@@ -375,14 +391,14 @@ enum gp_result gp_pool_define(struct gp_segment *seg, const char *database, cons
             return GP_EFULL;
         name_write(gp_pool_at(seg, place)->database, database);
         name_write(gp_pool_at(seg, place)->user, user);
-        pool_apply(gp_pool_at(seg, place), settings);
+        pool_apply(seg, gp_pool_at(seg, place), settings);
         /* release: pairs with the acquire in gp_pools_high; names stay until gp_pool_vacate */
         if (place == gp_pools_high(seg))
             atomic_store_explicit(&seg->pools_high, place + 1, memory_order_release);
         *pool = place;
         return GP_OK;
     }
-    pool_apply(gp_pool_at(seg, *pool), settings);
+    pool_apply(seg, gp_pool_at(seg, *pool), settings);
     workers_poke_all(seg); /* who waits may claim more now; sweeps retire what is too much */
     return GP_OK;
 }
@@ -393,6 +409,7 @@ enum gp_result gp_pool_remove(struct gp_segment *seg, uint32_t pool)
         atomic_load_explicit(&gp_pool_at(seg, pool)->in_use, memory_order_relaxed) == 0)
         return GP_ENOENT;
     setting_store(&gp_pool_at(seg, pool)->in_use, 0);
+    setting_store(&gp_pool_at(seg, pool)->hold, 0);
     gp_pool_renew(seg, pool); /* its servers stay stale should the pool come back; and it forgets */
     return GP_OK;
 }
@@ -427,6 +444,8 @@ enum gp_result gp_pool_vacate(struct gp_segment *seg, uint32_t pool, uint32_t he
         lane_clear(gp_lane_at(seg, pool, worker), &gp_pool_at(seg, heir)->inherited);
     }
     counters_move(&gp_pool_at(seg, pool)->inherited, &gp_pool_at(seg, heir)->inherited);
+    atomic_store_explicit(&gp_pool_at(seg, pool)->killed_ns, 0, memory_order_relaxed);
+    atomic_store_explicit(&gp_pool_at(seg, pool)->resumed_ns, 0, memory_order_relaxed);
     name_write(gp_pool_at(seg, pool)->database, "");
     name_write(gp_pool_at(seg, pool)->user, "");
     return GP_OK;

@@ -183,12 +183,20 @@ static uint32_t free_find(struct gp_segment *seg, uint32_t pool, uint32_t worker
     return GP_NO_SLOT;
 }
 
+/* CONNECTING(this worker), without places -> FREE. */
+static void claim_undo(struct gp_segment *seg, uint32_t pool, uint32_t slot)
+{
+    struct gp_slot *s = gp_slot_at(seg, pool, slot);
+
+    (void)slot_vacate(s, slot_word(s)); /* ours: cannot fail */
+    vacancy_announce(seg, pool);        /* somebody may have found the pool full because of this */
+}
+
 /* One attempt. *starved: there may be a slot, but no place for one more login. The commonest answer,
  * that the pool is full, is found first: who waits is woken when it no longer is. */
 static uint32_t claim_once(struct gp_segment *seg, uint32_t pool, uint32_t worker, bool *starved)
 {
     struct gp_pool *p = gp_pool_at(seg, pool);
-    struct gp_slot *s;
     uint32_t slot;
 
     *starved = false;
@@ -201,10 +209,13 @@ static uint32_t claim_once(struct gp_segment *seg, uint32_t pool, uint32_t worke
     if (slot == GP_NO_SLOT || places_take(seg, pool, slot, worker))
         return slot;
     *starved = true;
-    s = gp_slot_at(seg, pool, slot);
-    (void)slot_vacate(s, slot_word(s)); /* ours: cannot fail */
-    vacancy_announce(seg, pool);        /* somebody may have found the pool full because of this */
+    claim_undo(seg, pool, slot);
     return GP_NO_SLOT;
+}
+
+static bool paused(struct gp_pool *p)
+{
+    return (atomic_load_explicit(&p->hold, memory_order_acquire) & GP_HOLD_PAUSED) != 0;
 }
 
 uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker)
@@ -213,7 +224,7 @@ uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker)
     bool starved;
     uint32_t slot;
 
-    if (atomic_load_explicit(&p->in_use, memory_order_acquire) == 0)
+    if (atomic_load_explicit(&p->in_use, memory_order_acquire) == 0 || paused(p))
         return GP_NO_SLOT;
     slot = claim_once(seg, pool, worker, &starved);
     if (starved) {
@@ -221,12 +232,17 @@ uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker)
         atomic_thread_fence(memory_order_seq_cst); /* pairs with the fence in starved_wake */
         slot = claim_once(seg, pool, worker, &starved);
     }
-    if (slot != GP_NO_SLOT) /* as of the beginning of the login: a renewal during it makes the
-                               server stale */
-        atomic_store_explicit(&gp_slot_at(seg, pool, slot)->epoch,
-                              atomic_load_explicit(&p->epoch, memory_order_acquire),
-                              memory_order_relaxed);
-    return slot;
+    if (slot == GP_NO_SLOT)
+        return slot;
+    /* as of the beginning of the login: a renewal during it makes the server stale */
+    atomic_store_explicit(&gp_slot_at(seg, pool, slot)->epoch,
+                          atomic_load_explicit(&p->epoch, memory_order_acquire),
+                          memory_order_relaxed);
+    if (!paused(p)) /* after the epoch: see controls.c */
+        return slot;
+    places_free(seg, pool, slot, worker);
+    claim_undo(seg, pool, slot);
+    return GP_NO_SLOT;
 }
 
 /* ---- open ---- */

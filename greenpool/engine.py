@@ -29,6 +29,7 @@ from greenpool.records import (
     EngineIo,
     Event,
     EventKind,
+    Hold,
     NoteKind,
     PoolMode,
     PoolRow,
@@ -192,6 +193,30 @@ class Segment:
     def login_allowed(self, address: bytes, rate: int) -> bool:
         """Say whether an address may try to log in, `rate` times a second at most; that counts."""
         return bool(lib.gp_login_allowed(self._seg, address, len(address), rate))
+
+    def hold(self, pool: int, bits: Hold) -> None:
+        """Pause or disable a pool; every worker obeys within a tenth of a second."""
+        lib.gp_pool_hold(self._seg, pool, bits)
+
+    def unhold(self, pool: int, bits: Hold) -> None:
+        """Take that back."""
+        lib.gp_pool_unhold(self._seg, pool, bits)
+
+    def held(self, pool: int) -> Hold:
+        """Return what a pool is held by."""
+        return Hold(lib.gp_pool_held(self._seg, pool))
+
+    def reconnect(self, pool: int) -> None:
+        """Have all servers of a pool replaced as they become idle; what they told stays true."""
+        lib.gp_pool_reconnect(self._seg, pool)
+
+    def kill_pool(self, pool: int) -> None:
+        """Pause a pool, and drop its clients and servers at once."""
+        lib.gp_pool_kill(self._seg, pool)
+
+    def doom(self, client: ClientRow) -> None:
+        """Drop this client of a pool, but nobody who has its number after it."""
+        lib.gp_client_doom(self._seg, client.client, client.connected_ns)
 
     def reclaim(self, worker: int) -> None:
         """Undo all that a dead worker left. After waitpid, before its successor is forked."""

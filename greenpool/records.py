@@ -57,6 +57,13 @@ class PoolMode(IntEnum):
     STATEMENT = 2
 
 
+class Hold(IntFlag):
+    """What the administrator has said of a pool: `enum gp_hold`."""
+
+    PAUSED = 1
+    DISABLED = 2
+
+
 class ClientState(IntEnum):
     """Where a client is in its life."""
 
@@ -238,6 +245,7 @@ class PoolRow:
     in_use: int
     ailing: int
     """1: its last login at PostgreSQL has failed."""
+    held: int  # Hold
     cl_active: int
     cl_waiting: int
     cl_idle: int
@@ -299,6 +307,8 @@ class SlotRow:
     generation: int
     cancels: int
     backend_pid: int
+    stale: int
+    """1: it is closed as soon as it is at rest."""
     holders: int
     idle_since_ns: int
     opened_ns: int

@@ -151,7 +151,7 @@ def _server(view: View, pool: PoolRow, slot: SlotRow, client: ClientRow | None) 
         now.calendar(request_ns),
         0,
         0,
-        1 if is_due or slot.state in _LEAVING else 0,
+        1 if is_due or slot.stale or slot.state in _LEAVING else 0,
         _server_name(pool.index, slot.index),
         _client_name(slot.client),
         _signed(slot.backend_pid),

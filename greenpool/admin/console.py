@@ -1,26 +1,30 @@
 """The console: what a statement means, and what it answers.
 
-Law: pure apart from the commands, which are handed to `command` (the worker tells the
-master). Everything a client can get wrong is a ClientError of severity ERROR; nothing else is
-raised, whatever the text.
+Law: pure apart from RELOAD, UPGRADE and SHUTDOWN, which are handed to `command` (the worker tells
+the master), and from `commands.py`. Everything a client can get wrong is a ClientError of severity
+ERROR; nothing else is raised, whatever the text.
 Partners: `show.py` (what there is to see), `chatter.py` (what drivers say), `conversation.py`.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from difflib import get_close_matches
 
-from greenpool.admin import chatter
+from greenpool.admin import chatter, commands
 from greenpool.admin.lexer import Statement, TokenKind, shown, statements, syntax_error
-from greenpool.admin.result import AdminResult, Plan, Row
+from greenpool.admin.result import AdminResult, Pending, Plan, Row
 from greenpool.admin.show import SHOWS
 from greenpool.admin.stats import StatsWindow
-from greenpool.admin.view import Moment, Snapshots, View
+from greenpool.admin.view import Moment, View
 from greenpool.config import Config
 from greenpool.errors import GreenpoolError
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.tallies import Tallies
+
+log = logging.getLogger(__name__)
 
 RELOAD = "reload"
 UPGRADE = "upgrade"
@@ -31,19 +35,7 @@ _HELP_HINT = "SHOW HELP lists the commands."
 _EMPTY = Plan("")
 
 # What PgBouncer and PgDoorman have and greenpool does not have yet, to be told from a typing error.
-_ABSENT_COMMANDS = frozenset(
-    (
-        "disable",
-        "enable",
-        "kill",
-        "kill_client",
-        "pause",
-        "reconnect",
-        "resume",
-        "suspend",
-        "wait_close",
-    )
-)
+_ABSENT_COMMANDS = frozenset(("suspend",))
 _ABSENT_SHOWS = frozenset(
     (
         "fds",
@@ -64,7 +56,7 @@ class Console:
 
     def __init__(
         self,
-        segment: Snapshots,
+        segment: commands.Controls,
         tallies: Tallies,
         config_getter: Callable[[], Config],
         command: Callable[[str], None],
@@ -104,11 +96,13 @@ class Console:
             return self._show(statement)
         if first.text in _ORDERS:
             return self._order(statement)
+        if first.text in commands.COMMANDS:
+            return self._control(statement)
         if planner := chatter.STATEMENTS.get(first.text):
             return planner(statement)
         if first.text in _ABSENT_COMMANDS:
             raise chatter.not_supported(first.text.upper())
-        known = ("show", *_ORDERS, *chatter.STATEMENTS)
+        known = ("show", *_ORDERS, *commands.COMMANDS, *chatter.STATEMENTS)
         raise _unknown("", first.text, known)
 
     def _show(self, statement: Statement) -> Plan:
@@ -126,6 +120,16 @@ class Console:
             raise syntax_error(f'syntax error at or near "{shown(names[1])}"', _HELP_HINT)
         show = SHOWS[name]
         return Plan("SHOW", show.columns, lambda: show.rows(self._view()))
+
+    def _control(self, statement: Statement) -> Plan:
+        plan = commands.plan(self._segment, statement)
+
+        def command() -> Pending:
+            is_done = plan.command()
+            log.info("the admin says %s", " ".join(shown(token.text) for token in statement))
+            return is_done
+
+        return replace(plan, command=command)
 
     def _order(self, statement: Statement) -> Plan:
         verb = statement[0].text

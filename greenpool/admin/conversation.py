@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from greenpool.admin.console import Console
 from greenpool.admin.encode import Format, data_row, row_description
-from greenpool.admin.result import Effect, Plan, Row
+from greenpool.admin.result import AdminResult, Effect, Plan, Row
 from greenpool.errors import ClientProtocolError, ReportedError
 from greenpool.protocol.backend import command_complete, empty_query_response, ready_for_query
 from greenpool.protocol.body import Body, MalformedBody
@@ -77,6 +77,8 @@ class Conversation:
     def receive(self, message: Message) -> Iterator[bytes]:
         """Answer one message, in pieces; the answer is complete when they are used up.
 
+        An empty piece: a command is not over; look again a little later, or never.
+
         Raises: ClientProtocolError for a message that has no place here; whatever FATAL error
         somebody raises in this greenlet to end the session.
         """
@@ -116,7 +118,9 @@ class Conversation:
             formats = (Format.TEXT,) * len(plan.columns)
             if plan.columns:
                 yield row_description(plan.columns, formats)
-            yield from _rows(plan, formats, iter(plan.run().rows))
+            result = plan.run()
+            yield from _until_done(result)
+            yield from _rows(plan, formats, iter(result.rows))
             yield self._complete(plan)
         if self.status is TransactionStatus.IDLE:
             self._portals.clear()
@@ -178,7 +182,9 @@ class Conversation:
             yield empty_query_response()
             return
         if portal.rows is None:
-            portal.rows = iter(plan.run().rows)
+            result = plan.run()
+            yield from _until_done(result)
+            portal.rows = iter(result.rows)
         elif not plan.columns:
             raise _error(SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE, "portal cannot be run again")
         is_limited = 0 < limit < 1 << 31
@@ -290,6 +296,11 @@ def _formats(codes: list[int], columns: int) -> tuple[Format, ...]:
         message = f"bind message has {len(codes)} result formats but query has {columns} columns"
         raise _error(SqlState.PROTOCOL_VIOLATION, message)
     return tuple(Format(code) for code in codes)
+
+
+def _until_done(result: AdminResult) -> Iterator[bytes]:
+    while not result.is_done():
+        yield b""
 
 
 def _rows(

@@ -12,7 +12,7 @@ from greenpool.admin.result import Row
 from greenpool.admin.view import View
 from greenpool.config import LOOKUP_USER, Kind, Member, members
 from greenpool.protocol.backend import INT4, INT8, Column
-from greenpool.records import PoolRow
+from greenpool.records import Hold, PoolRow
 
 POOLS_COLUMNS = (
     Column("database"),
@@ -37,6 +37,8 @@ POOLS_COLUMNS = (
     Column("sv_closing", INT8),
     Column("pool_size", INT8),
     Column("min_pool_size", INT8),
+    Column("paused", INT4),
+    Column("disabled", INT4),
 )
 
 DATABASES_COLUMNS = (
@@ -100,6 +102,8 @@ def pools_rows(view: View) -> Iterable[Row]:
             row.sv_closing,
             row.settings.size,
             row.settings.min_size,
+            _is_held(row, Hold.PAUSED),
+            _is_held(row, Hold.DISABLED),
         )
 
 
@@ -107,6 +111,7 @@ def databases_rows(view: View) -> Iterable[Row]:
     """Make a row for each configured pool; sizes and connections are summed over its users.
 
     Whom auth_query has found counts; what it asks through does not.
+    It is paused, or disabled, if it is for all of them; POOLS has each.
     """
     rows = view.segment.pool_rows()
     configured = [*members(view.config, ((row.database, row.user) for row in rows))]
@@ -129,8 +134,8 @@ def databases_rows(view: View) -> Iterable[Row]:
             servers_of(mine),
             view.config.general.max_db_client_connections,
             clients_of(mine),
-            0,
-            0,
+            min((_is_held(row, Hold.PAUSED) for row in mine), default=0),
+            min((_is_held(row, Hold.DISABLED) for row in mine), default=0),
             pool.reserve_pool_size,
         )
 
@@ -202,6 +207,10 @@ def _members_by_user(view: View, rows: Iterable[PoolRow]) -> Mapping[str, list[M
         if member.kind is not Kind.LOOKUP:
             by_user.setdefault(member.user.username, []).append(member)
     return by_user
+
+
+def _is_held(row: PoolRow, bit: Hold) -> int:
+    return int(row.held & bit != 0)
 
 
 def _common(values: set[str] | set[str | None]) -> str | None:

@@ -18,6 +18,10 @@ Value = int | str | None
 Row = Sequence[Value]
 
 
+Pending = Callable[[], bool]
+"""Whether a command that was given is over now. Raises: ClientError when it never will be."""
+
+
 class Effect(Enum):
     """What a statement does to the session that runs it; the conversation carries it out."""
 
@@ -37,6 +41,7 @@ class AdminResult:
     columns: tuple[Column, ...]
     rows: Iterable[Row]
     tag: str
+    is_done: Pending
 
 
 def no_rows() -> Iterable[Row]:
@@ -44,16 +49,31 @@ def no_rows() -> Iterable[Row]:
     return ()
 
 
+def at_once() -> bool:
+    """Say that it is over: for statements that nobody has to wait for."""
+    return True
+
+
+def no_command() -> Pending:
+    """Do nothing."""
+    return at_once
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A statement that was understood. An empty `tag` means that there was no statement."""
+    """A statement that was understood. An empty `tag` means that there was no statement.
+
+    `command` does something whose end may be long in coming; the answer waits for it.
+    """
 
     tag: str
     columns: tuple[Column, ...] = ()
     rows: Callable[[], Iterable[Row]] = no_rows
     effect: Effect = Effect.NONE
     name: str = ""
+    command: Callable[[], Pending] = no_command
 
     def run(self) -> AdminResult:
         """Do what the statement says, once for every call."""
-        return AdminResult(self.columns, self.rows(), self.tag)
+        is_done = self.command()
+        return AdminResult(self.columns, self.rows(), self.tag, is_done)

@@ -5,7 +5,9 @@ The socket may be gevent's or a plain one. Partner: `conversation.py`, which kno
 
 from __future__ import annotations
 
+import select
 import socket
+import time
 from collections.abc import Callable
 
 from greenpool.admin.console import Console
@@ -19,29 +21,28 @@ from greenpool.records import Reason
 SEND_TIMEOUT_S = 30.0
 """Seconds for which a client may leave its answer unread before it is given up."""
 
+LOOK_S = 0.05
+"""Seconds between two looks whether a command is over, and whether its client is still there."""
+
 _RECV_BYTES = 8192
 _SEND_BYTES = 8192
-
-
-def _go_on() -> None:
-    """Let nobody else run: for callers without greenlets."""
 
 
 def serve(
     sock: socket.socket,
     console: Console,
     early: bytes = b"",
-    pause: Callable[[], None] = _go_on,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Reason:
     """Serve a client from the ReadyForQuery of its login to its end; return why it ended.
 
-    `early` are bytes already read from it. `pause` is called between the pieces of long answers:
-    a worker passes `gevent.sleep`, so that thousands of rows do not hold up its other clients.
-    The caller closes the socket. To end a session from outside raise a FATAL ReportedError in its
-    greenlet; the client is told unless it happens within a send.
+    `early` are bytes already read from it. `sleep` is called with 0 between the pieces of long
+    answers: a worker passes `gevent.sleep`, so that thousands of rows do not hold up its other
+    clients. The caller closes the socket. To end a session from outside raise a FATAL
+    ReportedError in its greenlet; the client is told unless it happens within a send.
     Switches: yes. An idle console session has no timeout; it ends with its connection.
     """
-    link = _Link(sock, pause)
+    link = _Link(sock, sleep)
     try:
         try:
             return _talk(link, Conversation(console), early)
@@ -58,7 +59,10 @@ def _talk(link: _Link, conversation: Conversation, data: bytes) -> Reason:
     while True:
         for message in reader.feed(data):
             for piece in conversation.receive(message):
-                link.send(piece)
+                if piece:
+                    link.send(piece)
+                elif not link.wait():
+                    return Reason.CLIENT_EOF
             if conversation.is_over:
                 link.flush()
                 return Reason.CLIENT_TERMINATE
@@ -71,11 +75,11 @@ def _talk(link: _Link, conversation: Conversation, data: bytes) -> Reason:
 class _Link:
     """The socket, with answers gathered into few sends."""
 
-    __slots__ = ("_is_in_sync", "_out", "_pause", "_sock")
+    __slots__ = ("_is_in_sync", "_out", "_sleep", "_sock")
 
-    def __init__(self, sock: socket.socket, pause: Callable[[], None]) -> None:
+    def __init__(self, sock: socket.socket, sleep: Callable[[float], None]) -> None:
         self._sock = sock
-        self._pause = pause
+        self._sleep = sleep
         self._out = bytearray()
         self._is_in_sync = True  # the client has whole messages: more may follow
 
@@ -87,7 +91,15 @@ class _Link:
         self._out += piece
         if len(self._out) >= _SEND_BYTES:
             self.flush()
-            self._pause()
+            self._sleep(0)
+
+    def wait(self) -> bool:
+        """Wait a little before the answer goes on; False: nobody is there to hear it."""
+        self.flush()
+        self._sleep(LOOK_S)
+        poll = select.poll()
+        poll.register(self._sock.fileno(), select.POLLRDHUP)
+        return not poll.poll(0)
 
     def flush(self) -> None:
         if self._out:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from greenpool.admin.auth_query import AUTH_QUERY_COLUMNS, auth_query_rows
+from greenpool.admin.commands import COMMANDS
 from greenpool.admin.connections import (
     CLIENTS_COLUMNS,
     SERVERS_COLUMNS,
@@ -97,6 +98,7 @@ def _workers_rows(view: View) -> Iterable[Row]:
 def _help_rows(view: View) -> Iterable[Row]:
     for name, show in SHOWS.items():
         yield f"SHOW {name.upper()}", show.help
+    yield from COMMANDS.values()
     yield from COMMAND_HELP
 
 

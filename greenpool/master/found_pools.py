@@ -230,9 +230,14 @@ class FoundPools:
 
 
 def _is_unused(row: PoolRow | None) -> bool:
-    """Say whether a pool has neither clients nor servers. One that is not there has none."""
+    """Say whether a pool has neither clients nor servers. One that is not there has none.
+
+    What the administrator has said of a pool (PAUSE, DISABLE) would be forgotten with it.
+    """
     if row is None:
         return True
+    if row.held:
+        return False
     clients = row.cl_active + row.cl_idle + row.cl_waiting + row.cl_login
     servers = row.sv_active + row.sv_idle + row.sv_login + row.sv_canceled + row.sv_closing
     return clients + servers == 0

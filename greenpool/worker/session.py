@@ -492,9 +492,7 @@ class Session:
     def _serve_admin(self) -> None:
         """Stay: the console is spoken here, in Python."""
         self._worker.consoles.add(gevent.getcurrent())
-        reason = admin_session.serve(
-            self._sock, self._worker.console, self._early, lambda: gevent.sleep(0)
-        )
+        reason = admin_session.serve(self._sock, self._worker.console, self._early, gevent.sleep)
         if self._worker.config.general.log_client_disconnections:
             log.info("%s: left: %s", self._name, reason.name.lower().replace("_", " "))
         take_leave(self._sock)

@@ -33,6 +33,10 @@ class TlsSocket:
         family: int = self._sock.family
         return family
 
+    def fileno(self) -> int:
+        number: int = self._sock.fileno()
+        return number
+
     def getpeername(self) -> Any:
         return self._sock.getpeername()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from greenpool.records import (
     ClientRow,
     ClientState,
     EngineIo,
+    Hold,
     Pin,
     PoolMode,
     PoolRow,
@@ -53,6 +54,7 @@ class FakeSegment:
     slots: dict[int, list[SlotRow]] = field(default_factory=dict)
     clients: list[ClientRow] = field(default_factory=list)
     workers: list[WorkerRow] = field(default_factory=list)
+    said: list[tuple[str, int]] = field(default_factory=list)
 
     def pool_rows(self) -> Sequence[PoolRow]:
         return self.pools
@@ -62,6 +64,30 @@ class FakeSegment:
 
     def client_row(self, client: int) -> ClientRow | None:
         return next((row for row in self.clients if row.client == client), None)
+
+    def hold(self, pool: int, bits: Hold) -> None:
+        self._set(pool, self.held(pool) | bits)
+
+    def unhold(self, pool: int, bits: Hold) -> None:
+        self._set(pool, self.held(pool) & ~bits)
+
+    def held(self, pool: int) -> Hold:
+        return Hold(next(row.held for row in self.pools if row.index == pool))
+
+    def reconnect(self, pool: int) -> None:
+        self.said.append(("reconnect", pool))
+
+    def kill_pool(self, pool: int) -> None:
+        self.said.append(("kill", pool))
+        self.hold(pool, Hold.PAUSED)
+
+    def doom(self, client: ClientRow) -> None:
+        self.said.append(("doom", client.client))
+
+    def _set(self, pool: int, held: Hold) -> None:
+        self.pools = [
+            replace(row, held=int(held)) if row.index == pool else row for row in self.pools
+        ]
 
     def client_rows(self) -> Sequence[ClientRow]:
         return self.clients

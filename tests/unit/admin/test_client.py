@@ -108,8 +108,8 @@ def test_rows_come_with_their_columns(
     result = bench.console.execute("SHOW POOLS")
     assert found.columns == result.columns
     assert [row[:2] for row in found.rows] == [("app", "alice"), ("app", "bob"), ("logs", "alice")]
-    assert found.rows[0][-6] == "transaction"
-    assert found.rows[0][-5] is None
+    assert found.rows[0][-8] == "transaction"
+    assert found.rows[0][-7] is None
 
 
 def test_unknown_name_is_the_consoles_own_error_with_its_hint(

@@ -95,7 +95,7 @@ def test_driver_questions_are_answered(bench: Bench, sql: str, expected: dict[st
         ("show pools; show 'x", SYNTAX, "unterminated", None),
         ("SHOW POOLS; SHOW STATS", SYNTAX, "cannot insert multiple commands", None),
         ("SHOW FDS", UNSUPPORTED, "SHOW FDS is not supported", "SHOW HELP"),
-        ("PAUSE app", UNSUPPORTED, "PAUSE is not supported", "SHOW HELP"),
+        ("SUSPEND app", UNSUPPORTED, "SUSPEND is not supported", "SHOW HELP"),
         ("RELOAD now", UNSUPPORTED, "RELOAD with an argument", "SHOW HELP"),
         ("SHUTDOWN WAIT_FOR_CLIENTS", UNSUPPORTED, "SHUTDOWN with an argument", "SHOW HELP"),
         ("SELECT * FROM pg_class", UNSUPPORTED, "this SELECT is not supported", "SHOW HELP"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,9 +14,9 @@ import pytest
 from greenpool.admin import session
 from greenpool.admin.session import serve
 from greenpool.protocol.errors import ClientError, Severity, SqlState
-from greenpool.records import ClientState, Reason
+from greenpool.records import ClientState, Hold, Reason, SlotState
 from tests.unit.admin import wire
-from tests.unit.admin.samples import Bench, client
+from tests.unit.admin.samples import Bench, client, pool, slot
 from tests.unit.admin.wire import SYNC, TERMINATE, bind, execute, parse, query
 
 
@@ -114,16 +115,36 @@ def test_a_client_that_does_not_read_is_given_up(
     served.close()
 
 
+def test_a_command_that_takes_its_time_is_waited_for(bench: Bench) -> None:
+    bench.segment.pools = [pool(0)]
+    bench.segment.slots = {0: [slot(0, SlotState.ACTIVE)]}
+    served = Served(bench)
+    served.send(query("PAUSE; SELECT 1"))
+    assert not select.select([served.sock], [], [], 0.2)[0]
+    bench.segment.slots = {}
+    assert served.read(1) == ["C(PAUSE)", "T", "D", "C(SELECT 1)", "Z(I)"]
+    served.close()
+
+
+def test_who_leaves_while_waiting_is_not_waited_for(bench: Bench) -> None:
+    bench.segment.pools = [pool(0)]
+    bench.segment.slots = {0: [slot(0, SlotState.ACTIVE)]}
+    served = Served(bench)
+    served.send(query("PAUSE"))
+    served.sock.close()
+    assert served.reason() is Reason.CLIENT_EOF
+    assert bench.segment.held(0) is Hold.PAUSED
+
+
 def test_long_answers_let_others_run(bench: Bench) -> None:
     bench.segment.clients = [client(number, ClientState.IDLE) for number in range(1, 501)]
     ours, theirs = socket.socketpair()
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-    pauses: list[None] = []
+    pauses: list[float] = []
     ours.sendall(query("SHOW CLIENTS") + TERMINATE)
-    assert serve(theirs, bench.console, pause=lambda: pauses.append(None)) is (
-        Reason.CLIENT_TERMINATE
-    )
+    assert serve(theirs, bench.console, sleep=pauses.append) is Reason.CLIENT_TERMINATE
     assert len(pauses) > 5
+    assert set(pauses) == {0}
     ours.close()
     theirs.close()
 
@@ -134,11 +155,11 @@ def test_a_session_that_is_ended_from_outside_says_so(bench: Bench) -> None:
     ours, theirs = socket.socketpair()
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 
-    def end() -> None:
+    def end(seconds: float) -> None:
         raise ClientError(Severity.FATAL, SqlState.ADMIN_SHUTDOWN, "terminating connection")
 
     ours.sendall(query("SHOW CLIENTS"))
-    assert serve(theirs, bench.console, pause=end) is Reason.SHUTDOWN
+    assert serve(theirs, bench.console, sleep=end) is Reason.SHUTDOWN
     theirs.close()
     found = wire.words(b"".join(iter(lambda: ours.recv(65536), b"")))
     assert found[0] == "T"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from greenpool import __version__
+from greenpool.admin.commands import COMMANDS
 from greenpool.admin.connections import split_address
 from greenpool.admin.show import SHOWS
 from greenpool.config import LOOKUP_USER, AuthQuery, Config
@@ -40,7 +41,8 @@ COLUMNS = {
     "pools": (
         "database user cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active "
         "sv_active_cancel sv_being_canceled sv_idle sv_used sv_tested sv_login maxwait maxwait_us "
-        "pool_mode load_balance_hosts | cl_idle sv_closing pool_size min_pool_size"
+        "pool_mode load_balance_hosts | cl_idle sv_closing pool_size min_pool_size "
+        "paused disabled"
     ),
     "servers": f"{CONNECTION} | worker xacts age_s idle_ms",
     "clients": f"{CONNECTION} | worker xacts queries pinned",
@@ -290,12 +292,9 @@ def test_pins(config: Config) -> None:
 def test_version_and_help(bench: Bench) -> None:
     assert bench.show("SHOW VERSION") == [{"version": f"greenpool {__version__}"}]
     commands = [row["command"] for row in bench.show("SHOW HELP")]
-    assert commands == [
-        *(f"SHOW {name.upper()}" for name in SHOWS),
-        "RELOAD",
-        "UPGRADE",
-        "SHUTDOWN",
-    ]
+    shows = [f"SHOW {name.upper()}" for name in SHOWS]
+    controls = [form for form, _ in COMMANDS.values()]
+    assert commands == [*shows, *controls, "RELOAD", "UPGRADE", "SHUTDOWN"]
     assert all(row["description"] for row in bench.show("SHOW HELP"))
 
 

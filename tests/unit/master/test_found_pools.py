@@ -39,6 +39,7 @@ class Row:
     sv_login: int = 0
     sv_canceled: int = 0
     sv_closing: int = 0
+    held: int = 0
 
 
 class FakeSegment:
@@ -187,7 +188,7 @@ def test_unused_pool_gives_up_its_place_when_all_have_forgotten_it(bench: Bench)
     assert bench.want(BOB)[0] == (11, Made(BOB, 1))
 
 
-@pytest.mark.parametrize("used", ["cl_idle", "cl_waiting", "sv_idle", "sv_closing"])
+@pytest.mark.parametrize("used", ["cl_idle", "cl_waiting", "sv_idle", "sv_closing", "held"])
 def test_used_pool_stays(bench: Bench, used: str) -> None:
     bench.want(ANN)
     setattr(bench.segment.rows[1], used, 1)
