@@ -20,9 +20,14 @@ static struct gp_server *linked(const struct gp_client *c)
 
 /* ---- what they bound ---- */
 
+/* With a server, too, where it keeps one. */
 static uint64_t at_rest(struct gp_engine *e, struct gp_client *c)
 {
+    struct gp_server *s = linked(c);
+
     (void)e;
+    if (s)
+        return s->status == GP_TXN_IDLE && c->msg_left == 0 ? s->since_ns : 0;
     return c->state == GP_CLIENT_IDLE && !c->begun ? c->since_ns : 0;
 }
 

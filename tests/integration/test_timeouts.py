@@ -69,6 +69,18 @@ def test_client_idle_timeout_closes_idle_clients(make_pooler: MakePooler) -> Non
     wait_for_balance(pooler, 0)
 
 
+def test_client_idle_timeout_closes_who_keeps_a_server(make_pooler: MakePooler) -> None:
+    pools = {"app": {"pool_mode": "session", "users": [user(pool_size=2)]}}
+    pooler = make_pooler(2, pools=pools, client_idle_timeout=TIMEOUT)
+    with _login(pooler) as idle, _login(pooler) as working:
+        assert idle.rows("select 1") == [[b"1"]]
+        working.send(messages.query(f"select pg_sleep({3 * TIMEOUT_S})"))
+        with _time_passes():
+            (error,) = idle.read_to_end()
+        assert _complaint(error) == ("FATAL", "57P05")
+        assert working.read_until(b"Z")[-1].body == b"I"
+
+
 def test_client_login_timeout_ends_the_silent(make_pooler: MakePooler) -> None:
     pooler = _make(make_pooler, client_login_timeout=TIMEOUT)
     with Wire.connect(pooler.host, pooler.port) as mute, _time_passes():
