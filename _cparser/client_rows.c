@@ -17,6 +17,7 @@ static void row_wipe(struct gp_client_row *row)
     atomic_store_explicit(&row->xacts, 0, memory_order_relaxed);
     atomic_store_explicit(&row->queries, 0, memory_order_relaxed);
     atomic_store_explicit(&row->doomed_ns, 0, memory_order_relaxed);
+    atomic_store_explicit(&row->cancels, 0, memory_order_relaxed);
     atomic_store_explicit(&row->pins, 0, memory_order_relaxed);
     atomic_store_explicit(&row->user_tag, 0, memory_order_relaxed);
     atomic_store_explicit(&row->database_tag, 0, memory_order_relaxed);
@@ -176,6 +177,8 @@ enum gp_result gp_cancel_begin(struct gp_segment *seg, uint32_t client, const ui
     /* Hints both: the slot's word must name the client, or nothing happens. */
     linked = atomic_load_explicit(&row->slot, memory_order_acquire);
     of_pool = atomic_load_explicit(&row->pool, memory_order_acquire);
+    if (of_pool == 0) /* of the console, which looks at this while a command waits */
+        atomic_fetch_add_explicit(&row->cancels, 1, memory_order_relaxed);
     if (linked == 0 || of_pool == 0)
         return GP_AGAIN;
     *slot = linked - 1;

@@ -247,8 +247,9 @@ struct gp_slot_row {
 struct gp_client_info {
     uint32_t state; /* enum gp_client_state */
     uint32_t worker;
-    uint32_t pool; /* pool + 1, 0 = none */
-    uint32_t slot; /* linked slot + 1, 0 = none */
+    uint32_t pool;    /* pool + 1, 0 = none */
+    uint32_t slot;    /* linked slot + 1, 0 = none */
+    uint32_t cancels; /* of a client that no pool serves: CancelRequests for it, so far */
     uint64_t wait_since_ns, request_ns, connected_ns, xacts, queries;
     uint32_t pins; /* bits: 1 prepare, 2 cursor, 4 temp table, 8 lock, 16 listen, 32 unknown, 64
                       setting, 128 sequence */

@@ -238,6 +238,7 @@ struct gp_client_row {
     _Atomic uint64_t xacts;
     _Atomic uint64_t queries;
     _Atomic uint64_t doomed_ns; /* controls.c; by anyone */
+    _Atomic uint32_t cancels;   /* CancelRequests for a client that no pool serves; by anyone */
     _Atomic uint32_t pins;      /* enum gp_pin of continuity.h: why it keeps its server */
     _Atomic uint64_t user_tag, database_tag; /* of a client that was let in: admission.h */
     uint8_t key[GP_CLIENT_KEY_BYTES];

@@ -273,6 +273,7 @@ enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client, struct gp
     row->connected_ns = from->connected_ns;
     row->xacts = load64(&from->xacts);
     row->queries = load64(&from->queries);
+    row->cancels = load32(&from->cancels);
     row->pins = load32(&from->pins);
     name_copy(row->user, from->user, sizeof(row->user));
     name_copy(row->database, from->database, sizeof(row->database));

@@ -345,6 +345,8 @@ class ClientRow:
     worker: int
     pool: int
     slot: int
+    cancels: int
+    """Of a client that no pool serves: CancelRequests for it, so far."""
     wait_since_ns: int
     request_ns: int
     connected_ns: int

@@ -74,7 +74,7 @@ class Conversation:
         self.status = TransactionStatus.IDLE
         self.is_over = False  # Terminate came
 
-    def receive(self, message: Message) -> Iterator[bytes]:
+    def receive(self, message: Message) -> Generator[bytes, None, None]:
         """Answer one message, in pieces; the answer is complete when they are used up.
 
         An empty piece: a command is not over; look again a little later, or never.

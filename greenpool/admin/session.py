@@ -13,7 +13,7 @@ from collections.abc import Callable
 from greenpool.admin.console import Console
 from greenpool.admin.conversation import Conversation
 from greenpool.errors import ClientProtocolError, ReportedError
-from greenpool.protocol.errors import error_response
+from greenpool.protocol.errors import ClientError, Severity, SqlState, error_response
 from greenpool.protocol.frame import FrameReader
 from greenpool.protocol.message import FrontendType
 from greenpool.records import Reason
@@ -28,24 +28,31 @@ _RECV_BYTES = 8192
 _SEND_BYTES = 8192
 
 
+def _none() -> int:
+    """Count no CancelRequests: for callers that hear of none."""
+    return 0
+
+
 def serve(
     sock: socket.socket,
     console: Console,
     early: bytes = b"",
     sleep: Callable[[float], None] = time.sleep,
+    cancels: Callable[[], int] = _none,
 ) -> Reason:
     """Serve a client from the ReadyForQuery of its login to its end; return why it ended.
 
     `early` are bytes already read from it. `sleep` is called with 0 between the pieces of long
     answers: a worker passes `gevent.sleep`, so that thousands of rows do not hold up its other
-    clients. The caller closes the socket. To end a session from outside raise a FATAL
-    ReportedError in its greenlet; the client is told unless it happens within a send.
+    clients. `cancels` counts the CancelRequests for this client: one more ends the wait for a
+    command, whose effect stays. The caller closes the socket. To end a session from outside raise
+    a FATAL ReportedError in its greenlet; the client is told unless it happens within a send.
     Switches: yes. An idle console session has no timeout; it ends with its connection.
     """
     link = _Link(sock, sleep)
     try:
         try:
-            return _talk(link, Conversation(console), early)
+            return _talk(link, Conversation(console), early, cancels)
         except ReportedError as exc:
             link.say(exc)
             is_theirs = isinstance(exc, ClientProtocolError)
@@ -54,15 +61,21 @@ def serve(
         return Reason.CLIENT_IO
 
 
-def _talk(link: _Link, conversation: Conversation, data: bytes) -> Reason:
+def _talk(
+    link: _Link, conversation: Conversation, data: bytes, cancels: Callable[[], int]
+) -> Reason:
     reader = FrameReader(FrontendType)
     while True:
         for message in reader.feed(data):
-            for piece in conversation.receive(message):
+            before = cancels()
+            pieces = conversation.receive(message)
+            for piece in pieces:
                 if piece:
                     link.send(piece)
                 elif not link.wait():
                     return Reason.CLIENT_EOF
+                elif cancels() != before:
+                    link.send(pieces.throw(_canceled()))
             if conversation.is_over:
                 link.flush()
                 return Reason.CLIENT_TERMINATE
@@ -70,6 +83,12 @@ def _talk(link: _Link, conversation: Conversation, data: bytes) -> Reason:
         data = link.receive()
         if not data:
             return Reason.CLIENT_EOF
+
+
+def _canceled() -> ClientError:
+    message = "canceling statement due to user request"
+    hint = "What was said stays in force; after PAUSE say RESUME."
+    return ClientError(Severity.ERROR, SqlState.QUERY_CANCELED, message, hint)
 
 
 class _Link:

@@ -492,10 +492,16 @@ class Session:
     def _serve_admin(self) -> None:
         """Stay: the console is spoken here, in Python."""
         self._worker.consoles.add(gevent.getcurrent())
-        reason = admin_session.serve(self._sock, self._worker.console, self._early, gevent.sleep)
+        reason = admin_session.serve(
+            self._sock, self._worker.console, self._early, gevent.sleep, self._cancels
+        )
         if self._worker.config.general.log_client_disconnections:
             log.info("%s: left: %s", self._name, reason.name.lower().replace("_", " "))
         take_leave(self._sock)
+
+    def _cancels(self) -> int:
+        row = self._worker.segment.client_row(self._client)
+        return row.cancels if row is not None else 0
 
     # ---- steps of both ---------------------------------------------------------------------
 

@@ -116,6 +116,21 @@ def test_a_pause_stays_when_its_admin_leaves(make_pooler: MakePooler, pg: Postgr
         assert holder.rows("select 2") == [[b"2"]]
 
 
+def test_a_cancel_request_ends_the_wait_for_a_pause(pooler: Pooler) -> None:
+    with _login(pooler) as holder, Wire.connect(pooler.host, pooler.port) as admin:
+        holder.query("begin")
+        holder.query("select 1")
+        admin.login("admin", "greenpool", "admin-secret")
+        admin.send(messages.query("PAUSE app"))
+        wait_for(lambda: _pool(pooler)["paused"], "the pause is seen")
+        with Wire.connect(pooler.host, pooler.port) as canceler:
+            canceler.send(messages.cancel_request(admin.backend_key))
+            canceler.read_to_end()
+        assert _complaints(admin.read_until(b"Z")) == [("ERROR", "57014")]
+        assert admin.query("RESUME app")[-1].body == b"I"
+        assert holder.query("commit")[-1].body == b"I"
+
+
 def test_resume_ends_a_pause_that_is_not_complete(make_pooler: MakePooler) -> None:
     pooler = make_pooler(2)
     with _login(pooler) as holder:

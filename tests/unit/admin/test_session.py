@@ -136,6 +136,20 @@ def test_who_leaves_while_waiting_is_not_waited_for(bench: Bench) -> None:
     assert bench.segment.held(0) is Hold.PAUSED
 
 
+def test_a_cancel_ends_the_wait_and_not_the_session(bench: Bench) -> None:
+    bench.segment.pools = [pool(0)]
+    bench.segment.slots = {0: [slot(0, SlotState.ACTIVE)]}
+    ours, theirs = socket.socketpair()
+    counts = iter(range(3))  # as the message comes, as it waits, as the next one comes
+    ours.sendall(query("PAUSE") + query("SELECT 1") + TERMINATE)
+    reason = serve(theirs, bench.console, cancels=lambda: next(counts, 9))
+    assert reason is Reason.CLIENT_TERMINATE
+    assert wire.words(ours.recv(4096)) == ["E(57014)", "Z(I)", "T", "D", "C(SELECT 1)", "Z(I)"]
+    assert bench.segment.held(0) is Hold.PAUSED
+    ours.close()
+    theirs.close()
+
+
 def test_long_answers_let_others_run(bench: Bench) -> None:
     bench.segment.clients = [client(number, ClientState.IDLE) for number in range(1, 501)]
     ours, theirs = socket.socketpair()

@@ -249,6 +249,7 @@ def client_row(client: int, **fields: Any) -> ClientRow:
         "worker": 0,
         "pool": 1,
         "slot": 0,
+        "cancels": 0,
         "wait_since_ns": 0,
         "request_ns": 0,
         "connected_ns": 0,
