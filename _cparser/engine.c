@@ -416,7 +416,7 @@ void gp_engine_sweep(struct gp_engine *e)
 void gp_engine_drain(struct gp_engine *e)
 {
     e->draining = true;
-    gp_engine_accept(e, false);
+    gp_segment_accept(e->seg, e->worker, false);
     for (uint32_t row = 0; row < e->seg->clients_max; row++) {
         if (e->clients[row])
             gp_client_drain(e, e->clients[row]);
@@ -438,16 +438,6 @@ void gp_engine_busy(struct gp_engine *e, uint32_t busy_permille, uint32_t client
 static uint64_t accepting(struct gp_engine *e)
 {
     return atomic_load_explicit(&e->seg->accepting, memory_order_relaxed);
-}
-
-void gp_engine_accept(struct gp_engine *e, bool accept)
-{
-    uint64_t me = 1ull << e->worker;
-
-    if (accept)
-        atomic_fetch_or_explicit(&e->seg->accepting, me, memory_order_relaxed);
-    else
-        atomic_fetch_and_explicit(&e->seg->accepting, ~me, memory_order_relaxed);
 }
 
 /* Few clients are packed on the first worker, since one busy process wakes up for less than two idle

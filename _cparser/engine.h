@@ -323,6 +323,11 @@ GP_API void gp_pool_renew(struct gp_segment *seg, uint32_t pool);
 GP_API uint32_t gp_pools_high(struct gp_segment *seg); /* pools ever defined */
 GP_API uint32_t gp_clients_max(struct gp_segment *seg);
 
+/* Whether clients that others accept may be passed to a worker. The master lets all workers of a
+ * generation have some before the first of them listens; a worker itself says when it wants no more,
+ * and reclaiming it says so, too. */
+GP_API void gp_segment_accept(struct gp_segment *seg, uint32_t worker, bool accept);
+
 /* ---- master, after a worker's death ---- */
 
 /* Undo all that the dead worker left (header of pool.h): its clients' rows, login places, tickets;
@@ -402,8 +407,6 @@ GP_API enum gp_result gp_engine_move(struct gp_engine *engine, uint32_t client, 
  * the targets; none: all goes on as before. */
 GP_API void gp_engine_hand_over(struct gp_engine *engine, const uint32_t *targets, uint32_t count);
 GP_API void gp_engine_busy(struct gp_engine *engine, uint32_t busy_permille, uint32_t clients);
-/* Whether this worker wants new clients; until it says so it gets none from others. */
-GP_API void gp_engine_accept(struct gp_engine *engine, bool accept);
 /* The worker that should serve a connection that this one has just accepted: one of those that want
  * any; this one if none does. */
 GP_API uint32_t gp_engine_place(struct gp_engine *engine);

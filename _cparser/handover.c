@@ -84,7 +84,7 @@ void gp_engine_hand_over(struct gp_engine *e, const uint32_t *targets, uint32_t 
     for (uint32_t i = 0; i < count; i++)
         if (targets[i] < e->seg->workers && targets[i] != e->worker)
             e->targets |= 1ull << targets[i];
-    gp_engine_accept(e, e->targets == 0);
+    gp_segment_accept(e->seg, e->worker, e->targets == 0);
     e->drained = false;
     gp_engine_sweep(e);
 }

@@ -289,11 +289,10 @@ struct gp_segment {
     _Alignas(64) _Atomic uint32_t pools_high; /* pools ever defined */
     _Atomic uint32_t max_creates;             /* max_concurrent_creates */
     _Atomic uint32_t clients_limit;           /* max_connections; rows below it are for everyone */
-    _Atomic uint64_t alive; /* bit w: from gp_worker_born until gp_segment_reclaim */
-    _Atomic uint64_t
-        accepting; /* bit w: w wants new clients (gp_engine_accept); by w, or at its reclaim */
-    _Atomic uint64_t controls; /* wishes of the administrator: controls.c */
-    _Atomic uint64_t starved;  /* bit w: w found no place for a login; woken when one is freed */
+    _Atomic uint64_t alive;     /* bit w: from gp_worker_born until gp_segment_reclaim */
+    _Atomic uint64_t accepting; /* bit w: w gets new clients; by gp_segment_accept, and reclaim */
+    _Atomic uint64_t controls;  /* wishes of the administrator: controls.c */
+    _Atomic uint64_t starved;   /* bit w: w found no place for a login; woken when one is freed */
     _Atomic uint64_t handshake_ns; /* when the next TLS handshake may begin; by whoever takes it */
     _Alignas(
         64) _Atomic uint64_t creates[GP_CREATES_MAX]; /* 0, or worker+1 << 48|pool << 16|slot */

@@ -509,6 +509,15 @@ void gp_worker_unpoke(struct gp_segment *seg, uint32_t worker)
                                    memory_order_acq_rel); /* pairs with gp_worker_poke */
 }
 
+/* relaxed: whoever gets a client and has just stopped passes it on */
+void gp_segment_accept(struct gp_segment *seg, uint32_t worker, bool accept)
+{
+    if (accept)
+        atomic_fetch_or_explicit(&seg->accepting, worker_bit(worker), memory_order_relaxed);
+    else
+        atomic_fetch_and_explicit(&seg->accepting, ~worker_bit(worker), memory_order_relaxed);
+}
+
 void gp_worker_born(struct gp_segment *seg, uint32_t worker, uint32_t pid)
 {
     struct gp_worker *w = gp_worker_at(seg, worker);

@@ -218,6 +218,10 @@ class Segment:
         """Drop this client of a pool, but nobody who has its number after it."""
         lib.gp_client_doom(self._seg, client.client, client.connected_ns)
 
+    def accept(self, worker: int, wanted: bool) -> None:
+        """Say whether clients that other workers accept may be passed to this one."""
+        lib.gp_segment_accept(self._seg, worker, wanted)
+
     def reclaim(self, worker: int) -> None:
         """Undo all that a dead worker left. After waitpid, before its successor is forked."""
         lib.gp_segment_reclaim(self._seg, worker)
@@ -403,10 +407,6 @@ class Engine:
         return StepCounts(*(getattr(counts, field) for field in StepCounts.__slots__))
 
     # ---- accepted connections --------------------------------------------------------------
-
-    def accept(self, wanted: bool) -> None:
-        """Say whether this worker wants new clients; until then none are passed to it."""
-        lib.gp_engine_accept(self._engine, wanted)
 
     def place(self) -> int:
         """Return the worker that should serve a connection just accepted here."""

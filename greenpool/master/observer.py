@@ -104,7 +104,8 @@ class Observer:
             places,
             self._selector,
             self._live,
-            _leaves_nothing,
+            _owns_nothing,
+            _owns_nothing,
             self._disinherit,
             _overhear,
             title=lambda _: "observer",
@@ -117,8 +118,8 @@ class Observer:
         return observing.observe(self._news, self._segment, self._web.sockets, control)
 
 
-def _leaves_nothing(_index: int) -> None:
-    """Reclaim nothing: what it looks at it does not own."""
+def _owns_nothing(_index: int) -> None:
+    """Have nobody passed to it and reclaim nothing: what it looks at it does not own."""
 
 
 def _overhear(slot: WorkerSlot, message: ControlMessage) -> None:

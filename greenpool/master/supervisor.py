@@ -19,6 +19,7 @@ import selectors
 import time
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 import greenpool
@@ -102,6 +103,7 @@ class Supervisor:
             estate.places,
             self.selector,
             life,
+            partial(estate.segment.accept, wanted=True),
             estate.segment.reclaim,
             self._disinherit_worker,
             self._hear,

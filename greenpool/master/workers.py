@@ -30,9 +30,9 @@ OnMessage = Callable[[WorkerSlot, ControlMessage], None]
 class Workers:
     """The slots of all workers, within the master's selector.
 
-    `life(index, control)` is what a new process does; `reclaim(index)` puts right what a dead one
-    left; `disinherit` closes in a child what is the master's alone; `on_message` gets everything
-    but Ready; `title(index)` is what a log calls it.
+    `life(index, control)` is what a new process does; `accept(index)` has clients passed to it;
+    `reclaim(index)` puts right what a dead one left; `disinherit` closes in a child what is the
+    master's alone; `on_message` gets everything but Ready; `title(index)` is what a log calls it.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Workers:
         places: Iterable[int],
         selector: selectors.BaseSelector,
         life: Life,
+        accept: Callable[[int], None],
         reclaim: Callable[[int], None],
         disinherit: Callable[[], None],
         on_message: OnMessage,
@@ -48,6 +49,7 @@ class Workers:
         self.slots = [WorkerSlot(place) for place in places]
         self._selector = selector
         self._life = life
+        self._accept = accept
         self._reclaim = reclaim
         self._disinherit = disinherit
         self._on_message = on_message
@@ -118,11 +120,17 @@ class Workers:
         return True
 
     def listen(self) -> None:
-        """Have every worker accept clients, those of later too, as soon as it is ready."""
+        """Have every worker accept clients, those of later too, as soon as it is ready.
+
+        All may be passed clients before the first one accepts any: else the first clients would
+        stay with whoever listened first, not where they belong.
+        """
         self._are_listening = True
-        for slot in self.slots:
-            if slot.state is WorkerState.READY:
-                self.send(slot, Listen())
+        ready = [slot for slot in self.slots if slot.state is WorkerState.READY]
+        for slot in ready:
+            self._accept(slot.index)
+        for slot in ready:
+            self.send(slot, Listen())
 
     def drain(self, message: ControlMessage) -> None:
         """Have every worker end in its own time, by this message; nobody follows."""
@@ -195,6 +203,7 @@ class Workers:
             elif slot.state is WorkerState.STARTING:
                 slot.set_state(WorkerState.READY)
                 if self._are_listening:
+                    self._accept(slot.index)
                     self.send(slot, Listen())
 
     def _bury(self, slot: WorkerSlot, status: int) -> None:

@@ -55,11 +55,10 @@ class Listeners:
         self.set_options(self._worker.config.general)
         for server in self._servers:
             server.start()
-        self._worker.engine.accept(True)
 
     def stop(self) -> None:
         """Accept no more; this process's copies of the sockets are closed. Sessions go on."""
-        self._worker.engine.accept(False)
+        self._worker.segment.accept(self._worker.index, False)
         for server in self._servers:
             server.close()
         self._servers = []

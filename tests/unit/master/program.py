@@ -78,6 +78,9 @@ class NotingSegment:
     def renew_pool(self, index: int) -> None:
         tell("renew", *self._pools[index])
 
+    def accept(self, worker: int, wanted: bool) -> None:
+        tell("accept", worker, wanted)
+
     def reclaim(self, worker: int) -> None:
         tell("reclaim", worker)
 

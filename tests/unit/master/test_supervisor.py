@@ -62,6 +62,15 @@ def test_killed_worker_is_reclaimed_before_its_successor_is_born(house: House):
     assert rows[1]["pid"] == house.workers[1]
 
 
+def test_all_may_get_clients_before_the_first_accepts_any(house: House):
+    """The first clients used to stay with whichever worker listened first."""
+    for event in ("accept 0 True", "accept 1 True", "listen"):
+        house.expect(event)
+    os.kill(house.workers[1], signal.SIGKILL)
+    assert house.expect("accept") == ["accept", "1", "True"]
+    house.expect("listen 1")
+
+
 def test_successor_inherits_no_more_descriptors_than_the_first(make_house: MakeHouse):
     house = make_house("serve")
     house.start()
