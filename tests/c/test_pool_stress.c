@@ -4,7 +4,8 @@
  * and in rounds, where two workers race for one server once a round and no later traffic wakes whom
  * the race forgot.
  *
- * POOL_STRESS_SECONDS (default 2) is the time of each. */
+ * POOL_STRESS_SECONDS (default 2) is the time of each; a busy machine takes longer, for as many
+ * transactions as make it a stress. */
 #include "pool_worker.h"
 
 #include <signal.h>
@@ -12,7 +13,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { KILL_MS = 20 };
+enum { KILL_MS = 20, ENOUGH = 1000 };
 
 static pid_t worker_fork(uint32_t me)
 {
@@ -84,7 +85,8 @@ static void stress(long seconds, bool kills)
 
     for (uint32_t i = 0; i < truth->workers; i++)
         pids[i] = worker_fork(i);
-    while (gp_now_ns() < end && atomic_load(&truth->failures) == 0) {
+    while ((gp_now_ns() < end || atomic_load(&truth->xacts) < ENOUGH) &&
+           atomic_load(&truth->failures) == 0) {
         pause_ms(1 + rand() % KILL_MS);
         limit_check();
         if (truth->rounds == 0 && rand() % 8 == 0)
@@ -106,7 +108,6 @@ static void stress(long seconds, bool kills)
            "%lu reaped, %lu stale, %lu failed logins\n",
            killed, truth->xacts, truth->left, truth->bounced, truth->cancels, truth->parked,
            truth->stuck, truth->reaped, truth->stale, truth->failed_logins);
-    CHECK(atomic_load(&truth->xacts) > 1000);
 }
 
 static void stress_afresh(uint32_t workers, uint32_t size, bool kills, bool rounds)
