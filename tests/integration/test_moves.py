@@ -177,6 +177,7 @@ def test_a_worker_dies_while_clients_move(restless: Pooler) -> None:
             pids = _pids(restless)
             os.kill(pids[victim % 2], signal.SIGKILL)
             wait_for(partial(_is_whole, restless, pids), "it has a successor", 20)
+            crowd.wait_for_losses()
             crowd.dismiss_gone()
             assert not crowd.complaints()
             crowd.gather(24, least=0)

@@ -39,6 +39,6 @@ def wait_for_balance(pooler: Pooler, clients: int, user: str = "app") -> None:
         return not last
 
     try:
-        wait_for(balanced, "balanced accounts", 5.0)
+        wait_for(balanced, "balanced accounts")
     except AssertionError as exc:
         raise AssertionError(f"{exc}: {last}") from None

@@ -29,7 +29,7 @@ _LOOK_S = 0.02
 
 
 class Member:
-    """Own one client. `number` is its id in SHOW CLIENTS, `worker` who serves it.
+    """Own one client. `number` is its id in SHOW CLIENTS.
 
     `answers_s` are the times from question to answer, `errors` what ErrorResponses said; `is_gone`
     is set when the other side has closed.
@@ -38,7 +38,6 @@ class Member:
     def __init__(self, wire: Wire, question: bytes) -> None:
         self.sock = wire.sock
         self.number: int = struct.unpack_from("!I", wire.backend_key)[0]
-        self.worker = -1
         self.answers_s: list[float] = []
         self.errors: list[dict[str, str]] = []
         self.is_gone = False
@@ -48,25 +47,26 @@ class Member:
         self._unread = b""
 
     def __repr__(self) -> str:
-        return f"client {self.number} of worker {self.worker}"
+        return f"client {self.number}"
 
-    def ask(self) -> None:
+    def ask(self) -> bool:
+        """Ask; False: the other side has closed."""
         self._asked_at = time.monotonic()
         self.is_asking = True
         try:
             self.sock.sendall(self._question)
         except (BrokenPipeError, ConnectionResetError):
-            self.is_gone, self.is_asking = True, False
+            return False
+        return True
 
-    def hear(self) -> None:
-        """Take what has come."""
+    def hear(self) -> bool:
+        """Take what has come; False: the other side has closed."""
         try:
             data = self.sock.recv(_CHUNK)
         except ConnectionResetError:
             data = b""
         if not data:
-            self.is_gone, self.is_asking = True, False
-            return
+            return False
         data, at = self._unread + data, 0
         while len(data) - at >= 5:
             kind, length = struct.unpack_from("!cI", data, at)
@@ -75,6 +75,7 @@ class Member:
             self._read(kind, data[at + 5 : at + 1 + length])
             at += length + 1
         self._unread = data[at:]
+        return True
 
     def _read(self, kind: bytes, body: bytes) -> None:
         if kind == b"E":
@@ -118,27 +119,51 @@ class Crowd:
     def join(self, count: int) -> list[Member]:
         """Log in that many more; those who join while the crowd runs begin to ask at once."""
         newcomers = [self._make_member() for _ in range(count)]
-        self._locate(newcomers)
-        self.members.extend(newcomers)
-        self._newcomers.extend(newcomers)
+        self._take_in(newcomers)
         return newcomers
 
     def gather(self, count: int, least: int) -> None:
         """Log in until there are `count`, of whom each worker has at least `least`.
 
-        Raises: AssertionError when twice as many had to be asked in for that.
+        Clients are packed on one worker first, so more have to come for that; those who are too
+        many leave again, lest a crowded worker gives clients away.
+
+        Raises: AssertionError when twice as many had to be asked in.
         """
-        while len(self.members) < count or min(self.census().values()) < least:
-            assert len(self.members) < 2 * count, f"not spread: {self.census()}"
-            self.join(4)
+        newcomers: list[Member] = []
+        while True:
+            places = self._places([*self.members, *newcomers])
+            counts = self._count(places)
+            if len(places) >= count and min(counts.values()) >= least:
+                break
+            assert len(places) < 2 * count, f"not spread: {counts}"
+            newcomers += [self._make_member() for _ in range(4)]
+        surplus = len(places) - count
+        for each in [each for each in newcomers if each in places]:
+            if surplus > 0 and counts[places[each]] > least:
+                each.sock.close()
+                newcomers.remove(each)
+                counts[places[each]] -= 1
+                surplus -= 1
+        self._take_in(newcomers)
 
     def census(self) -> dict[int, int]:
-        """Count the living members of each worker."""
-        counts = Counter(each.worker for each in self.members if not each.is_gone)
-        return {worker: counts[worker] for worker in range(self._pooler.workers)}
+        """Count the members that each worker serves just now."""
+        return self._count(self._places(self.members))
 
     def of_worker(self, worker: int) -> list[Member]:
-        return [each for each in self.members if each.worker == worker]
+        """List those whom that worker serves just now; another may serve them in a moment."""
+        places = self._places(self.members)
+        return [each for each in self.members if places.get(each) == worker]
+
+    def wait_for_losses(self) -> None:
+        """Wait until all of whom no worker knows any more have seen that they are closed."""
+
+        def done() -> bool:
+            places = self._places(self.members)
+            return all(each.is_gone for each in self.members if each not in places)
+
+        wait_for(done, "who is served by nobody is disconnected")
 
     def start(self) -> None:
         self._is_ending.clear()
@@ -189,10 +214,23 @@ class Crowd:
             raise
         return Member(wire, self._question)
 
-    def _locate(self, members: list[Member]) -> None:
-        workers = {row["id"]: row["worker"] for row in self._pooler.admin("show clients")}
-        for each in members:
-            each.worker = workers[each.number]
+    def _take_in(self, newcomers: list[Member]) -> None:
+        self.members.extend(newcomers)
+        self._newcomers.extend(newcomers)
+
+    def _places(self, members: list[Member]) -> dict[Member, int]:
+        """Look who serves whom: clients move from worker to worker, those who are busy by load."""
+        rows = self._pooler.admin("show clients")
+        workers = {row["id"]: row["worker"] for row in rows if row["user"] == self._login[0]}
+        return {
+            each: workers[each.number]
+            for each in members
+            if not each.is_gone and each.number in workers
+        }
+
+    def _count(self, places: dict[Member, int]) -> dict[int, int]:
+        counts = Counter(places.values())
+        return {worker: counts[worker] for worker in range(self._pooler.workers)}
 
     def _run(self) -> None:
         while not self._is_ending.is_set():
@@ -209,18 +247,25 @@ class Crowd:
         while self._newcomers:
             member = self._newcomers.popleft()
             self._selector.register(member.sock, selectors.EVENT_READ, member)
-            member.ask()
+            if not member.ask():
+                self._lose(member)
 
     def _turn(self, is_last: bool) -> None:
         for key, _ in self._selector.select(_LOOK_S):
             member: Member = key.data
             before = len(member.answers_s)
-            member.hear()
+            is_there = member.hear()
             self.order += [member.number] * (len(member.answers_s) - before)
-            if member.is_gone:
-                self._selector.unregister(member.sock)
-            elif not member.is_asking and not is_last:
-                member.ask()
+            if is_there and not member.is_asking and not is_last:
+                is_there = member.ask()
+            if not is_there:
+                self._lose(member)
+
+    def _lose(self, member: Member) -> None:
+        """Note that one is gone; from then on its socket may be closed by who sees that."""
+        self._selector.unregister(member.sock)
+        member.is_asking = False
+        member.is_gone = True
 
     def _join(self) -> None:
         if self._thread is not None:

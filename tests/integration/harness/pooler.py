@@ -254,7 +254,7 @@ class Pooler:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     @contextmanager
-    def log_contains(self, pattern: str, deadline_s: float = 5.0) -> Iterator[None]:
+    def log_contains(self, pattern: str, deadline_s: float = 10.0) -> Iterator[None]:
         """Expect a line that matches `pattern` to be logged by what the block does."""
         before = len(self.log())
         yield
