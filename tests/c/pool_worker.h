@@ -21,7 +21,7 @@
 enum {
     WORKERS = 4,
     SIZE = 5,
-    CLIENTS = 7, /* of each worker */
+    CLIENTS = 7,     /* of each worker */
     LOST_MS = 30000, /* no machine is that busy, and who was forgotten sleeps for ever */
     PARKED_NS = 200 * 1000 * 1000,
     POOL = 0
