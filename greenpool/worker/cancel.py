@@ -13,10 +13,10 @@ import logging
 from greenpool.config import Pool
 from greenpool.errors import ServerUnavailable
 from greenpool.protocol import frontend
+from greenpool.protocol.encryption import Step
 from greenpool.protocol.startup import CancelRequest
 from greenpool.records import CancelTarget, Event, SlotRow
 from greenpool.worker import dial, server_tls
-from greenpool.worker.server_tls import Step
 from greenpool.worker.state import Worker
 
 log = logging.getLogger(__name__)

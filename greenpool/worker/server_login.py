@@ -18,12 +18,13 @@ from gevent import socket
 
 from greenpool.auth.server_login import LoginState, ServerGreeting, ServerLogin
 from greenpool.errors import EngineError, GreenpoolError, ReportedError
+from greenpool.protocol.encryption import Step, steps
 from greenpool.protocol.errors import ErrorFields, SqlState
 from greenpool.protocol.frontend import PROTOCOL_3_0
 from greenpool.records import Event, Reason
 from greenpool.worker import dial, server_tls, suspects
 from greenpool.worker.pools import PoolEntry
-from greenpool.worker.server_tls import HandshakeFailed, Step
+from greenpool.worker.server_tls import HandshakeFailed
 from greenpool.worker.state import Worker
 from greenpool.worker.tls_socket import AnySocket, TlsSocket, facts_of, unwrap
 
@@ -104,7 +105,7 @@ def _negotiate(worker: Worker, entry: PoolEntry) -> tuple[AnySocket, ServerGreet
 
 def _attempt(worker: Worker, entry: PoolEntry) -> tuple[AnySocket, ServerGreeting]:
     """Log in the one way or the other, as far as server_tls_mode allows both."""
-    first, *others = server_tls.steps(entry.pool)
+    first, *others = steps(entry.pool.server_host, entry.pool.server_tls_mode)
     try:
         return _try(worker, entry, first)
     except (LoginRefused, HandshakeFailed) as exc:

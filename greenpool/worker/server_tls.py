@@ -1,25 +1,20 @@
-"""Encryption of server connections: when it is asked for, the handshake, what a refusal means.
+"""Encryption of server connections: the handshake, and what a refusal means.
 
-    server_tls_mode   first    when PostgreSQL refuses it (28000), or the handshake fails
-    disable           plain
-    allow             plain    TLS
-    prefer            TLS      plain; a server that has no TLS is spoken to as it is
-    require, verify-* TLS
+When it is asked for is said by `protocol/encryption.py`.
 
 Law: where TLS is demanded nothing but SSLRequest leaves before the handshake is done and the
-certificate verified; what comes before it is never believed. UNIX sockets have no TLS, whatever
-the mode. Source: libpq "SSL Support", `fe-connect.c`; "SSL Session Encryption".
+certificate verified; what comes before it is never believed.
+Source: libpq "SSL Support", `fe-connect.c`; "SSL Session Encryption".
 """
 
 from __future__ import annotations
-
-from enum import Enum
 
 from gevent import socket
 
 from greenpool.config import Pool, ServerTlsMode
 from greenpool.errors import ServerUnavailable
 from greenpool.protocol import frontend
+from greenpool.protocol.encryption import Step
 from greenpool.protocol.startup import EncryptionRequest
 from greenpool.tls import TlsFailure
 from greenpool.worker import dial
@@ -27,31 +22,8 @@ from greenpool.worker.state import Worker
 from greenpool.worker.tls_socket import AnySocket, TlsSocket
 
 
-class Step(Enum):
-    """How one attempt to log in goes about encryption."""
-
-    PLAIN = "plain"
-    TLS_IF_ANY = "TLS if the server has it"
-    TLS = "TLS"
-
-
 class HandshakeFailed(ServerUnavailable):
     """The server's TLS is not to be trusted, or ours not good enough for it."""
-
-
-_STEPS = {
-    ServerTlsMode.DISABLE: (Step.PLAIN,),
-    ServerTlsMode.ALLOW: (Step.PLAIN, Step.TLS),
-    ServerTlsMode.PREFER: (Step.TLS_IF_ANY, Step.PLAIN),
-    ServerTlsMode.REQUIRE: (Step.TLS,),
-    ServerTlsMode.VERIFY_CA: (Step.TLS,),
-    ServerTlsMode.VERIFY_FULL: (Step.TLS,),
-}
-
-
-def steps(pool: Pool) -> tuple[Step, ...]:
-    """Return the ways to log in, in the order in which they are tried."""
-    return (Step.PLAIN,) if pool.server_host.startswith("/") else _STEPS[pool.server_tls_mode]
 
 
 def secure(worker: Worker, pool: Pool, sock: socket.socket, step: Step) -> AnySocket:

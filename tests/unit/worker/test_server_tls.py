@@ -12,9 +12,10 @@ from gevent import socket
 
 from greenpool.config import Pool, ServerTlsMode
 from greenpool.protocol import frontend
+from greenpool.protocol.encryption import Step
 from greenpool.worker import server_tls
 from greenpool.worker.dial import ConnectFailed
-from greenpool.worker.server_tls import HandshakeFailed, Step
+from greenpool.worker.server_tls import HandshakeFailed
 from tests.unit.worker.fakes import FakedWorker, make_config, make_worker
 
 Pair = tuple[socket.socket, socket.socket]
@@ -83,20 +84,3 @@ def test_what_stands_behind_the_consent_must_be_a_handshake(
         server_tls.secure(worker, pool, ours, Step.TLS)
     theirs.recv(8)
     assert theirs.recv(1) == b"\x16"  # our ClientHello, and no more than that
-
-
-@pytest.mark.parametrize(
-    ("mode", "steps"),
-    [
-        ("disable", [Step.PLAIN]),
-        ("allow", [Step.PLAIN, Step.TLS]),
-        ("prefer", [Step.TLS_IF_ANY, Step.PLAIN]),
-        ("require", [Step.TLS]),
-        ("verify-ca", [Step.TLS]),
-        ("verify-full", [Step.TLS]),
-    ],
-)
-def test_modes_are_steps_and_unix_sockets_have_none(pool: Pool, mode: str, steps: list[Step]):
-    pool = replace(pool, server_tls_mode=ServerTlsMode(mode))
-    assert list(server_tls.steps(pool)) == steps
-    assert server_tls.steps(replace(pool, server_host="/run")) == (Step.PLAIN,)
