@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
+from greenpool.inquiry import Table
 from greenpool.protocol.backend import INT4, INT8, NUMERIC, Column
 
 _NUMBERS = frozenset((INT4, INT8, NUMERIC))
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Columns and the rows' values as they came, all text; None is NULL."""
-
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str | None, ...], ...]
 
 
 def render(table: Table) -> str:

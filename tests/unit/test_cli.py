@@ -11,9 +11,9 @@ import pytest
 import greenpool
 from greenpool import cli
 from greenpool.admin import client
-from greenpool.admin.table import Table
 from greenpool.config import Config
 from greenpool.errors import ControlError, ExitCode, StartupError
+from greenpool.inquiry import Table
 from greenpool.master import about, command, paths
 from greenpool.protocol.backend import INT4, Column
 

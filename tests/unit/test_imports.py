@@ -1,7 +1,7 @@
 """The import graph points one way, and the master makes no hub. See section 7 of the design.
 
-cli ─► demo, master ─► worker ─► admin, auth, pooling, protocol ─► engine ─► login, tls ─► binding
-─► records, config, observe, tallies ─► errors
+cli ─► demo, master ─► worker ─► admin ─► inquiry ─► auth, pooling, protocol ─► engine ─► login, tls
+─► binding ─► records, config, observe, tallies ─► errors
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ ROWS = (
     ("cli",),
     ("demo", "master"),
     ("worker",),
-    ("admin", "auth", "pooling", "protocol"),
+    ("admin",),
+    ("inquiry",),
+    ("auth", "pooling", "protocol"),
     ("engine",),
     ("login", "tls"),
     ("binding",),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from greenpool.admin import client
-from greenpool.admin.client import Answer, ConsoleError, UnknownStatement, address_of, statement
+from greenpool.admin.client import UnknownStatement, address_of, statement
 from greenpool.admin.session import serve
 from greenpool.auth.client_auth import (
     AuthContext,
@@ -22,6 +22,7 @@ from greenpool.auth.client_auth import (
 from greenpool.auth.secret import prepare_secret
 from greenpool.config import Config
 from greenpool.errors import ControlError, ExitCode, ServerProtocolError
+from greenpool.inquiry import Answer, Refusal, inquiry
 from greenpool.protocol import backend
 from greenpool.protocol.body import MalformedBody
 from greenpool.protocol.errors import (
@@ -140,7 +141,7 @@ def test_wrong_password_is_told_in_the_consoles_words(
     behave: Callable[[Behaviour], None], at: Config
 ):
     behave(lambda sock: greet(sock, "another"))
-    with pytest.raises(ConsoleError, match='password authentication failed for user "admin"') as e:
+    with pytest.raises(Refusal, match='password authentication failed for user "admin"') as e:
         client.show(at, "pools")
     assert e.value.exit_code == ExitCode.FAILED
     assert str(e.value) == str(password_authentication_failed("admin"))
@@ -154,7 +155,7 @@ def test_fatal_error_in_an_answer_is_told(behave: Callable[[Behaviour], None], a
         sock.sendall(gone.response())
 
     behave(shut_down)
-    with pytest.raises(ConsoleError, match="terminating connection"):
+    with pytest.raises(Refusal, match="terminating connection"):
         client.show(at, "pools")
 
 
@@ -184,14 +185,14 @@ def test_stranger_at_the_address_is_an_error(
         sock.sendall(said)
 
     behave(answer)
-    with pytest.raises(ControlError, match="is no greenpool"):
+    with pytest.raises(ControlError, match="does not speak PostgreSQL's protocol"):
         client.show(at, "pools")
 
 
 def test_silence_is_an_error(
     behave: Callable[[Behaviour], None], at: Config, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(client, "SILENCE_S", 0.05)
+    monkeypatch.setattr(inquiry, "SILENCE_S", 0.05)
     behave(lambda sock: sock.recv(8192) and sock.recv(8192))
     with pytest.raises(ControlError, match=r"has said nothing for 0\.05 s"):
         client.show(at, "pools")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from greenpool.admin.table import Table, render, to_json
+from greenpool.admin.table import render, to_json
+from greenpool.inquiry import Table
 from greenpool.protocol.backend import INT4, INT8, Column
 
 COLUMNS = (Column("user"), Column("cl_active", INT4), Column("xacts", INT8))
