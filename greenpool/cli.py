@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +17,7 @@ import greenpool
 from greenpool import config as configuration
 from greenpool.admin import client, table
 from greenpool.errors import ConfigError, ExitCode, GreenpoolError
+from greenpool.generate.command import generate
 from greenpool.master import about, command, control, paths, report
 
 _FILE = click.Path(path_type=Path)
@@ -156,18 +156,7 @@ def check(file: Path) -> ExitCode:
     return _check(file)
 
 
-@cli.command()
-@click.option("--sample", "text", flag_value="sample", help="An annotated sample configuration.")
-@click.option("--reference", "text", flag_value="reference", help="The reference of all keys.")
-def generate(text: str | None) -> None:
-    """Print a text that is made from the table of configuration keys."""
-    texts: dict[str | None, Callable[[], str]] = {
-        "sample": configuration.sample,
-        "reference": configuration.reference,
-    }
-    if text not in texts:
-        raise click.UsageError("say which: --sample or --reference")
-    click.echo(texts[text](), nl=False)
+cli.add_command(generate)
 
 
 @cli.command()

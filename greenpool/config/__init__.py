@@ -4,7 +4,7 @@ Others use what is named here and nothing else of this package.
 """
 
 from greenpool.config.changes import Changes, changes, keep_restart_keys
-from greenpool.config.checks import DEFAULT_ADMIN_PASSWORD
+from greenpool.config.checks import ADMIN_DATABASES, DEFAULT_ADMIN_PASSWORD
 from greenpool.config.choices import (
     IoBackend,
     LogFormat,
@@ -32,6 +32,7 @@ from greenpool.config.hba.rule import (
     Network,
 )
 from greenpool.config.jwt_keys import JwtKey, JwtKeys, parse_jwt_keys
+from greenpool.config.key import Section
 from greenpool.config.kinds import is_setting
 from greenpool.config.loading import load, peek_pid_file
 from greenpool.config.members import LOOKUP_USER, Kind, Member, PoolKey, found_member, members
@@ -39,8 +40,11 @@ from greenpool.config.model import AuthQuery, Config, General, Parameters, Pool,
 from greenpool.config.pem import PemFile
 from greenpool.config.reference import reference, sample
 from greenpool.config.show import show_rows
+from greenpool.config.table import is_supported
+from greenpool.config.tree import is_unicode
 
 __all__ = [
+    "ADMIN_DATABASES",
     "BACKREFERENCE",
     "DEFAULT_ADMIN_PASSWORD",
     "LOOKUP_USER",
@@ -74,6 +78,7 @@ __all__ = [
     "Pool",
     "PoolKey",
     "PoolMode",
+    "Section",
     "ServerTlsMode",
     "SessionState",
     "TlsMode",
@@ -82,6 +87,8 @@ __all__ = [
     "changes",
     "found_member",
     "is_setting",
+    "is_supported",
+    "is_unicode",
     "keep_restart_keys",
     "load",
     "members",

@@ -371,6 +371,14 @@ def keys_of(section: Section) -> tuple[Key, ...]:
     return _BY_SECTION[section]
 
 
+def is_supported(section: Section, name: str, value: object) -> bool:
+    """Say whether the program as it is today accepts this value, written as in a file."""
+    key = next(key for key in keys_of(section) if key.name == name)
+    if key.is_built or not isinstance(value, str | int):
+        return key.is_built
+    return key.accepts(key.literal(value))
+
+
 _BY_SECTION: Mapping[Section, tuple[Key, ...]] = {
     section: tuple(key for key in KEYS if section.value in key.where) for section in Section
 }

@@ -24,6 +24,10 @@ _STOP_MARGIN_S = 5.0
 _RECV_BYTES = 65536
 
 
+class NotRunning(ControlError):
+    """There is no master to command."""
+
+
 def status(pid_file: Path) -> dict[str, Any]:
     """Return the status of the running master. Raises: ControlError."""
     answer: dict[str, Any] = _ask(pid_file, "status")["status"]
@@ -104,7 +108,7 @@ def _connect(pid_file: Path) -> socket.socket:
         connection.connect(str(path))
     except (FileNotFoundError, ConnectionRefusedError) as exc:
         connection.close()
-        raise ControlError(f'greenpool is not running (nobody answers at "{path}")') from exc
+        raise NotRunning(f'greenpool is not running (nobody answers at "{path}")') from exc
     except OSError as exc:
         connection.close()
         raise ControlError(f'cannot reach greenpool at "{path}": {exc.strerror or exc}') from exc

@@ -29,6 +29,7 @@ pools:
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run in an empty directory, with no configuration of this machine's in sight."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PGHOST", raising=False)
     monkeypatch.setattr(paths, "DEFAULT_FILES", (Path("greenpool.yaml"), tmp_path / "etc.yaml"))
     return tmp_path
 

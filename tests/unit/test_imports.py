@@ -1,7 +1,7 @@
 """The import graph points one way, and the master makes no hub. See section 7 of the design.
 
-cli ─► demo, master ─► worker ─► admin ─► inquiry ─► auth, pooling, protocol ─► engine ─► login, tls
-─► binding ─► records, config, observe, tallies ─► errors
+cli ─► generate ─► demo, master ─► worker ─► admin ─► inquiry ─► auth, pooling, protocol ─► engine
+─► login, tls ─► binding ─► records, config, observe, tallies ─► errors
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ ROOT = Path(greenpool.__file__).parent
 ROWS = (
     ("__main__",),
     ("cli",),
+    ("generate",),
     ("demo", "master"),
     ("worker",),
     ("admin",),

@@ -1,0 +1,8 @@
+"""Configurations that greenpool writes itself.
+
+    PostgreSQL -> introspection -> server (what it is) -> sizing -> draft -> outline -> text
+                                                                                         |
+                                                printed, or checked and installed (install)
+
+Law: the same facts give the same bytes. What each module knows ends at its arrow.
+"""

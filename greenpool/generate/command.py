@@ -1,0 +1,211 @@
+"""`greenpool generate`: options -> an outline -> text, printed or installed.
+
+Law: parsing and wording only; each step is a function of another module.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from greenpool import config as configuration
+from greenpool.config import PoolMode, ServerTlsMode
+from greenpool.errors import ExitCode
+from greenpool.generate.draft import Wishes
+from greenpool.generate.install import include_of, install
+from greenpool.generate.outline import Outline
+from greenpool.generate.sizing import DEFAULT_LARGEST, Rules
+from greenpool.generate.source import Source, outline_of_server
+from greenpool.generate.text import render
+from greenpool.inquiry import Encryption
+
+_FILE = click.Path(path_type=Path)
+_TEXTS: dict[str, Callable[[], str]] = {
+    "sample": configuration.sample,
+    "reference": configuration.reference,
+}
+_EPILOG = """\
+\b
+Examples:
+  greenpool generate --host 127.0.0.1 --user postgres > greenpool.yaml
+  greenpool generate --host /run/postgresql --output /etc/greenpool/greenpool.yaml
+  greenpool generate --host db1 --output greenpool.yaml --if-changed-reload
+  greenpool generate --reference
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the text goes; `output` None: to the standard output."""
+
+    output: Path | None
+    include: str | None
+    if_changed_reload: bool
+    force: bool
+    pid_file: Path | None
+
+
+@click.command(epilog=_EPILOG, context_settings={"auto_envvar_prefix": "GREENPOOL_GENERATE"})
+@click.option("--host", metavar="HOST", help="PostgreSQL's address or socket directory; PGHOST.")
+@click.option("--port", type=click.IntRange(1, 65535), help="PostgreSQL's port; PGPORT, 5432.")
+@click.option("--user", metavar="NAME", help="Role to ask as; PGUSER, your own name.")
+@click.option("--database", metavar="NAME", help="Database to ask in; PGDATABASE, postgres.")
+@click.option(
+    "--password-file",
+    type=_FILE,
+    metavar="FILE",
+    help="Holds the role's password; else PGPASSWORD, PGPASSFILE or ~/.pgpass.",
+)
+@click.option(
+    "--userlist",
+    type=_FILE,
+    metavar="FILE",
+    help="Passwords as PgBouncer's auth_file has them: instead of PostgreSQL's hashes.",
+)
+@click.option(
+    "--patroni-url",
+    multiple=True,
+    metavar="URL",
+    help="Patroni's REST interface, must answer; else port 8008 of the host, if it does.",
+)
+@click.option("--server-host", metavar="HOST", help="Server to write down instead of --host.")
+@click.option("--server-port", type=click.IntRange(1, 65535), help="The same for --port.")
+@click.option(
+    "--server-tls-mode",
+    type=click.Choice([mode.value for mode in ServerTlsMode]),
+    help="TLS towards PostgreSQL: used to ask it, and written down.",
+)
+@click.option("--server-tls-ca-cert", type=_FILE, metavar="FILE", help="Authorities for that.")
+@click.option(
+    "--pool-mode",
+    type=click.Choice([mode.value for mode in PoolMode]),
+    default=PoolMode.TRANSACTION.value,
+    show_default=True,
+)
+@click.option(
+    "--pool-size",
+    type=click.IntRange(1, 1024),
+    default=DEFAULT_LARGEST,
+    show_default=True,
+    help="Servers that the largest pool has.",
+)
+@click.option("--reserve", type=click.IntRange(0), help="Connections left to others; 10 %.")
+@click.option(
+    "--overcommit",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="How many times what there is may be shared out.",
+)
+@click.option("--superusers", is_flag=True, help="Give them pools, too.")
+@click.option("--exclude-database", multiple=True, metavar="NAME", help="Leave it out.")
+@click.option("--exclude-user", multiple=True, metavar="NAME", help="Leave it out.")
+@click.option(
+    "--output",
+    type=_FILE,
+    metavar="FILE",
+    help="Write it there, if it is good; local additions go into FILE's .local.yaml.",
+)
+@click.option(
+    "--if-changed-reload",
+    is_flag=True,
+    help="Have the running greenpool read --output again if that has changed.",
+)
+@click.option("--force", is_flag=True, help="Replace an --output that was written by hand.")
+@click.option("--pid-file", type=_FILE, metavar="FILE", help="Written down; finds greenpool.")
+@click.option("--sample", "text", flag_value="sample", help="Print an annotated sample.")
+@click.option("--reference", "text", flag_value="reference", help="Print what all keys mean.")
+def generate(**options: Any) -> ExitCode:  # fmt: skip
+    """Write a configuration: from what a PostgreSQL says of itself."""
+    if options["text"] is not None:
+        click.echo(_TEXTS[options["text"]](), nl=False)
+        return ExitCode.DONE
+    output = options["output"]
+    if options["if_changed_reload"] and output is None:
+        raise click.UsageError("--if-changed-reload needs --output")
+    outline = _outline(options)
+    destination = Destination(
+        output=output,
+        include=None if output is None else include_of(output).name,
+        if_changed_reload=options["if_changed_reload"],
+        force=options["force"],
+        pid_file=options["pid_file"],
+    )
+    return _deliver(outline, destination)
+
+
+def _outline(options: dict[str, Any]) -> Outline:
+    if not (options["host"] or os.environ.get("PGHOST")):
+        raise click.UsageError("say where PostgreSQL is: --host (or --sample, --reference)")
+    mode = options["server_tls_mode"]
+    encryption = Encryption(
+        ServerTlsMode(mode) if mode else ServerTlsMode.ALLOW, options["server_tls_ca_cert"]
+    )
+    names = ("host", "port", "user", "database", "password_file", "userlist")
+    source = Source(
+        **{name: options[name] for name in names},
+        patroni_urls=options["patroni_url"],
+        encryption=encryption,
+    )
+    place = source.find(os.environ)
+    return outline_of_server(
+        source,
+        place,
+        Wishes(
+            server_host=options["server_host"] or place.host,
+            server_port=options["server_port"] or place.port,
+            server_tls_mode=ServerTlsMode(mode) if mode else None,
+            server_tls_ca_cert=options["server_tls_ca_cert"],
+            pid_file=options["pid_file"],
+            pool_mode=PoolMode(options["pool_mode"]),
+            with_superusers=options["superusers"],
+            without_databases=frozenset(options["exclude_database"]),
+            without_users=frozenset(options["exclude_user"]),
+            rules=Rules(options["pool_size"], options["reserve"], options["overcommit"]),
+        ),
+    )
+
+
+def _deliver(outline: Outline, destination: Destination) -> ExitCode:
+    """Print the text, or install it; without a change nothing is said."""
+    text = render(outline, destination.include)
+    output = destination.output
+    if output is None:
+        click.echo(text, nl=False)
+        return ExitCode.DONE
+    from greenpool.master.main import load_checked  # certificates are looked at by the C engine
+
+    news: list[str] = []
+    is_new = install(
+        output,
+        text,
+        load_checked,
+        force=destination.force,
+        take_over=partial(_reload, destination, news) if destination.if_changed_reload else None,
+    )
+    if is_new:
+        for what in outline.left_out:
+            click.echo(f"left out: {what}", err=True)
+        news.insert(0, f"{output}: written")
+    for line in news:
+        click.echo(line)
+    return ExitCode.DONE
+
+
+def _reload(destination: Destination, news: list[str]) -> None:
+    """Have it taken over. A greenpool that does not run will read it when it starts."""
+    from greenpool.master import command, paths
+
+    try:
+        result = command.reload(paths.find_pid_file(destination.output, destination.pid_file))
+    except command.NotRunning as exc:
+        news.append(f"not reloaded: {exc}")
+        return
+    news.extend(f"not applied: {key}" for key in result["not_applied"])
+    news.append(f"reloaded: {len(result['changed'])} changes")
