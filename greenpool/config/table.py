@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from greenpool.config import choices as c
 from greenpool.config.hba.kinds import HBA, IDENT, LDAP, PAM
-from greenpool.config.key import Key, Literal, Reload, Section
+from greenpool.config.key import Invalid, Key, Literal, Reload, Section
 from greenpool.config.kinds import (
     AUTO,
     BOOL,
@@ -372,11 +372,17 @@ def keys_of(section: Section) -> tuple[Key, ...]:
 
 
 def is_supported(section: Section, name: str, value: object) -> bool:
-    """Say whether the program as it is today accepts this value, written as in a file."""
+    """Say whether the feature that a value, written as in a file, asks for is there.
+
+    A value that is wrong is for whoever loads the file to refuse.
+    """
     key = next(key for key in keys_of(section) if key.name == name)
     if key.is_built or not isinstance(value, str | int):
         return key.is_built
-    return key.accepts(key.literal(value))
+    try:
+        return key.accepts(key.literal(value))
+    except Invalid:
+        return True
 
 
 _BY_SECTION: Mapping[Section, tuple[Key, ...]] = {

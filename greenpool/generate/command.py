@@ -20,9 +20,10 @@ from greenpool.errors import ExitCode
 from greenpool.generate.draft import Wishes
 from greenpool.generate.install import include_of, install
 from greenpool.generate.outline import Outline
+from greenpool.generate.pgbouncer import translate
 from greenpool.generate.sizing import DEFAULT_LARGEST, Rules
 from greenpool.generate.source import Source, outline_of_server
-from greenpool.generate.text import render
+from greenpool.generate.text import render, unsupported
 from greenpool.inquiry import Encryption
 
 _FILE = click.Path(path_type=Path)
@@ -36,6 +37,7 @@ Examples:
   greenpool generate --host 127.0.0.1 --user postgres > greenpool.yaml
   greenpool generate --host /run/postgresql --output /etc/greenpool/greenpool.yaml
   greenpool generate --host db1 --output greenpool.yaml --if-changed-reload
+  greenpool generate --from-pgbouncer /etc/pgbouncer/pgbouncer.ini --output greenpool.yaml
   greenpool generate --reference
 """
 
@@ -107,6 +109,12 @@ class Destination:
 @click.option("--exclude-database", multiple=True, metavar="NAME", help="Leave it out.")
 @click.option("--exclude-user", multiple=True, metavar="NAME", help="Leave it out.")
 @click.option(
+    "--from-pgbouncer",
+    type=_FILE,
+    metavar="FILE",
+    help="Translate a pgbouncer.ini instead of asking a PostgreSQL.",
+)
+@click.option(
     "--output",
     type=_FILE,
     metavar="FILE",
@@ -122,7 +130,7 @@ class Destination:
 @click.option("--sample", "text", flag_value="sample", help="Print an annotated sample.")
 @click.option("--reference", "text", flag_value="reference", help="Print what all keys mean.")
 def generate(**options: Any) -> ExitCode:  # fmt: skip
-    """Write a configuration: from what a PostgreSQL says of itself."""
+    """Write a configuration: from what a PostgreSQL says of itself, or from PgBouncer's."""
     if options["text"] is not None:
         click.echo(_TEXTS[options["text"]](), nl=False)
         return ExitCode.DONE
@@ -141,8 +149,10 @@ def generate(**options: Any) -> ExitCode:  # fmt: skip
 
 
 def _outline(options: dict[str, Any]) -> Outline:
+    if options["from_pgbouncer"] is not None:
+        return translate(options["from_pgbouncer"])
     if not (options["host"] or os.environ.get("PGHOST")):
-        raise click.UsageError("say where PostgreSQL is: --host (or --sample, --reference)")
+        raise click.UsageError("say where PostgreSQL is: --host (or --from-pgbouncer, --sample...)")
     mode = options["server_tls_mode"]
     encryption = Encryption(
         ServerTlsMode(mode) if mode else ServerTlsMode.ALLOW, options["server_tls_ca_cert"]
@@ -178,6 +188,7 @@ def _deliver(outline: Outline, destination: Destination) -> ExitCode:
     output = destination.output
     if output is None:
         click.echo(text, nl=False)
+        _warn(outline)
         return ExitCode.DONE
     from greenpool.master.main import load_checked  # certificates are looked at by the C engine
 
@@ -190,12 +201,16 @@ def _deliver(outline: Outline, destination: Destination) -> ExitCode:
         take_over=partial(_reload, destination, news) if destination.if_changed_reload else None,
     )
     if is_new:
-        for what in outline.left_out:
-            click.echo(f"left out: {what}", err=True)
+        _warn(outline)
         news.insert(0, f"{output}: written")
     for line in news:
         click.echo(line)
     return ExitCode.DONE
+
+
+def _warn(outline: Outline) -> None:
+    for what in dict.fromkeys((*outline.left_out, *unsupported(outline))):
+        click.echo(f"left out: {what}", err=True)
 
 
 def _reload(destination: Destination, news: list[str]) -> None:

@@ -71,7 +71,7 @@ def _roles(
 ) -> Iterator[Role]:
     """Yield who gets a pool, and note who does not, and why."""
     for role in server.roles:
-        has_secret = role.secret is not None or role.name in passwords
+        has_secret = role.secret is not None or bool(passwords.get(role.name))
         why = None
         if role.name in wishes.without_users:
             continue

@@ -25,6 +25,19 @@ def render(outline: Outline, include: str | None) -> str:
     return "\n".join([*_lines(outline, include), ""])
 
 
+def unsupported(outline: Outline) -> Iterator[str]:
+    """Name the keys that are written as comments."""
+    parts = [("general", Section.GENERAL, outline.general)]
+    for pool in outline.pools:
+        path = f"pools.{_in_line(pool.name)}"
+        parts += [(path, Section.POOL, pool.entries), (path, Section.AUTH_QUERY, pool.auth_query)]
+        parts += [(path, Section.USER, user.entries) for user in pool.users]
+    for path, section, entries in parts:
+        for entry in entries:
+            if not is_supported(section, entry.name, entry.value):
+                yield f"{path}.{entry.name}: not supported yet"
+
+
 def quoted(text: str) -> str:
     """Write a string so that YAML reads the same one, whatever is in it; in one line."""
     return '"' + "".join(map(_escaped, text)) + '"'

@@ -15,7 +15,7 @@ _LINE = re.compile(r'\s*"((?:[^"]|"")*)"\s+"((?:[^"]|"")*)"')
 
 
 def read_userlist(path: Path) -> Mapping[str, str]:
-    """Return secrets by user; users without one are left out. Raises: ConfigError."""
+    """Return secrets by user, empty ones too. Raises: ConfigError."""
     secrets: dict[str, str] = {}
     for number, line in enumerate(_lines(path), 1):
         if not line.strip() or line.lstrip().startswith((";", "#")):
@@ -24,8 +24,7 @@ def read_userlist(path: Path) -> Mapping[str, str]:
         if match is None:
             raise ConfigError([f'{path}:{number}:1: expected "user" "secret"'])
         user, secret = (part.replace('""', '"') for part in match.groups())
-        if secret:
-            secrets.setdefault(user, secret)
+        secrets.setdefault(user, secret)
     return secrets
 
 

@@ -228,3 +228,32 @@ def test_what_cannot_be_asked_is_said(pg: PostgreSQL, tmp_path: Path) -> None:
     nobody = generate(pg, user="nobody_at_all")
     assert (nobody.returncode, nobody.stdout) == (1, "")
     assert "nobody_at_all" in nobody.stderr
+
+
+class Translated(Pooler):
+    """A greenpool whose configuration was PgBouncer's; what the tests need is included."""
+
+    def write_config(self) -> None:
+        general = {"general": self._config()["general"]}
+        include_of(self.config_path).write_text(yaml.safe_dump(general))
+        ini = self.directory / "pgbouncer.ini"
+        ini.write_text(
+            f"[databases]\napp = host={self.pg.host} port={self.pg.port}\n"
+            f"[pgbouncer]\nauth_type = md5\nauth_file = userlist.txt\nauth_user = postgres\n"
+            f"pool_mode = transaction\nlisten_addr = 127.0.0.1\nunix_socket_dir =\n"
+            f"%include more.ini\n"
+        )
+        (self.directory / "more.ini").write_text("default_pool_size = 3\n")
+        ((secret,),) = self.pg.sql("select rolpassword from pg_authid where rolname = 'app'")
+        (self.directory / "userlist.txt").write_text(f'"app" "{secret}"\n')
+        options = "--from-pgbouncer", str(ini), "--output", str(self.config_path)
+        done = generate(self.pg, *options)
+        assert done.returncode == 0, done.stderr
+
+
+def test_pgbouncers_configuration_is_served(pg: PostgreSQL, make_pooler: MakePooler) -> None:
+    pooler = make_pooler(1, kind=Translated)
+    for user in ("app", "app_md5"):  # from the userlist, and by the auth_query
+        with pooler.connect(user=user) as connection:
+            assert connection.execute("select current_user").fetchone() == (user,)
+    assert load(pooler.config_path, {}).pools["app"].users["app"].pool_size == 3

@@ -53,7 +53,7 @@ def test_passfile_that_others_can_read_is_refused(passfile: Path):
 def test_userlist(tmp_path: Path):
     path = tmp_path / "userlist.txt"
     path.write_text(';comment\n"app" "se""cret"\n\n"we""ird"  "md5x" "ignored"\n"empty" ""\n')
-    assert read_userlist(path) == {"app": 'se"cret', 'we"ird': "md5x"}
+    assert read_userlist(path) == {"app": 'se"cret', 'we"ird': "md5x", "empty": ""}
 
 
 def test_userlist_says_where_it_is_wrong(tmp_path: Path):
