@@ -9,10 +9,15 @@
 #define TIME_MASK ((UINT64_C(1) << TIME_BITS) - 1)
 #define TRIES     64u /* lost races before a login is let through: nobody loses that often */
 
-static uint64_t tag_of(struct gp_segment *seg, const char *name)
+static uint64_t tag_of(struct gp_segment *seg, const void *name, size_t length)
 {
-    /* 0 stands for a client that has not been let in */
-    return gp_sid_make(seg->hash_key, 0, (const uint8_t *)name, strlen(name)).high | 1;
+    /* 0 stands for a client that is not counted */
+    return gp_sid_make(seg->hash_key, 0, name, length).high | 1;
+}
+
+static uint64_t tag_of_name(struct gp_segment *seg, const char *name)
+{
+    return tag_of(seg, name, strlen(name));
 }
 
 void gp_client_admit(struct gp_segment *seg, uint32_t client)
@@ -20,8 +25,9 @@ void gp_client_admit(struct gp_segment *seg, uint32_t client)
     struct gp_client_row *row = gp_client_at(seg, client);
 
     /* seq_cst: pairs with the loads of gp_client_counts; who admits itself later counts this one */
-    atomic_store_explicit(&row->database_tag, tag_of(seg, row->database), memory_order_seq_cst);
-    atomic_store_explicit(&row->user_tag, tag_of(seg, row->user), memory_order_seq_cst);
+    atomic_store_explicit(&row->database_tag, tag_of_name(seg, row->database),
+                          memory_order_seq_cst);
+    atomic_store_explicit(&row->user_tag, tag_of_name(seg, row->user), memory_order_seq_cst);
 }
 
 void gp_client_counts(struct gp_segment *seg, uint32_t client, struct gp_client_counts *counts)
@@ -40,6 +46,20 @@ void gp_client_counts(struct gp_segment *seg, uint32_t client, struct gp_client_
         counts->database += same_database;
         counts->both += same_user && same_database;
     }
+}
+
+bool gp_client_from(struct gp_segment *seg, uint32_t client, const uint8_t *address,
+                    uint32_t length, uint32_t limit)
+{
+    uint64_t tag = tag_of(seg, address, length);
+    uint32_t count = 0;
+
+    /* seq_cst: as in gp_client_admit */
+    atomic_store_explicit(&gp_client_at(seg, client)->address_tag, tag, memory_order_seq_cst);
+    for (uint32_t c = 1; limit && c <= seg->clients_max; c++)
+        count +=
+            atomic_load_explicit(&gp_client_at(seg, c)->address_tag, memory_order_seq_cst) == tag;
+    return count <= limit;
 }
 
 /* The word of a line that an address has, or should take: its own, else one whose time is past,

@@ -1,11 +1,13 @@
-/* How many clients are in under one name, and how often one address tries to log in: what limits
- * over all workers are held against.
+/* How many clients are in under one name, how many one address has, and how often it tries to log in:
+ * what limits over all workers are held against.
  *
  * Counting. A client that has proved who it is writes the tags of its user and database into its
  * row and then counts the rows that have the same. Both are seq_cst, so of two that come at once at
  * least one sees the other: a limit is never exceeded, though both may find it reached, as in
  * PostgreSQL. A tag is a keyed hash: the count reads two words of each row and no name that is
- * being written. Nothing is to be put right after a death: a row that is vacated has no tags.
+ * being written. Nothing is to be put right after a death: a row that is vacated has no tags, and one
+ * that goes to another worker keeps them. The tag of its address is counted the same way, but from
+ * the claim of the row on: whoever has proved nothing can take places from nobody but its neighbours.
  *
  * Rates. A table of GP_RATE_LINES cache lines with eight words each; the hash of an address says
  * which line. A word is one address and the time at which it has paid for all its logins:

@@ -164,9 +164,10 @@ enum gp_reason {
 enum gp_refusal {
     GP_REFUSED_OTHER = 0,
     GP_REFUSED_IDENTITY, /* unknown, a wrong password, no rule for it */
-    GP_REFUSED_LIMIT,    /* too many clients, or logins of its address */
+    GP_REFUSED_LIMIT,    /* too many clients */
     GP_REFUSED_TLS,      /* the handshake failed */
     GP_REFUSED_TIMEOUT,  /* client_login_timeout */
+    GP_REFUSED_ADDRESS,  /* its address has too many clients, or tries too often */
     GP_REFUSALS
 };
 
@@ -425,6 +426,11 @@ GP_API void gp_engine_counts(struct gp_engine *engine, struct gp_engine_counts *
 
 /* Claim a row (max_connections; reserve: the admin may use the rows kept back). 0: full. */
 GP_API uint32_t gp_client_enter(struct gp_engine *engine, bool reserve, const char *address);
+/* Count its row as one of this address (bytes of any length) until it is given back. False: more
+ * than `limit` rows (0: no limit), this one included, are of that address over all workers; give it
+ * back. */
+GP_API GP_NODISCARD bool gp_client_from(struct gp_segment *seg, uint32_t client,
+                                        const uint8_t *address, uint32_t length, uint32_t limit);
 /* The cancel key to announce in BackendKeyData: key_length bytes (4 for protocol 3.0, up to 32),
  * made here. The process id to announce is the client's number. */
 GP_API enum gp_result gp_client_key(struct gp_engine *engine, uint32_t client, uint32_t key_length,

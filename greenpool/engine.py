@@ -222,6 +222,13 @@ class Segment:
         """Say whether clients that other workers accept may be passed to this one."""
         lib.gp_segment_accept(self._seg, worker, wanted)
 
+    def client_from(self, client: int, address: bytes, limit: int) -> bool:
+        """Count a client's row as one of an address; say whether there are no more than `limit`.
+
+        0: there may be any number.
+        """
+        return bool(lib.gp_client_from(self._seg, client, address, len(address), limit))
+
     def reclaim(self, worker: int) -> None:
         """Undo all that a dead worker left. After waitpid, before its successor is forked."""
         lib.gp_segment_reclaim(self._seg, worker)

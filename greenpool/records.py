@@ -189,6 +189,7 @@ class Refusal(IntEnum):
     LIMIT = 2
     TLS = 3
     TIMEOUT = 4
+    ADDRESS = 5
 
 
 @dataclass(frozen=True, slots=True)

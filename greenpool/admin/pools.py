@@ -12,7 +12,7 @@ from greenpool.admin.result import Row
 from greenpool.admin.view import View
 from greenpool.config import LOOKUP_USER, Kind, Member, members
 from greenpool.protocol.backend import INT4, INT8, Column
-from greenpool.records import Hold, PoolRow
+from greenpool.records import Hold, PoolRow, Refusal
 
 POOLS_COLUMNS = (
     Column("database"),
@@ -163,7 +163,8 @@ def lists_rows(view: View) -> Iterable[Row]:
     """Make one row for each kind of thing.
 
     `free_` is room left under the limits. `login_clients` are all clients that no pool serves:
-    in login, on their way out, or in the admin console.
+    in login, on their way out, or in the admin console. `refused_` are all who were ever not let
+    in, and those of them whose address had too many clients or tried too often.
     """
     rows = view.segment.pool_rows()
     workers = view.segment.worker_rows()
@@ -184,6 +185,13 @@ def lists_rows(view: View) -> Iterable[Row]:
     yield "dns_queries", 0
     yield "dns_pending", 0
     yield "workers", sum(1 for worker in workers if worker.alive)
+    yield "refused_clients", _int4(sum(sum(worker.refusals) for worker in workers))
+    yield "refused_addresses", _int4(sum(worker.refusals[Refusal.ADDRESS] for worker in workers))
+
+
+def _int4(count: int) -> int:
+    """Return what of a count that only grows fits its column."""
+    return min(count, (1 << 31) - 1)
 
 
 def servers_of(rows: Iterable[PoolRow]) -> int:

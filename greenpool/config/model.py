@@ -96,6 +96,7 @@ class General(Inherited):
     max_connections: int
     max_user_client_connections: int
     max_db_client_connections: int
+    max_address_client_connections: int
     max_concurrent_creates: int
     max_memory_usage_bytes: int
     message_size_to_be_stream_bytes: int

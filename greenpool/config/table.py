@@ -97,6 +97,9 @@ KEYS: tuple[Key, ...] = (
         "one user, over all databases; 0 means no limit.", bounds=_COUNT),
     Key("max_db_client_connections", "G", INT, 0, "Clients that may be connected at a time to "
         "one database, over all users; 0 means no limit.", bounds=_COUNT),
+    Key("max_address_client_connections", "G", INT, 0, "Clients that one address (of IPv6, one /64 "
+        "network) may have connected at a time, those that are logging in included; 0 means no "
+        "limit.", bounds=_COUNT),
     Key("max_concurrent_creates", "G", INT, 4, "Server connections that may be being opened at a "
         "time, over all pools.", bounds=_CREATES),
     Key("max_memory_usage", "G", SIZE, "256MB", "Memory that buffers in flight may take in all; "

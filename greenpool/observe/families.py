@@ -225,6 +225,8 @@ FAMILIES: tuple[Family, ...] = (
         _one(lambda s: s.news.config.general.max_user_client_connections)),
     Family("greenpool_database_clients_max", G, "max_db_client_connections; 0: no limit.", (),
         _one(lambda s: s.news.config.general.max_db_client_connections)),
+    Family("greenpool_address_clients_max", G, "max_address_client_connections; 0: no limit.", (),
+        _one(lambda s: s.news.config.general.max_address_client_connections)),
     Family("greenpool_clients", G, "Clients of a pool: with a server (active), with nothing asked "
         "(idle), without the server that they need (waiting).", (*_POOL, "state"),
         _pool_parts(_client_states)),
@@ -248,8 +250,9 @@ FAMILIES: tuple[Family, ...] = (
         "questions (a few for each pool and worker) included.", _POOL,
         _pool(lambda row: row.client_logins)),
     Family("greenpool_client_refusals_total", C, "Clients that were not let in: not who they say "
-        "or not wanted (identity), too many (limit), a handshake that failed (tls), "
-        "client_login_timeout (timeout), or another reason (other).", ("worker", "reason"),
+        "or not wanted (identity), too many (limit), too many of one address or too often "
+        "(address), a handshake that failed (tls), client_login_timeout (timeout), or another "
+        "reason (other).", ("worker", "reason"),
         _refusals),
     Family("greenpool_client_disconnections_total", C, "Clients that have gone, by reason; those "
         "that a killed worker took along are not counted.", (*_POOL, "reason"),

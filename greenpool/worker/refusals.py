@@ -14,6 +14,7 @@ from greenpool.protocol.errors import (
 from greenpool.protocol.startup import StartupMessage
 from greenpool.records import Refusal
 from greenpool.worker.access import Demand
+from greenpool.worker.limits import AddressLimitReached
 
 # By SQLSTATE or its class, as in entrance.c: invalid authorization, insufficient resources.
 _KINDS = {
@@ -27,6 +28,8 @@ def refusal_of(error: ClientError | None) -> Refusal:
     """Return what a refusal is counted as. None: the client said too little in its time."""
     if error is None:
         return Refusal.TIMEOUT
+    if isinstance(error, AddressLimitReached):
+        return Refusal.ADDRESS
     sqlstate = error.fields.sqlstate
     return _KINDS.get(sqlstate, _KINDS.get(sqlstate[:2], Refusal.OTHER))
 

@@ -507,13 +507,21 @@ class Session:
 
     def _enter(self, may_use_reserve: bool = False) -> int:
         """Claim a row; the admin may use those kept back, to see why everyone else may not."""
-        if not self._client:
-            self._client = self._worker.engine.enter(may_use_reserve, name_of(self._address))
-        if not self._client:
+        if self._client:
+            return self._client
+        worker = self._worker
+        client = worker.engine.enter(may_use_reserve, name_of(self._address))
+        if not client:
             raise ClientError(
                 Severity.FATAL, SqlState.TOO_MANY_CONNECTIONS, "sorry, too many clients already"
             )
-        return self._client
+        try:
+            limits.check_count(worker, client, host_of(self._address), may_use_reserve)
+        except ClientError:
+            worker.engine.forget(client)  # at once: while it is told it takes no other's place
+            raise
+        self._client = client
+        return client
 
     def _enter_here(self, startup: StartupMessage, may_use_reserve: bool = False) -> None:
         """The same for one that proves itself here, so that others see who tries."""

@@ -1,7 +1,8 @@
 /* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
 /* sources: _cparser/reclaim.c _cparser/rows.c _cparser/names.c _cparser/statements.c */
 /* sources: _cparser/session.c _cparser/notes.c */
-/* How many are in under one name, how often an address may try; at the end with real processes. */
+/* How many are in under one name or from one address, how often that may try; at the end with real
+ * processes. */
 #include "check.h"
 
 #include "jitter.h"
@@ -58,6 +59,40 @@ static void test_the_dead_do_not_count(void)
     teardown();
 }
 
+static const uint8_t here[] = {10, 0, 0, 1}, there[] = {10, 0, 0, 2};
+
+static void test_address_has_no_more_than_its_limit(void)
+{
+    setup();
+    uint32_t first = client_of(0, "ann", "shop"), second = client_of(1, "bob", "till");
+    uint32_t third = client_of(2, "ann", "shop");
+    CHECK(gp_client_from(seg, first, here, 4, 2));
+    CHECK(gp_client_from(seg, second, here, 4, 2));
+    CHECK(!gp_client_from(seg, third, here, 4, 2));
+    CHECK(gp_client_from(seg, third, here, 4, 0));
+    CHECK(gp_client_from(seg, third, there, 4, 1));
+    CHECK(gp_client_from(seg, first, here, 4, 2));
+    gp_client_release(seg, second, 1);
+    CHECK(gp_client_from(seg, third, here, 4, 2));
+    teardown();
+}
+
+static void test_address_keeps_clients_that_move_and_loses_the_dead(void)
+{
+    setup();
+    uint32_t moved = client_of(0, "ann", "shop"), other = client_of(2, "ann", "shop");
+    CHECK(gp_client_from(seg, moved, here, 4, 1));
+    uint64_t offer = gp_client_offer(seg, moved, 0, 1);
+    CHECK(!gp_client_from(seg, other, here, 4, 1)); /* on its way it is somebody's still */
+    CHECK(gp_client_adopt(seg, moved, offer));
+    CHECK(!gp_client_from(seg, other, here, 4, 1));
+    gp_segment_reclaim(seg, 0);
+    CHECK(!gp_client_from(seg, other, here, 4, 1));
+    gp_segment_reclaim(seg, 1);
+    CHECK(gp_client_from(seg, other, here, 4, 1));
+    teardown();
+}
+
 static void test_rate_is_a_second_s_worth_and_then_one_at_a_time(void)
 {
     struct gp_rate_line line = {0};
@@ -88,7 +123,6 @@ static void test_full_line_forgets_who_is_free_first(void)
 
 static void test_rates_of_the_segment(void)
 {
-    const uint8_t here[] = {10, 0, 0, 1}, there[] = {10, 0, 0, 2};
     setup();
     CHECK(gp_login_allowed(seg, here, 4, 1));
     CHECK(!gp_login_allowed(seg, here, 4, 1));
@@ -128,13 +162,49 @@ static void test_processes_share_one_rate(void)
     teardown();
 }
 
+/* Each child takes places and keeps them; all that were given are there at the end. */
+static void test_processes_share_one_address(void)
+{
+    enum { CHILDREN = 3, LIMIT = 4, TRIES_EACH = 20 };
+    pid_t pids[CHILDREN];
+    uint32_t given = 0;
+
+    setup();
+    for (uint32_t i = 0; i < CHILDREN; i++) {
+        pids[i] = fork();
+        CHECK(pids[i] != -1);
+        if (pids[i] == 0) {
+            uint32_t mine = 0;
+            for (uint32_t t = 0; t < TRIES_EACH; t++) {
+                uint32_t client = gp_client_claim(seg, i, false);
+                if (client && gp_client_from(seg, client, here, 4, LIMIT))
+                    mine++;
+                else if (client)
+                    gp_client_release(seg, client, i);
+            }
+            _exit((int)mine);
+        }
+    }
+    for (uint32_t i = 0; i < CHILDREN; i++) {
+        int status;
+        CHECK_EQ(waitpid(pids[i], &status, 0), pids[i]);
+        CHECK(WIFEXITED(status));
+        given += (uint32_t)WEXITSTATUS(status);
+    }
+    CHECK(given >= 1 && given <= LIMIT);
+    teardown();
+}
+
 int main(void)
 {
     RUN(test_only_those_who_were_admitted_count);
     RUN(test_the_dead_do_not_count);
+    RUN(test_address_has_no_more_than_its_limit);
+    RUN(test_address_keeps_clients_that_move_and_loses_the_dead);
     RUN(test_rate_is_a_second_s_worth_and_then_one_at_a_time);
     RUN(test_full_line_forgets_who_is_free_first);
     RUN(test_rates_of_the_segment);
     RUN(test_processes_share_one_rate);
+    RUN(test_processes_share_one_address);
     return check_done();
 }

@@ -1,8 +1,10 @@
-"""Limits on clients: how many of a user, of a database, how often an address may try."""
+"""Limits on clients: of a user, of a database, of an address, and how often that may try."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import threading
 from pathlib import Path
@@ -15,6 +17,7 @@ from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.waiting import wait_for
 
 OF_ROLE = 'too many connections for role "app"'
+OF_ADDRESS = 'too many connections from host "127.0.0.1"'
 OF_DATABASE = 'too many connections for database "app"'
 POOLS = {name: {"users": [user("app"), user("app_trust")]} for name in ("app", "bench")}
 
@@ -84,9 +87,49 @@ def test_logins_of_an_address(make_pooler: MakePooler, tmp_path: Path):
     wait_for(lambda: refusal(pooler) == "", "the address may try again", 5)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_limit_holds_over_workers_when_many_come_at_once(make_pooler: MakePooler, workers: int):
-    pooler = make_pooler(workers, max_user_client_connections=4)
+def test_clients_of_an_address(make_pooler: MakePooler, tmp_path: Path):
+    """The limit holds over workers, a reload that sets it, an upgrade and a worker's death."""
+    pooler = make_pooler(2, unix_socket_dir=str(tmp_path))
+    dsn = f"host={tmp_path} port={pooler.port} user=app password=secret dbname=app"
+    with contextlib.ExitStack() as open_ones:
+        knocks = [open_ones.enter_context(_knock(pooler)) for _ in range(2)]
+        for knock in knocks:
+            assert knock.recv(1) == b"R"
+        open_ones.enter_context(pooler.connect())
+        assert pooler.reload(max_address_client_connections=4).returncode == 0
+        open_ones.enter_context(pooler.connect())
+        assert refusal(pooler) == OF_ADDRESS
+        assert refusal(pooler, password="wrong") == OF_ADDRESS  # it is not even asked
+        for _ in range(5):
+            open_ones.enter_context(psycopg.connect(dsn))
+        assert _refused_addresses(pooler) == 2
+        assert pooler.upgrade().returncode == 0
+        assert refusal(pooler) == OF_ADDRESS
+        for knock in knocks:
+            knock.close()
+        wait_for(lambda: refusal(pooler) == "", "who has given up does not count", 15)
+        open_ones.enter_context(pooler.connect())
+        for pid in pooler.worker_pids():
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: refusal(pooler) == "", "nor do those whose worker has died", 30)
+
+
+def _refused_addresses(pooler: Pooler) -> int:
+    return {row["list"]: row["items"] for row in pooler.admin("SHOW LISTS")}["refused_addresses"]
+
+
+@pytest.mark.parametrize(
+    ("workers", "key"),
+    [
+        (1, "max_user_client_connections"),
+        (2, "max_user_client_connections"),
+        (2, "max_address_client_connections"),
+    ],
+)
+def test_limit_holds_over_workers_when_many_come_at_once(
+    make_pooler: MakePooler, workers: int, key: str
+):
+    pooler = make_pooler(workers, **{key: 4})
     let_in: list[psycopg.Connection] = []
 
     def come() -> None:

@@ -219,7 +219,7 @@ def test_lists(bench: Bench) -> None:
         "free_clients": 96, "used_clients": 4, "login_clients": 0,
         "free_servers": 25, "used_servers": 5,
         "dns_names": 0, "dns_zones": 0, "dns_queries": 0, "dns_pending": 0,
-        "workers": 2,
+        "workers": 2, "refused_clients": 0, "refused_addresses": 0,
     }  # fmt: skip
 
 

@@ -174,6 +174,7 @@ class FakeSegment:
         self.clients: dict[int, ClientRow] = {}
         self.notes: dict[tuple[int, NoteKind], tuple[int, bytes]] = {}
         self.tries: list[tuple[bytes, int]] = []
+        self.origins: list[tuple[int, bytes, int]] = []
 
     def pool_rows(self) -> list[Any]:
         return list(self.pools.values())
@@ -190,6 +191,10 @@ class FakeSegment:
     def login_allowed(self, address: bytes, rate: int) -> bool:
         self.tries.append((address, rate))
         return not rate or len(self.tries) <= rate
+
+    def client_from(self, client: int, address: bytes, limit: int) -> bool:
+        self.origins.append((client, address, limit))
+        return not limit or len(self.origins) <= limit
 
     def note_version(self, pool: int, kind: NoteKind) -> int:
         return self.read_note(pool, kind)[0]
