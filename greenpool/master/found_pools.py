@@ -8,7 +8,8 @@ Law: a place of the segment changes its name only after every living worker has 
 forgotten the old one, and nobody is there. So a worker that died, or is born meanwhile, needs no
 care: who is not told of a pool cannot name it. Of several generations that share the segment one
 at a time makes pools, and none gives any up (`Rights`): a new one finds those of the old one in the
-segment when it takes over. Runs in master.
+segment when it takes over, and makes what logins that are still in the old one's hands want.
+Whoever wants a pool is answered once, when it is there or cannot be. Runs in master.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Protocol, TypeAlias
 
 from greenpool.config import LOOKUP_USER, PoolKey
 from greenpool.errors import EngineError
@@ -51,6 +53,22 @@ class Rights(Enum):
     NONE = auto()  # it is the next generation's to make pools
 
 
+Answer: TypeAlias = Callable[[Made | NotMade], object]
+
+
+class Successor(Protocol):
+    """The next generation's master, which says later what came of it: `FoundPools.answered`."""
+
+    def want(self, key: PoolKey) -> bool:
+        """Ask it for a pool; False: not now."""
+        ...
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether it can answer."""
+        ...
+
+
 @dataclass(slots=True)
 class _FoundPool:
     index: int
@@ -64,47 +82,61 @@ class FoundPools:
     """Make pools for workers that want them, and take unused ones away."""
 
     def __init__(
-        self, estate: Estate, workers: Workers, rights: Callable[[], Rights] = lambda: Rights.ALL
+        self,
+        estate: Estate,
+        workers: Workers,
+        rights: Callable[[], Rights],
+        successor: Successor,
     ) -> None:
         self._live = estate.live
         self._segment = estate.segment
         self._tallies = estate.tallies
         self._workers = workers
         self._rights = rights
-        self._waiting: list[tuple[WorkerSlot, Wanted]] = []
+        self._successor = successor
+        self._waiting: list[tuple[Wanted, Answer]] = []
+        self._asked: set[PoolKey] = set()  # of those, what the successor has been asked for
         self._pools: dict[PoolKey, _FoundPool] = {}
         self._serial = 0
         self._next_look = 0.0
 
-    # ---- what workers say --------------------------------------------------------------------
+    # ---- what workers say, and the masters before and after ----------------------------------
 
-    def want(self, slot: WorkerSlot, wanted: Wanted) -> None:
-        """Make the pool that a worker asks for, and tell all; or tell it why not."""
+    def want(self, wanted: Wanted, answer: Answer) -> None:
+        """Make the pool that somebody asks for, and tell all; or say why not."""
         pool, rights = self._pools.get(wanted.key), self._rights()
         if pool is not None and pool.state is PoolState.RELEASING:
             self._keep(wanted.key, pool)
-        elif pool is not None:
-            self._workers.send(slot, Made(wanted.key, pool.index))
-        elif rights is Rights.LATER:
-            self._waiting.append((slot, wanted))
-        elif rights is Rights.NONE:
-            self._show(slot, wanted.key)
+        if pool is not None:
+            answer(Made(wanted.key, pool.index))
+        elif rights in (Rights.LATER, Rights.NONE):
+            self._waiting.append((wanted, answer))
         else:
-            self._try_to_make(slot, wanted.key)
+            self._try_to_make(wanted.key, answer)
 
     def make_wanted(self) -> None:
-        """Make the pools that workers have been waiting for."""
+        """Make the pools that have been waited for."""
         waiting, self._waiting = self._waiting, []
-        for slot, wanted in waiting:
-            if wanted.key not in self._pools:
-                self._try_to_make(slot, wanted.key)
+        for wanted, answer in waiting:
+            self._try_to_make(wanted.key, answer)
 
-    def _try_to_make(self, slot: WorkerSlot, key: PoolKey) -> None:
+    def answered(self, message: Made | NotMade) -> None:
+        """Pass on what the next generation says of a pool that it was asked for."""
+        self._asked.discard(message.key)
+        answers = [answer for wanted, answer in self._waiting if wanted.key == message.key]
+        self._waiting = [each for each in self._waiting if each[0].key != message.key]
+        for answer in answers:
+            answer(message)
+
+    def _try_to_make(self, key: PoolKey, answer: Answer) -> None:
         try:
-            self._make(key)
+            if key not in self._pools:
+                self._make(key)
         except EngineError as exc:
             log.error('there can be no pool for user "%s" of "%s": %s', key[1], key[0], exc)
-            self._workers.send(slot, NotMade(key, "there is no room for another pool"))
+            answer(NotMade(key, "there is no room for another pool"))
+        else:
+            answer(Made(key, self._pools[key].index))
 
     def acknowledge(self, slot: WorkerSlot, answer: Released) -> None:
         """Note what a worker answers to Release."""
@@ -115,13 +147,13 @@ class FoundPools:
         if not answer.is_gone:
             self._keep(answer.key, pool)
 
-    def _show(self, slot: WorkerSlot, key: PoolKey) -> None:
-        """Tell a worker of a pool of the next generation, which keeps it until this one ends."""
-        there = {(row.database, row.user): row.index for row in self._segment.pool_rows()}
-        if key in there:
-            self._workers.send(slot, Made(key, there[key]))
-        else:
-            self._workers.send(slot, NotMade(key, "greenpool is being replaced: connect again"))
+    def _ask_successor(self) -> None:
+        """Ask the next generation for what is waited for; it keeps a pool until this one ends."""
+        for key in {wanted.key for wanted, _ in self._waiting} - self._asked:
+            if self._successor.want(key):
+                self._asked.add(key)
+            elif not self._successor.is_heard:
+                self.answered(NotMade(key, "greenpool is being replaced: connect again"))
 
     # ---- what goes by time, by reload and by upgrade -----------------------------------------
 
@@ -148,10 +180,13 @@ class FoundPools:
     def manage(self) -> None:
         """Look for unused pools when it is time; end the releases that all have answered."""
         rights = self._rights()
-        if rights is not Rights.LATER:
+        if rights is Rights.NONE:
+            self._ask_successor()
+        elif rights is not Rights.LATER:
+            self._asked.clear()
             waiting, self._waiting = self._waiting, []
-            for slot, wanted in waiting:
-                self.want(slot, wanted)
+            for wanted, answer in waiting:
+                self.want(wanted, answer)
         if rights is not Rights.ALL:
             self.keep_all()
             return

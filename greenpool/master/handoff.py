@@ -7,6 +7,9 @@
     new:  {"word": "taken", "listening": [...]}                     commands find it by now
     new:  {"word": "stop", "timeout_s": 10.0}                       greenpool ends: end, too
           {"word": "succeeded"}                                     by a third: never come back
+    old:  {"word": "want", "key": [database, user]}                 a login here needs that pool
+    new:  {"word": "made", "key": [...], "index": 7}                it is there
+          {"word": "not made", "key": [...], "why": "..."}          or: it cannot be
     old:  {"word": "gone"}                                          nothing of it is left
 
 A SOCK_SEQPACKET message is one word, in JSON. Who does not know a word passes over it: that is how
@@ -44,12 +47,17 @@ class Handoff:
     def fileno(self) -> int:
         return self._sock.fileno()
 
-    def say(self, word: str, **fields: object) -> None:
-        """Say something; whether anybody hears it, `hear` tells by the end of the stream."""
+    def say(self, word: str, **fields: object) -> bool:
+        """Say something; whether anybody hears it, `hear` tells by the end of the stream.
+
+        False: it has not been said, for the other one is gone or behind with hearing.
+        """
         try:
             self._sock.send(json.dumps({"word": word, **fields}).encode())
         except OSError as exc:
             log.debug('the other master does not hear "%s": %s', word, exc)
+            return False
+        return True
 
     def hear(self) -> list[Word] | None:
         """Return the words that have come; None: the other master is gone."""

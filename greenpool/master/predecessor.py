@@ -15,9 +15,11 @@ import selectors
 from collections.abc import Callable, Collection
 from enum import Enum, auto
 
+from greenpool.config import PoolKey
 from greenpool.master.handoff import Handoff
 from greenpool.master.inheritance import Inheritance
 from greenpool.master.lifeline import Lifeline
+from greenpool.worker.control import Made, NotMade
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +54,23 @@ class Predecessor:
         self._lifeline = lifeline
         self._selector: selectors.BaseSelector | None = None
         self._relieve: Callable[[], None] = _nothing
+        self._want: Callable[[PoolKey], None] = _want_nothing
         self._is_dead = False
         self._has_ended_well = False
 
-    def watch(self, selector: selectors.BaseSelector, relieve: Callable[[], None]) -> None:
-        """Hear it within the master's selector; `relieve` is called when it is to be relieved."""
+    def watch(
+        self,
+        selector: selectors.BaseSelector,
+        relieve: Callable[[], None],
+        want: Callable[[PoolKey], None],
+    ) -> None:
+        """Hear it within the master's selector; `relieve` is called when it is to be relieved.
+
+        `want` is called when one of its logins needs the pool of a found user: `tell` it.
+        """
         self._selector = selector
         self._relieve = relieve
+        self._want = want
         selector.register(self._handoff, selectors.EVENT_READ, self._hear)
 
     @property
@@ -87,6 +99,14 @@ class Predecessor:
         """Have what is left of it end, too, if it was this master that took over."""
         if self.state is PredecessorState.RELIEVED:
             self._handoff.say("stop", timeout_s=timeout_s)
+
+    def tell(self, message: Made | NotMade) -> None:
+        """Tell it what came of a pool that it wanted."""
+        match message:
+            case Made(key, index):
+                self._handoff.say("made", key=key, index=index)
+            case NotMade(key, why):
+                self._handoff.say("not made", key=key, why=why)
 
     def succeeded(self) -> None:
         """Tell it that it is never to come back, whatever becomes of this master."""
@@ -127,6 +147,8 @@ class Predecessor:
             match word:
                 case {"word": "commit"}:
                     self._relieve()
+                case {"word": "want", "key": [str(database), str(user)]}:
+                    self._want((database, user))
                 case {"word": "gone"}:
                     self._has_ended_well = True
 
@@ -150,3 +172,7 @@ class Predecessor:
 
 def _nothing() -> None:
     """Wake the loop, which asks in every round."""
+
+
+def _want_nothing(_: PoolKey) -> None:
+    """Hear nothing: the conversation has not begun."""

@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any
 
 import greenpool
+from greenpool.config import PoolKey
 from greenpool.errors import ExitCode, StartupError
 from greenpool.master import status
 from greenpool.master.control import UPGRADE_S, Reply, Request
@@ -41,6 +42,8 @@ from greenpool.worker.control import (
     ControlMessage,
     Drain,
     HandOver,
+    Made,
+    NotMade,
     Released,
     Reloaded,
     Wanted,
@@ -118,9 +121,10 @@ class Supervisor:
         self._made_s = time.time()
         self._age_s = time.monotonic() - estate.started_s
         self._upgrade = Upgrade(estate, self.selector, self)
-        self._found = FoundPools(estate, self._workers, self._rights)
+        self._found = FoundPools(estate, self._workers, self._rights, self._upgrade)
         if predecessor is not None:
-            predecessor.watch(self.selector, self._take_over)
+            want = partial(self._want_for, predecessor)
+            predecessor.watch(self.selector, self._take_over, want)
         if self._presence is not None:
             self._presence.listen(self.selector, self.command)
 
@@ -251,7 +255,7 @@ class Supervisor:
             case Reloaded():
                 self._rollout.acknowledge(slot)
             case Wanted():
-                self._found.want(slot, message)
+                self._found.want(message, partial(self._workers.send, slot))
             case Released():
                 self._found.acknowledge(slot, message)
             case Command(name="reload"):
@@ -334,6 +338,9 @@ class Supervisor:
         names = (*self._estate.listeners.named(), *self._estate.web.named())
         self._predecessor.taken([name for name, _ in names])
 
+    def _want_for(self, predecessor: Predecessor, key: PoolKey) -> None:
+        self._found.want(Wanted(key), predecessor.tell)
+
     def _rights(self) -> Rights:
         """Return what may be done to pools of found users, beside other generations."""
         if self._upgrade.is_succeeded:
@@ -405,6 +412,10 @@ class Supervisor:
         self._workers.add(places)
         self._workers.listen()
         self._observer.begin()
+
+    def answered(self, message: Made | NotMade) -> None:
+        """Pass on what the successor says of a pool that it was asked for."""
+        self._found.answered(message)
 
     def end_with(self, timeout_s: float) -> None:
         """End, because the successor is told to."""

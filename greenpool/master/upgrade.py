@@ -36,12 +36,14 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 import greenpool
+from greenpool.config import PoolKey
 from greenpool.errors import ExitCode, GreenpoolError
 from greenpool.master.control import Reply
 from greenpool.master.estate import Estate
 from greenpool.master.handoff import Handoff
 from greenpool.master.inheritance import VARIABLE, Inheritance
 from greenpool.master.lifeline import Lifeline
+from greenpool.worker.control import Made, NotMade
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +107,7 @@ class Elder(Protocol):
     def hand_over(self, places: tuple[int, ...], pid: int) -> None: ...
     def come_back(self, places: tuple[int, ...]) -> None: ...
     def end_with(self, timeout_s: float) -> None: ...
+    def answered(self, message: Made | NotMade) -> None: ...
 
 
 class Upgrade:
@@ -297,6 +300,17 @@ class Upgrade:
         self._estate.web.leave(listening)
         self._elder.hand_over(self._places, pid)
 
+    # ---- pools of found users, which are the new master's to make -----------------------------
+
+    def want(self, key: PoolKey) -> bool:
+        """Ask the new master for a pool; False: it does not hear that now."""
+        return self.is_heard and self._handoff is not None and self._handoff.say("want", key=key)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the new master is there to answer."""
+        return self._handoff is not None and self._handoff in self._selector.get_map()
+
     # ---- what the new master says ------------------------------------------------------------
 
     def _hear(self) -> None:
@@ -315,6 +329,10 @@ class Upgrade:
                     self._abort(str(why))
                 case {"word": "taken", "listening": listening}:
                     self._succeed(listening)
+                case {"word": "made", "key": [str(database), str(user)], "index": int(index)}:
+                    self._elder.answered(Made((database, user), index))
+                case {"word": "not made", "key": [str(database), str(user)], "why": str(why)}:
+                    self._elder.answered(NotMade((database, user), why))
                 case {"word": "stop", "timeout_s": timeout_s}:
                     self._elder.end_with(float(timeout_s))
                 case {"word": "succeeded"}:

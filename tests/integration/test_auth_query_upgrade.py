@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
 
 from tests.integration.conftest import MakePooler
+from tests.integration.harness import messages
 from tests.integration.harness.found import (
     asking,
     log_in,
@@ -17,6 +19,7 @@ from tests.integration.harness.found import (
 )
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
+from tests.integration.harness.wire import Wire
 
 SELF = "select pg_backend_pid()::text"
 
@@ -46,6 +49,23 @@ def test_found_users_work_on_and_keep_their_servers(make_pooler: MakePooler) -> 
         assert whoami(busy) == "bob"
         rows = pools_of(pooler)
         assert {*rows} >= {"app", "(auth_query)", "ann", "bob", "asker"}
+
+
+def test_login_that_is_under_way_gets_its_pool_from_the_new_generation(
+    make_pooler: MakePooler,
+) -> None:
+    """Bob proves who he is to the old generation, which makes no pools any more."""
+    pooler = make_pooler(2, pools=asking())
+    with log_in(pooler, "ann"), Wire.connect(pooler.host, pooler.port) as late:
+        late.send(messages.startup({"user": "bob", "database": "app"}))
+        late.sock.recv(1, socket.MSG_PEEK)  # it has been asked for its password
+        assert pooler.upgrade().returncode == 0
+        late.prove("bob")
+        late.read_until(b"Z")
+        assert late.rows("select current_user") == [[b"bob"]]
+        with log_in(pooler, "bob") as another:
+            assert whoami(another) == "bob"
+    wait_for(lambda: not pooler.elders(), "the old generation has ended")
 
 
 def test_pools_of_the_old_generation_are_given_up_by_the_new(

@@ -135,7 +135,21 @@ class Wire:
     ) -> None:
         """Log in as far as AuthenticationOk; the greeting is not waited for."""
         self.send(messages.startup({"user": user, "database": database, **parameters}, version))
-        self._authenticate(user, password)
+        self.prove(user, password)
+
+    def prove(self, user: str, password: str = PASSWORD) -> None:
+        """Answer what is asked after the startup packet, up to AuthenticationOk."""
+        answer = answers(user, password)
+        next(answer)
+        while True:
+            received = self.read()
+            if received.kind in (b"v", b"N"):
+                continue
+            assert received.kind == b"R", f"login refused: {received}"
+            try:
+                self.send(answer.send(received.body))
+            except StopIteration:
+                return
 
     def send(self, *parts: bytes) -> None:
         self.sock.sendall(b"".join(parts))
@@ -202,19 +216,6 @@ class Wire:
         except ClosedByPeer:
             assert not self._unread, f"closed in the middle of a message: {bytes(self._unread)!r}"
         return found
-
-    def _authenticate(self, user: str, password: str) -> None:
-        answer = answers(user, password)
-        next(answer)
-        while True:
-            received = self.read()
-            if received.kind in (b"v", b"N"):
-                continue
-            assert received.kind == b"R", f"login refused: {received}"
-            try:
-                self.send(answer.send(received.body))
-            except StopIteration:
-                return
 
     def _take(self, count: int, end: float) -> bytes:
         while len(self._unread) < count:

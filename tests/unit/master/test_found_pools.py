@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,6 +18,7 @@ from greenpool.tallies import Tallies, Tally
 from greenpool.worker.control import Made, NotMade, Release, Released, Wanted
 
 ANN, BOB = ("shop", "ann"), ("shop", "bob")
+TO_BOTH = [(11, Made(ANN, 1)), (12, Made(ANN, 1))]
 CONFIG = """
 pools:
   shop:
@@ -108,6 +110,21 @@ class FakeWorkers:
         return sent
 
 
+class FakeSuccessor:
+    """The master of the next generation."""
+
+    def __init__(self) -> None:
+        self.is_heard = True
+        self.is_busy = False
+        self.wanted: list[tuple[str, str]] = []
+
+    def want(self, key: tuple[str, str]) -> bool:
+        if self.is_busy or not self.is_heard:
+            return False
+        self.wanted.append(key)
+        return True
+
+
 class Bench:
     """A master with two workers, whose clock is the test's."""
 
@@ -120,13 +137,15 @@ class Bench:
         self.tallies = Tallies.create(pools_max, 2)
         self.rights = Rights.ALL
         estate = SimpleNamespace(live=self.live, segment=self.segment, tallies=self.tallies)
+        self.successor = FakeSuccessor()
         self.found = FoundPools(
-            *(cast(Any, estate), cast(Any, self.workers), lambda: self.rights),
+            *(cast(Any, estate), cast(Any, self.workers), lambda: self.rights, self.successor),
         )
         self.now = 100.0
 
     def want(self, key: tuple[str, str], worker: int = 0) -> list[tuple[int, Any]]:
-        self.found.want(cast(Any, self.workers.slots[worker]), Wanted(key))
+        answer = partial(self.workers.send, self.workers.slots[worker])
+        self.found.want(Wanted(key), answer)
         return self.workers.take()
 
     def pass_time(self, seconds: float) -> list[tuple[int, Any]]:
@@ -157,7 +176,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def test_all_workers_hear_of_a_pool_and_who_asks_again_alone(bench: Bench) -> None:
-    assert bench.want(ANN) == [(11, Made(ANN, 1)), (12, Made(ANN, 1))]
+    assert bench.want(ANN) == [*TO_BOTH, (11, Made(ANN, 1))]
     assert bench.want(ANN, worker=1) == [(12, Made(ANN, 1))]
     assert bench.live.pools[ANN] == 1
     assert bench.tallies.total(0, Tally.POOLS_CREATED) == 1
@@ -213,7 +232,7 @@ def test_client_that_comes_back_meanwhile_keeps_it(bench: Bench) -> None:
     bench.want(ANN)
     release = bench.release()
     bench.answer(0, release)
-    assert bench.want(ANN) == [(11, Made(ANN, 1)), (12, Made(ANN, 1))]
+    assert bench.want(ANN) == [*TO_BOTH, (11, Made(ANN, 1))]
     bench.answer(1, release)
     assert bench.segment.names[1] == ANN
     assert bench.live.found == {ANN}
@@ -277,7 +296,7 @@ def test_who_wants_a_pool_while_another_generation_may_define_some_waits(bench: 
     assert bench.want(ANN) == []
     assert bench.pass_time(4.0) == []
     bench.rights = Rights.ALL
-    assert bench.pass_time(0.1) == [(11, Made(ANN, 1)), (12, Made(ANN, 1))]
+    assert bench.pass_time(0.1) == [*TO_BOTH, (11, Made(ANN, 1))]
 
 
 def test_pools_that_are_waited_for_are_made_just_before_the_next_generation_looks(
@@ -286,17 +305,39 @@ def test_pools_that_are_waited_for_are_made_just_before_the_next_generation_look
     bench.rights = Rights.LATER
     bench.want(ANN)
     bench.found.make_wanted()
-    assert bench.workers.take() == [(11, Made(ANN, 1)), (12, Made(ANN, 1))]
+    assert bench.workers.take() == [*TO_BOTH, (11, Made(ANN, 1))]
 
 
-def test_generation_that_hands_over_makes_no_pools_but_tells_of_those_that_are_there(
-    bench: Bench,
-) -> None:
+def test_generation_that_hands_over_has_the_next_one_make_pools(bench: Bench) -> None:
     bench.rights = Rights.NONE
-    [(worker, answer)] = bench.want(ANN)
+    bench.successor.is_busy = True
+    assert bench.want(ANN) == bench.want(ANN, worker=1) == bench.pass_time(0.1) == []
+    bench.successor.is_busy = False
+    assert bench.pass_time(4.0) == []
+    assert bench.successor.wanted == [ANN]  # once for both
+    bench.found.answered(Made(ANN, 7))
+    assert bench.workers.take() == [(11, Made(ANN, 7)), (12, Made(ANN, 7))]
+    bench.want(BOB)
+    bench.pass_time(0.1)
+    bench.found.answered(NotMade(BOB, "full"))
+    assert bench.workers.take() == [(11, NotMade(BOB, "full"))]
+    assert bench.pass_time(4.0) == []
+
+
+def test_next_generation_that_died_unasked_leaves_the_pools_to_this_one(bench: Bench) -> None:
+    bench.rights = Rights.NONE
+    bench.want(ANN)
+    assert bench.pass_time(0.1) == []
+    bench.rights = Rights.ALL  # it came back
+    assert bench.pass_time(0.1) == [*TO_BOTH, (11, Made(ANN, 1))]
+
+
+def test_nobody_waits_for_a_generation_that_cannot_be_asked(bench: Bench) -> None:
+    bench.rights = Rights.NONE
+    bench.successor.is_heard = False
+    bench.want(ANN)
+    [(worker, answer)] = bench.pass_time(0.1)
     assert (worker, type(answer)) == (11, NotMade)
-    bench.segment.define_pool(*ANN, None)  # by the next one
-    assert bench.want(ANN) == [(11, Made(ANN, 1))]
 
 
 def test_release_is_taken_back_when_another_generation_comes(bench: Bench) -> None:
