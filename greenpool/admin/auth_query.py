@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from greenpool.admin.result import Row
 from greenpool.admin.view import View
-from greenpool.config import LOOKUP_USER, found_member
+from greenpool.config import LOOKUP_USER, guest_member, lookup_of
 from greenpool.protocol.backend import INT8, Column
 from greenpool.tallies import Tally
 
@@ -34,7 +34,9 @@ def auth_query_rows(view: View) -> Iterable[Row]:
     rows = view.segment.pool_rows()
     places = {row.database: row.index for row in rows if row.user == LOOKUP_USER}
     found = Counter(
-        row.database for row in rows if found_member(view.config, row.database, row.user)
+        lookup_of(view.config, row.database)[0]
+        for row in rows
+        if guest_member(view.config, row.database, row.user)
     )
     for name, pool in sorted(view.config.pools.items()):
         if pool.auth_query is None or name not in places:

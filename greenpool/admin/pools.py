@@ -6,11 +6,11 @@ of (peers, a DNS cache, servers under test) is 0 or NULL, so that PgBouncer's to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from greenpool.admin.result import Row
 from greenpool.admin.view import View
-from greenpool.config import LOOKUP_USER, Kind, Member, members
+from greenpool.config import LOOKUP_USER, Kind, Member, Pool, members, pool_of
 from greenpool.protocol.backend import INT4, INT8, Column
 from greenpool.records import Hold, PoolRow, Refusal
 
@@ -108,16 +108,16 @@ def pools_rows(view: View) -> Iterable[Row]:
 
 
 def databases_rows(view: View) -> Iterable[Row]:
-    """Make a row for each configured pool; sizes and connections are summed over its users.
+    """Make a row for each database; sizes and connections are summed over its users.
 
-    Whom auth_query has found counts; what it asks through does not.
-    It is paused, or disabled, if it is for all of them; POOLS has each.
+    Those of the template are there while they have pools. Whom auth_query has found counts; what it
+    asks through does not. It is paused, or disabled, if it is for all of them; POOLS has each.
     """
     rows = view.segment.pool_rows()
     configured = [*members(view.config, ((row.database, row.user) for row in rows))]
-    for name, pool in sorted(view.config.pools.items()):
+    for name, pool in _databases(view, rows):
         mine = [row for row in rows if row.database == name and row.user != LOOKUP_USER]
-        users = [each.user for each in configured if each.pool is pool]
+        users = [each.user for each in configured if each.pool == pool]
         yield (
             name,
             pool.server_host,
@@ -170,7 +170,7 @@ def lists_rows(view: View) -> Iterable[Row]:
     workers = view.segment.worker_rows()
     clients = sum(worker.clients for worker in workers if worker.alive)
     servers = servers_of(rows)
-    yield "databases", len(view.config.pools)
+    yield "databases", sum(1 for _ in _databases(view, rows))
     yield "users", len(_members_by_user(view, rows))
     yield "peers", 0
     yield "pools", len(rows)
@@ -207,12 +207,19 @@ def clients_of(rows: Iterable[PoolRow]) -> int:
     return sum(row.cl_active + row.cl_waiting + row.cl_idle for row in rows)
 
 
+def _databases(view: View, rows: Iterable[PoolRow]) -> Iterator[tuple[str, Pool]]:
+    """Go through the databases that are configured, or have pools of the template."""
+    names = {*view.config.pools, *(row.database for row in rows)}
+    pools = ((name, pool_of(view.config, name)) for name in sorted(names))
+    return ((name, pool) for name, pool in pools if pool is not None)
+
+
 def _members_by_user(view: View, rows: Iterable[PoolRow]) -> Mapping[str, list[Member]]:
     """Return the pools of each user, of those whom auth_query has found too."""
     found = [(row.database, row.user) for row in rows]
     by_user: dict[str, list[Member]] = {}
     for member in members(view.config, found):
-        if member.kind is not Kind.LOOKUP:
+        if member.kind not in (Kind.LOOKUP, Kind.HEIR):
             by_user.setdefault(member.user.username, []).append(member)
     return by_user
 

@@ -35,8 +35,28 @@ from greenpool.config.jwt_keys import JwtKey, JwtKeys, parse_jwt_keys
 from greenpool.config.key import Section
 from greenpool.config.kinds import is_setting
 from greenpool.config.loading import load, peek_pid_file
-from greenpool.config.members import LOOKUP_USER, Kind, Member, PoolKey, found_member, members
-from greenpool.config.model import AuthQuery, Config, General, Parameters, Pool, User, Web
+from greenpool.config.members import (
+    LOOKUP_USER,
+    Kind,
+    Member,
+    PoolKey,
+    guest_member,
+    heir_of,
+    home_of,
+    lookup_of,
+    members,
+    pool_of,
+)
+from greenpool.config.model import (
+    TEMPLATE,
+    AuthQuery,
+    Config,
+    General,
+    Parameters,
+    Pool,
+    User,
+    Web,
+)
 from greenpool.config.pem import PemFile
 from greenpool.config.reference import reference, sample
 from greenpool.config.show import show_rows
@@ -49,6 +69,7 @@ __all__ = [
     "DEFAULT_ADMIN_PASSWORD",
     "LOOKUP_USER",
     "SECRET_OPTIONS",
+    "TEMPLATE",
     "Address",
     "AddressKeyword",
     "AuthQuery",
@@ -85,15 +106,19 @@ __all__ = [
     "User",
     "Web",
     "changes",
-    "found_member",
+    "guest_member",
+    "heir_of",
+    "home_of",
     "is_setting",
     "is_supported",
     "is_unicode",
     "keep_restart_keys",
     "load",
+    "lookup_of",
     "members",
     "parse_jwt_keys",
     "peek_pid_file",
+    "pool_of",
     "reference",
     "sample",
     "show_rows",

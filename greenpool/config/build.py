@@ -16,7 +16,7 @@ from greenpool.config.key import Section
 from greenpool.config.kinds import did_you_mean
 from greenpool.config.model import AuthQuery, Config, General, Pool, User, Web
 from greenpool.config.section import SectionReader, Settings
-from greenpool.config.table import NOT_YET, SECTION_ALIASES, keys_of
+from greenpool.config.table import SECTION_ALIASES, keys_of
 from greenpool.config.tree import Node, Problems
 
 _SECTIONS = ("general", "pools", "web")
@@ -82,10 +82,7 @@ class _Builder:
 
     def _pool(self, name: str, node: Node, general: Values) -> Pool:
         path = f"pools.{name}"
-        if name in NOT_YET:
-            self._problems.add(node.mark, path, "not supported yet (a template for any database)")
-        else:
-            checks.check_pool_name(name, node.mark, path, self._problems)
+        checks.check_pool_name(name, node.mark, path, self._problems)
         settings = self.reader.read(node, Section.POOL, path, structure=_POOL_STRUCTURE)
         values = _resolve(Section.POOL, settings, general)
         values["server_database"] = values["server_database"] or name
@@ -149,7 +146,7 @@ class _Builder:
         if values["query"] is None or values["user"] is None:
             return None  # reported as missing
         auth_query = AuthQuery(**values)
-        checks.check_auth_query(auth_query, users, settings, path, self._problems)
+        checks.check_auth_query(auth_query, users, settings, node.mark, path, self._problems)
         return auth_query
 
 

@@ -15,7 +15,16 @@ from greenpool.config.hba.kinds import InvalidRules
 from greenpool.config.hba.rule import ConnectionType, HbaRules
 from greenpool.config.kinds import did_you_mean
 from greenpool.config.members import LOOKUP_USER
-from greenpool.config.model import AuthQuery, Config, General, Parameters, Pool, User, Web
+from greenpool.config.model import (
+    TEMPLATE,
+    AuthQuery,
+    Config,
+    General,
+    Parameters,
+    Pool,
+    User,
+    Web,
+)
 from greenpool.config.named_kinds import NAME_BYTES
 from greenpool.config.section import Setting, Settings
 from greenpool.config.tree import Mark, Problems
@@ -116,11 +125,15 @@ def check_auth_query(
     auth_query: AuthQuery,
     users: Container[str],
     settings: Settings,
+    mark: Mark,
     path: str,
     problems: Problems,
 ) -> None:
-    """Check the sizes of found users' pools, and who logs in for them."""
+    """Check the sizes of found users' pools, who logs in for them, and where to ask."""
     _check_sizes(auth_query, settings, path, problems)
+    if auth_query.database == TEMPLATE:
+        what = "needs database: the template has none of its own to ask"
+        problems.add(mark, path, what)
     if "$1" not in auth_query.query:
         what = "does not ask about $1, the name of the user"
         problems.add(settings["query"].mark, settings["query"].path, what)

@@ -187,6 +187,10 @@ class AuthQuery:
         return self.default_pool_size or self.pool_size
 
 
+TEMPLATE = "*"
+"""The name of the pool that is a template for any database that no other is for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool(Inherited):
     """One of `pools`, with what it inherits; `users` by name, in the order of the file."""

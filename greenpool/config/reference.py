@@ -10,7 +10,6 @@ from greenpool.config.key import Key, Literal, Reload, Section
 from greenpool.config.table import (
     IGNORED,
     IGNORED_PREFIXES,
-    NOT_YET,
     REWORDINGS,
     SECTION_ALIASES,
     keys_of,
@@ -33,6 +32,10 @@ _WORDING = (
 _CLASSES = (
     "(R) takes effect on reload; (S) needs an upgrade or a restart, and reload names it when it "
     "was changed."
+)
+_TEMPLATE = (
+    '"*" is a template for any other: its pools are made when somebody logs in, and go when they '
+    "are unused for `idle_timeout`; `server_database` is then the name that was asked for."
 )
 _SAMPLE_USER: Mapping[str, Literal] = {"username": "app", "password": "change-me"}
 _SAMPLE_POOL = "app"
@@ -62,7 +65,7 @@ def reference() -> str:
         lines += ["", f"## {_TITLES[section]}"]
         lines += [f"Also called `{alias}`." for alias in _section_aliases(section)]
         if section is Section.POOL:
-            lines += ["", f"The name is the database that clients ask for. {_pool_note()}"]
+            lines += ["", "The name is the database that clients ask for. " + _TEMPLATE]
         for key in _own_keys(section):
             lines += ["", f"### {key.name}", "", key.doc, "", *_facts(key)]
     return "\n".join([*lines, "", *_pgdoorman()]) + "\n"
@@ -107,11 +110,6 @@ def _overrides() -> str:
 
 def _section_aliases(section: Section) -> list[str]:
     return [alias for alias, name in SECTION_ALIASES.items() if name == _TITLES[section]]
-
-
-def _pool_note() -> str:
-    note = '"*" is a template for any other'
-    return f"{note} (not supported yet)." if "*" in NOT_YET else f"{note}."
 
 
 def _facts(key: Key) -> Iterator[str]:

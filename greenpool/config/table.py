@@ -356,8 +356,6 @@ REWORDINGS: tuple[Rewording, ...] = (
     Rewording("verify_server_certificate", "server_tls_mode", {True: "verify-full", False: None}),
 )
 
-# What is not a key and has no feature yet; building one means to delete its name here.
-NOT_YET = frozenset(("*",))
 # Keys of PgDoorman's that speak of its own machinery: accepted, and named in one warning.
 IGNORED = frozenset(("worker_stack_size", "max_blocking_threads"))
 IGNORED_PREFIXES = ("daemon_", "tokio_")

@@ -1,4 +1,5 @@
-"""The pools of users whom auth_query finds: made when one is first here, given up when unused.
+"""The pools that logins make: of users whom auth_query finds, and of databases that only the
+template is for. One is made when it is wanted first, and given up when it is unused.
 
     (none) ──Wanted──► SERVING ──nobody for idle_timeout──► RELEASING ──all gone──► (none)
                           ▲                                     │
@@ -22,7 +23,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol, TypeAlias
 
-from greenpool.config import LOOKUP_USER, PoolKey
+from greenpool.config import PoolKey, lookup_of, pool_of
 from greenpool.errors import EngineError
 from greenpool.master.estate import Estate
 from greenpool.master.slot import WorkerSlot
@@ -173,9 +174,11 @@ class FoundPools:
                 self._keep(key, pool)
 
     def follow(self) -> None:
-        """Forget the pools that a reload has taken away."""
-        for key in [key for key in self._pools if key not in self._live.found]:
-            del self._pools[key]
+        """Look after what a reload has made of the pools: some are gone, some were configured."""
+        self._pools = {
+            key: self._pools.get(key) or _FoundPool(self._live.pools[key])
+            for key in self._live.found
+        }
 
     def manage(self) -> None:
         """Look for unused pools when it is time; end the releases that all have answered."""
@@ -235,8 +238,8 @@ class FoundPools:
 
     def _patience_s(self, key: PoolKey) -> float:
         """Return how long a pool may be unused, as long as a server of it might."""
-        idle_timeout_ms = self._live.config.pools[key[0]].idle_timeout_ms
-        return idle_timeout_ms / 1000 if idle_timeout_ms else math.inf
+        pool = pool_of(self._live.config, key[0])
+        return pool.idle_timeout_ms / 1000 if pool and pool.idle_timeout_ms else math.inf
 
     def _release(self, key: PoolKey, pool: _FoundPool) -> None:
         self._serial += 1
@@ -259,7 +262,7 @@ class FoundPools:
             self._workers.send(slot, message)
 
     def _count(self, key: PoolKey, tally: Tally) -> None:
-        lookup = self._live.pools.get((key[0], LOOKUP_USER))
+        lookup = self._live.pools.get(lookup_of(self._live.config, key[0]))
         if lookup is not None:
             self._tallies.add(lookup, self._tallies.master, tally)
 

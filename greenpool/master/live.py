@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from greenpool import config as configuration
-from greenpool.config import LOOKUP_USER, Changes, Config, PoolKey, found_member, members
+from greenpool.config import Changes, Config, Kind, PoolKey, guest_member, heir_of
 from greenpool.errors import ConfigError, EngineError
 from greenpool.master import pools as pools_of
 from greenpool.master.pools import PoolMark, Pools, Segment
@@ -66,7 +66,7 @@ class LiveConfig:
         self.last_reload: ReloadResult | None = None
         self._segment = segment
         self.pools: Pools = (pools_of.apply if is_first else pools_of.adopt)(segment, config)
-        self.found: set[PoolKey] = set()  # of the pools, those of users whom auth_query has found
+        self.found: set[PoolKey] = set()  # of the pools, those that logins have made
         self._doomed: list[int] = []
         self._stale: list[int] = []
 
@@ -131,13 +131,13 @@ class LiveConfig:
         """Name what the segment is too small for."""
         return self._above_the_segment(self.config)
 
-    # ---- pools of found users: `found_pools.py` says when -----------------------------------
+    # ---- pools that logins make: `found_pools.py` says when ---------------------------------
 
     def add_found(self, key: PoolKey) -> int:
-        """Define the pool of a found user, return its index. Raises: EngineError."""
-        member = found_member(self.config, *key)
+        """Define the pool of a guest, return its index. Raises: EngineError."""
+        member = guest_member(self.config, *key)
         if member is None:
-            raise EngineError("auth_query finds no such users any more")
+            raise EngineError("the configuration has no such pool any more")
         index = pools_of.define(self._segment, member)
         self._doomed = [doomed for doomed in self._doomed if doomed != index]
         self.found.add(key)
@@ -159,7 +159,7 @@ class LiveConfig:
         self.hide_found(key)
         self._segment.remove_pool(index)
         try:
-            self._segment.vacate_pool(index, self.pools[key[0], LOOKUP_USER])
+            self._segment.vacate_pool(index, self.pools[heir_of(self.config, key[0])])
         except EngineError as exc:  # the place waits for the same user
             log.debug("%s", exc)
 
@@ -167,13 +167,13 @@ class LiveConfig:
         old = self.config
         differences = configuration.changes(old, loaded)
         new = configuration.keep_restart_keys(old, loaded)
-        pools = pools_of.change(self._segment, old, self.pools, new, self.found)
+        guests = {key for key in self.pools if self._stays(new, key)}
+        pools = pools_of.change(self._segment, old, self.pools, new, guests)
         self._doomed += [index for name, index in self.pools.items() if name not in pools]
         self._doomed = [index for index in self._doomed if index not in pools.values()]
-        self._stale += [pools[name] for name in pools_of.to_renew(old, new, self.found)]
+        self._stale += [pools[name] for name in pools_of.to_renew(old, new, guests)]
         self.config, self.pools = new, pools
-        configured = {member.key for member in members(new)}
-        self.found = {key for key in self.found if key in pools and key not in configured}
+        self.found = guests
         if _log_settings(old) != _log_settings(new):
             set_up_log(new, None)
         return ReloadResult(
@@ -185,6 +185,14 @@ class LiveConfig:
             ),
             warnings=loaded.warnings,
         )
+
+    def _stays(self, new: Config, key: PoolKey) -> bool:
+        """Say whether a pool goes on as one that a login has made.
+
+        One that was configured does if the template has its user: nobody has been taken away.
+        """
+        member = guest_member(new, *key)
+        return member is not None and (key in self.found or member.kind is Kind.TEMPLATE)
 
     def _above_the_segment(self, new: Config) -> list[str]:
         rows = self._segment.clients_max - pools_of.ADMIN_CLIENTS

@@ -6,7 +6,17 @@ import hashlib
 from collections.abc import Iterable
 from typing import Protocol
 
-from greenpool.config import Config, Kind, Member, Pool, PoolKey, User, found_member, members
+from greenpool.config import (
+    TEMPLATE,
+    Config,
+    Kind,
+    Member,
+    Pool,
+    PoolKey,
+    User,
+    guest_member,
+    members,
+)
 from greenpool.errors import EngineError
 from greenpool.records import (
     PoolMode,
@@ -30,7 +40,7 @@ _POOLS_HEADROOM = 4
 _PLACES_HEADROOM = 4
 _PLACES_MIN = 16
 _PLACES_MAX = 64  # GP_WORKERS_MAX: a set of workers is one machine word
-# Places for users whom auth_query finds; one that has been left is given to the next.
+# Places for pools that logins make (auth_query, "*"); one that has been left is the next one's.
 FOUND_POOLS = 4096
 # Their servers at a time, as far as open files are concerned: PostgreSQL rarely has more in all.
 _FOUND_SERVERS = 1024
@@ -70,7 +80,7 @@ def places_for(workers: int) -> int:
 def pools_max(config: Config) -> int:
     """Return how many pools the segment shall have room for."""
     configured = max(_POOLS_MIN, _POOLS_HEADROOM * sum(1 for _ in members(config)))
-    return configured + (FOUND_POOLS if _finds_users(config) else 0)
+    return configured + (FOUND_POOLS if _has_guests(config) else 0)
 
 
 def clients_max(config: Config) -> int:
@@ -83,13 +93,13 @@ def clients_max(config: Config) -> int:
 def server_count(config: Config) -> int:
     """Return how many server connections there may be in all."""
     configured = sum(member.user.pool_size for member in members(config))
-    return configured + (_FOUND_SERVERS if _finds_users(config) else 0)
+    return configured + (_FOUND_SERVERS if _has_guests(config) else 0)
 
 
 def apply(segment: Segment, config: Config, found: Iterable[PoolKey] = ()) -> Pools:
     """Define every pool of `config` and the limits; what is not in it stays as it is.
 
-    `found` are pools of users whom auth_query has found: those that it could find again go on.
+    `found` are pools that logins have made: those that could be made again go on.
 
     Raises: EngineError when the segment has no room for them; some are then defined.
     """
@@ -147,9 +157,9 @@ def adopt(segment: Segment, config: Config) -> Pools:
 
 
 def found(segment: Segment, config: Config) -> set[PoolKey]:
-    """Name the pools of the segment that belong to users whom auth_query finds."""
+    """Name the pools of the segment that logins have made: of found users, of the template."""
     names = ((row.database, row.user) for row in segment.pool_rows())
-    return {name for name in names if found_member(config, *name) is not None}
+    return {name for name in names if guest_member(config, *name) is not None}
 
 
 def marks(config: Config, secret: bytes, found: Iterable[PoolKey] = ()) -> tuple[PoolMark, ...]:
@@ -193,8 +203,10 @@ def settings_of(pool: Pool, user: User) -> PoolSettings:
     )
 
 
-def _finds_users(config: Config) -> bool:
+def _has_guests(config: Config) -> bool:
     """Say whether there may be pools that no configuration names."""
+    if TEMPLATE in config.pools:
+        return True
     lookups = (member.pool for member in members(config) if member.kind is Kind.LOOKUP)
     return any(pool.auth_query and pool.auth_query.server_user is None for pool in lookups)
 

@@ -38,7 +38,7 @@ from greenpool.worker.surroundings import SystemSurroundings, user_of
 
 if TYPE_CHECKING:
     from greenpool.worker.lookup import Answer
-    from greenpool.worker.pools import PoolEntry
+    from greenpool.worker.pools import Verifier
     from greenpool.worker.state import Worker
 
 log = logging.getLogger(__name__)
@@ -101,12 +101,12 @@ def admit(worker: Worker, request: Request) -> HbaRule:
     return rule
 
 
-def account_of(worker: Worker, entry: PoolEntry) -> Account:
-    """Return what is known of a user of a pool."""
-    user = entry.user
+def account_of(worker: Worker, verifier: Verifier) -> Account:
+    """Return what is known of a user of the configuration."""
+    user = verifier.user
 
     def secret() -> Secret | None:
-        return worker.secret_of(entry)
+        return worker.secret_of(verifier)
 
     if user.auth_pam_service is not None:
         return Account(HbaMethod.PAM, secret, {"pamservice": user.auth_pam_service})

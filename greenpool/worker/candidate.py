@@ -28,13 +28,17 @@ _NONE: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Somebody at the door. `entry` is the pool of a configured user, `lookup` who was asked."""
+    """Somebody at the door. `entry` is the pool of a configured user, `lookup` who was asked.
+
+    `is_guest`: its pool is made, or kept, once it has proved who it is.
+    """
 
     request: Request
     account: Account | None
     entry: PoolEntry | None = None
     lookup: Lookup | None = None
     answer: Answer | None = None
+    is_guest: bool = False
 
     @property
     def parameters(self) -> Mapping[str, str]:
@@ -47,29 +51,22 @@ class Candidate:
             self.lookup.conclude(self.answer, is_in=False)
 
     @property
-    def is_found(self) -> bool:
-        """Whether it says the name of a user whom auth_query has found."""
-        return self.answer is not None and self.answer.is_user
-
-    @property
-    def home(self) -> PoolEntry | None:
-        """The pool of a configured user in the database that is asked for."""
-        entry = self.entry
-        return entry if entry is not None and entry.pool.name == self.request.database else None
+    def is_fickle(self) -> bool:
+        """Whether what is found out about it may be another thing for the next one like it."""
+        return self.is_guest or self.lookup is not None
 
     @property
     def has_pool(self) -> bool:
         """Whether there is a pool for it, or can be."""
-        return self.is_found or self.home is not None
+        return self.is_guest or self.entry is not None
 
     def proved(self, worker: Worker) -> PoolEntry:
-        """Return the pool of a found user who has proved who it is.
+        """Return the pool of a guest who has proved who it is.
 
         `left` must follow. Switches: maybe. Raises: ClientError if there is none.
         """
-        assert self.lookup is not None
-        assert self.answer is not None
-        self.lookup.conclude(self.answer, is_in=True)
+        if self.lookup is not None and self.answer is not None:
+            self.lookup.conclude(self.answer, is_in=True)
         return worker.found.enter(self.request.database, self.request.user)
 
     def left(self, worker: Worker, entry: PoolEntry) -> None:
@@ -81,12 +78,18 @@ def find(worker: Worker, request: Request) -> Candidate:
     """Find out whom a client says it is. Switches: maybe. Raises: ClientError if it cannot be."""
     pools, database, user = worker.pools, request.database, request.user
     entry = pools.find(database, user)
-    lookup = worker.lookups.of(database) if entry is None else None
-    if lookup is not None:
-        answer = lookup.find(user)
-        account = access.found_account(answer) if answer.is_user else None
-        return Candidate(request, account, lookup=lookup, answer=answer)
-    if entry is None and not pools.has_database(database):
-        entry = pools.of_user(user)  # who is known elsewhere is told of the database only
-    account = None if entry is None else access.account_of(worker, entry)
-    return Candidate(request, account, entry)
+    if entry is not None:
+        return Candidate(request, access.account_of(worker, entry.verifier), entry)
+    verifier = pools.of_template(database, user)
+    if verifier is not None:
+        return Candidate(request, access.account_of(worker, verifier), is_guest=True)
+    if not pools.has_database(database):
+        verifier = pools.of_user(user)  # who is known elsewhere is told of the database only
+        account = None if verifier is None else access.account_of(worker, verifier)
+        return Candidate(request, account)
+    lookup = worker.lookups.of(database)
+    if lookup is None:
+        return Candidate(request, None)
+    answer = lookup.find(user)
+    account = access.found_account(answer) if answer.is_user else None
+    return Candidate(request, account, None, lookup, answer, answer.is_user)

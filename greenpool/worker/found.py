@@ -1,6 +1,7 @@
-"""The pools of users whom auth_query has found, as one worker asks for them and loses them.
+"""The pools that logins make, as one worker asks for them and loses them: those of users whom
+auth_query finds, and of databases that only the template is for.
 
-    a found user logs in ──Wanted──► master ──Made──► all workers ──► the login goes on
+    somebody logs in ──Wanted──► master ──Made──► all workers ──► the login goes on
     nobody uses it: master ──Release──► all workers ──Released──► master
 
 Law: the master alone makes and removes pools; a worker says that it has forgotten one only when
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from gevent.event import AsyncResult
 
-from greenpool.config import Kind, PoolKey, found_member
+from greenpool.config import PoolKey, guest_member, home_of
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.worker import check_query
 from greenpool.worker.control import Made, NotMade, Release, Released, Wanted
@@ -36,13 +37,12 @@ class FoundPools:
         self._guests: Counter[PoolKey] = Counter()  # logins, by the pool that they are going to
 
     def enter(self, database: str, user: str) -> PoolEntry:
-        """Return the pool of a found user who has proved who it is; made if there is none.
+        """Return the pool of a user who has proved who it is; made if there is none.
 
         It stays until `leave`. Switches: maybe; the caller has a deadline. Raises: ClientError when
         there can be none.
         """
-        key = (database, user)
-        while (entry := self._find(key)) is None:
+        while (entry := self._worker.pools.of_key(key := self._home(database, user))) is None:
             answer = self._wanted.get(key)
             if answer is None:
                 answer = self._wanted[key] = AsyncResult()
@@ -53,14 +53,13 @@ class FoundPools:
         self._guests[entry.key] += 1
         return entry
 
-    def _find(self, key: PoolKey) -> PoolEntry | None:
-        """Return the pool of a found user: its own, or that of all of them."""
-        database, user = key
-        pool = self._worker.config.pools.get(database)
-        if pool is None or pool.auth_query is None or user in pool.users:
+    def _home(self, database: str, user: str) -> PoolKey:
+        """Name the pool of a user: its own, or that of all who are found."""
+        key = home_of(self._worker.config, database, user)
+        if key is None:
             message = "the pool has been removed"  # by a reload, since the user was looked up
             raise ClientError(Severity.FATAL, SqlState.ADMIN_SHUTDOWN, message)
-        return self._worker.pools.of_key((database, pool.auth_query.server_user or user))
+        return key
 
     def leave(self, key: PoolKey) -> None:
         """Say that a login is served now, or has come to nothing."""
@@ -71,7 +70,7 @@ class FoundPools:
     def on_made(self, message: Made) -> None:
         """Take in a pool. Switches: no."""
         worker = self._worker
-        member = found_member(worker.config, *message.key)
+        member = guest_member(worker.config, *message.key)
         if member is not None:
             check_query.set_up_one(worker, worker.pools.add(message.index, member))
         self._answer(message.key, None)
@@ -79,7 +78,7 @@ class FoundPools:
     def discover(self, index: int) -> PoolEntry | None:
         """Take in a pool whose client has been quicker than the master's word. Switches: no."""
         row = self._worker.segment.pool_row(index)
-        if row is None or found_member(self._worker.config, row.database, row.user) is None:
+        if row is None or guest_member(self._worker.config, row.database, row.user) is None:
             return None
         self.on_made(Made((row.database, row.user), index))
         return self._worker.pools.at(index)
@@ -93,7 +92,7 @@ class FoundPools:
         """Forget a pool if nobody here needs it, and say so. Switches: no."""
         worker = self._worker
         entry = worker.pools.of_key(message.key)
-        if entry is not None and entry.kind is Kind.FOUND:
+        if entry is not None and guest_member(worker.config, *message.key) is not None:
             row = worker.segment.pool_row(entry.index)
             is_used = row is not None and row.cl_active + row.cl_idle + row.cl_waiting > 0
             if message.key in self._guests or is_used:

@@ -26,7 +26,7 @@ from gevent.lock import BoundedSemaphore
 
 from greenpool.auth.auth_query import AuthQueryError, read_answer, request, secret_of
 from greenpool.auth.secret import Secret
-from greenpool.config import LOOKUP_USER, AuthQuery, Config
+from greenpool.config import LOOKUP_USER, AuthQuery, Config, lookup_of
 from greenpool.errors import GreenpoolError, ReportedError
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.protocol.message import Message
@@ -199,7 +199,7 @@ class Lookups:
 
     def of(self, database: str) -> Lookup | None:
         """Return what looks up users of a database."""
-        return self._by_database.get(database)
+        return self._by_database.get(lookup_of(self._worker.config, database)[0])
 
     def apply(self, config: Config) -> None:
         """Ask by this configuration from now on; what another question brought is forgotten.

@@ -180,8 +180,8 @@ class _Process:
     def _prepare_secrets(self) -> None:
         """Greenlet: run PBKDF2 for the plain passwords now, not at their users' first login."""
         worker = self._worker
-        for entry in worker.pools:
-            worker.secret_of(entry)
+        for verifier in worker.pools.verifiers():
+            worker.secret_of(verifier)
 
     # ---- the master's words ----------------------------------------------------------------
 

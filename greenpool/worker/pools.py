@@ -28,13 +28,14 @@ from greenpool.auth.secret import (
 )
 from greenpool.config import (
     LOOKUP_USER,
+    TEMPLATE,
     Config,
     Kind,
     Member,
     Pool,
     PoolKey,
     User,
-    found_member,
+    guest_member,
     members,
 )
 from greenpool.protocol.frontend import PROTOCOL_3_2
@@ -89,6 +90,25 @@ class Search:
     found: Suspects | None = None
 
 
+class Verifier:
+    """What verifies the clients of one user of the configuration, made when it is asked for."""
+
+    __slots__ = ("_iterations", "_secret", "user")
+
+    def __init__(self, user: User) -> None:
+        self.user = user
+        self._iterations = 0  # of the secret
+        self._secret: Secret | None = None
+
+    def secret(self, mock_key: bytes, derive: Derive, iterations: int) -> Secret | None:
+        """Return what verifies clients, None if nothing does. Switches: if `derive` does."""
+        password, name = self.user.password, self.user.username
+        if isinstance(password, str) and self._iterations != iterations:
+            self._secret = prepare_secret(password, name, mock_key, derive, iterations)
+            self._iterations = iterations
+        return self._secret
+
+
 class PoolEntry:
     """One pool: a database as clients name it, and a user.
 
@@ -99,10 +119,8 @@ class PoolEntry:
     __slots__ = (
         "_credential",
         "_is_passing_on",
-        "_iterations",
         "_keys_note",
         "_parameters",
-        "_secret",
         "_states",
         "_welcome_note",
         "asking",
@@ -114,6 +132,7 @@ class PoolEntry:
         "pool",
         "search",
         "user",
+        "verifier",
         "version",
     )
 
@@ -127,6 +146,7 @@ class PoolEntry:
         self.backoff = Backoff()
         self.check = CheckState.NEW
         self.search = Search()
+        self.verifier = Verifier(user)
         self.version = PROTOCOL_3_2
         self._credential = _configured_credential(user)
         # Nothing is configured to log in with, but clients prove what PostgreSQL asks for too.
@@ -135,8 +155,6 @@ class PoolEntry:
         )
         self._parameters: Mapping[str, str] | None = None
         self._states = StateCache()
-        self._iterations = 0  # of the secret
-        self._secret: Secret | None = None
         self.news = News()
         self._welcome_note = board.note(index, NoteKind.WELCOME, _server_of(pool, user))
         self._keys_note = board.note(index, NoteKind.KEYS, (user.username, user.password))
@@ -180,14 +198,6 @@ class PoolEntry:
         _ = self.parameters  # others may have heard of new ones
         return self._states
 
-    def secret(self, mock_key: bytes, derive: Derive, iterations: int) -> Secret | None:
-        """Return what verifies clients, None if nothing does. Switches: if `derive` does."""
-        password, name = self.user.password, self.user.username
-        if isinstance(password, str) and self._iterations != iterations:
-            self._secret = prepare_secret(password, name, mock_key, derive, iterations)
-            self._iterations = iterations
-        return self._secret
-
     def pass_on(self, credential: Credential | None) -> None:
         """Keep what a client has proved, SCRAM keys or an md5 hash, for logins at PostgreSQL."""
         if isinstance(credential, ScramKeys | Md5Hash) and self._is_passing_on:
@@ -226,22 +236,38 @@ class PoolEntry:
 
 
 class PoolDirectory:
-    """All pools: of users that are configured, and of those whom auth_query has found.
+    """All pools: of users that are configured, and those that logins have made.
 
-    Clients are looked for among the configured ones; who is found is known by `auth_query` first.
+    Clients are looked for among the configured ones; others are known by the template or by
+    `auth_query` first.
     """
 
-    __slots__ = ("_board", "_by_index", "_by_key", "_by_user", "_databases")
+    __slots__ = (
+        "_board",
+        "_by_index",
+        "_by_key",
+        "_by_user",
+        "_databases",
+        "_has_template",
+        "_template",
+    )
 
     def __init__(self, board: NoteBoard) -> None:
         self._board = board
         self._by_key: dict[PoolKey, PoolEntry] = {}
         self._by_index: dict[int, PoolEntry] = {}
-        self._by_user: dict[str, PoolEntry] = {}
+        self._by_user: dict[str, Verifier] = {}
         self._databases: frozenset[str] = frozenset()
+        self._has_template = False
+        self._template: Mapping[str, Verifier] = {}
 
     def __iter__(self) -> Iterator[PoolEntry]:
         return iter(tuple(self._by_key.values()))
+
+    def verifiers(self) -> Iterator[Verifier]:
+        """Go through what verifies the clients of configured users."""
+        yield from (entry.verifier for entry in self)
+        yield from tuple(self._template.values())
 
     def find(self, database: str, user: str) -> PoolEntry | None:
         """Return the pool of a configured user."""
@@ -265,43 +291,60 @@ class PoolDirectory:
         """Return the pool at a place of the segment; None after a reload took it away."""
         return self._by_index.get(index)
 
-    def of_user(self, user: str) -> PoolEntry | None:
-        """Return some pool of a user, who is then known whatever database was asked for."""
-        return self._by_user.get(user)
+    def of_user(self, user: str) -> Verifier | None:
+        """Return what verifies a user somewhere, who is known whatever database was asked for."""
+        return self._by_user.get(user) or self._template.get(user)
 
     def has_database(self, database: str) -> bool:
-        """Whether any user has a pool for that database."""
-        return database in self._databases
+        """Whether any user has a pool for that database, or may get one."""
+        return database in self._databases or self._is_of_template(database)
+
+    def of_template(self, database: str, user: str) -> Verifier | None:
+        """Return what verifies a user of the template, if the database is one for that."""
+        return self._template.get(user) if self._is_of_template(database) else None
 
     def apply(self, config: Config, indices: Mapping[PoolKey, int]) -> list[PoolEntry]:
         """Serve this configuration from now on; return the entries whose pool is no more."""
         before = self._by_key
         configured = list(members(config))
         names = {member.key for member in configured}
-        found = (found_member(config, *key) for key in indices if key not in names)
+        guests = (guest_member(config, *key) for key in indices if key not in names)
         self._by_key = {
             member.key: self._renewed(before.get(member.key), indices[member.key], member)
-            for member in (*configured, *filter(None, found))
+            for member in (*configured, *filter(None, guests))
         }
         self._by_index = {entry.index: entry for entry in self}
         users = [entry for entry in self if entry.kind is Kind.USER]
-        self._by_user = {entry.user.username: entry for entry in reversed(users)}
-        self._databases = frozenset(config.pools)
+        self._by_user = {entry.user.username: entry.verifier for entry in reversed(users)}
+        self._databases = frozenset(config.pools) - {TEMPLATE}
+        self._has_template = TEMPLATE in config.pools
+        self._template = self._renewed_template(config.pools.get(TEMPLATE))
         gone = [entry for key, entry in before.items() if key not in self._by_key]
         for entry in gone:
             entry.leave()
         return gone
 
     def add(self, index: int, member: Member) -> PoolEntry:
-        """Take in the pool of a found user, or keep what is known of it."""
+        """Take in a pool that a login has made, or keep what is known of it."""
         entry = self._renewed(self._by_key.get(member.key), index, member)
         self._by_key[entry.key] = self._by_index[index] = entry
         return entry
 
     def drop(self, entry: PoolEntry) -> None:
-        """Forget the pool of a found user: its place may become another's."""
+        """Forget a pool that a login has made: its place may become another's."""
         del self._by_key[entry.key], self._by_index[entry.index]
         entry.leave()
+
+    def _is_of_template(self, database: str) -> bool:
+        return self._has_template and database not in self._databases and database != TEMPLATE
+
+    def _renewed_template(self, template: Pool | None) -> Mapping[str, Verifier]:
+        old = self._template
+        users = template.users if template is not None else {}
+        return {
+            name: old[name] if name in old and old[name].user == user else Verifier(user)
+            for name, user in users.items()
+        }
 
     def _renewed(self, old: PoolEntry | None, index: int, member: Member) -> PoolEntry:
         """Keep an entry whose configuration is the same, with all that it learned."""

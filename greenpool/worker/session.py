@@ -368,12 +368,12 @@ class Session:
             self._unsent += backend.authentication_ok()  # unless the engine says so
         if demand.method is AuthMethod.TRUST and (demand.is_doomed or not who.has_pool):
             raise refusals.nobody(startup, demand)
-        if who.lookup is not None:
-            self._key = None  # PostgreSQL may say something else of the user next time
+        if who.is_fickle:
+            self._key = None
         if not access.is_repeatable(worker.config.general.access_rules, rule):
             self._key = None
         binding = request.peer.binding
-        return self._remember(planning.decide(worker, startup, demand, who.home, binding))
+        return self._remember(planning.decide(worker, startup, demand, who.entry, binding))
 
     def _state_for(self, entry: PoolEntry, startup: StartupMessage) -> SessionState:
         settings = startup.settings()
@@ -437,7 +437,7 @@ class Session:
         credential = self._shown or credential_of(
             decision.secret, worker.engine.proof(self._client)
         )
-        if who is not None and who.is_found:
+        if who is not None and who.is_guest:
             entry = who.proved(worker)
             self._on_end = partial(who.left, worker, entry)
         if entry is None:

@@ -25,7 +25,7 @@ from greenpool.worker.keys import KeyCache
 from greenpool.worker.lookup import Lookups
 from greenpool.worker.notes import NoteBoard
 from greenpool.worker.planning import PlanCache
-from greenpool.worker.pools import PoolDirectory, PoolEntry
+from greenpool.worker.pools import PoolDirectory, Verifier
 from greenpool.worker.tls_contexts import TlsContexts
 
 if TYPE_CHECKING:  # the parts can be tested with an engine that is none
@@ -117,9 +117,9 @@ class Worker:
         self.config, self.plans = config, PlanCache()
         self.auth = AuthContext(self.boot_secret, self.keys, iterations=iterations)
 
-    def secret_of(self, entry: PoolEntry) -> Secret | None:
+    def secret_of(self, verifier: Verifier) -> Secret | None:
         """Return what verifies the clients of a user of the configuration. Switches: maybe."""
-        return entry.secret(self.boot_secret, self.keys, self.auth.iterations)
+        return verifier.secret(self.boot_secret, self.keys, self.auth.iterations)
 
     @staticmethod
     def now_s() -> float:

@@ -224,8 +224,8 @@ FILES = [
         ['g.yaml:2:3: pools.pgbouncer: "pgbouncer" is the database of the admin console'],
     ),
     (
-        "pools:\n  '*': {users: [{username: a}]}\n",
-        ["g.yaml:2:3: pools.*: not supported yet (a template for any database)"],
+        "pools:\n  '*': {auth_query: {query: 'select $1', user: a}}\n",
+        ["g.yaml:2:9: pools.*.auth_query: needs database: the template has none of its own to ask"],
     ),
     (
         f"pools:\n  {LONG}: {{users: [{{username: a}}]}}\n",

@@ -45,14 +45,14 @@ def changed_user(config: Config, user: str, **fields: Any) -> Config:
 def test_pools_are_found_by_name_by_place_and_by_user(pools: PoolDirectory):
     entry = at(pools, "shop", "bob")
     assert pools.at(entry.index) is entry
-    assert pools.of_user("bob") is entry
+    assert pools.of_user("bob") is entry.verifier
     assert str(entry) == "bob@shop"
     assert pools.has_database("shop")
     assert (pools.find("till", "bob"), pools.of_user("eve"), pools.at(99)) == (None, None, None)
 
 
 def test_user_of_several_pools_is_the_first_ones(pools: PoolDirectory):
-    assert pools.of_user("ada") is pools.find("shop", "ada")
+    assert pools.of_user("ada") is at(pools, "shop", "ada").verifier
 
 
 def test_same_configuration_keeps_what_was_learned(pools: PoolDirectory, config: Config):
@@ -135,11 +135,11 @@ def test_secret_is_prepared_once(pools: PoolDirectory):
         return KEYS
 
     entry = at(pools, "shop", "bob")
-    first = entry.secret(b"m", derive, 4096)
+    first = entry.verifier.secret(b"m", derive, 4096)
     assert isinstance(first, PlainSecret)
-    assert entry.secret(b"m", derive, 4096) is first
+    assert entry.verifier.secret(b"m", derive, 4096) is first
     assert calls == ["builder"]
-    again = entry.secret(b"m", derive, 5000)  # a reload wants other iterations
+    again = entry.verifier.secret(b"m", derive, 5000)  # a reload wants other iterations
     assert isinstance(again, PlainSecret)
     assert again.scram.iterations == 5000
 
