@@ -3,6 +3,7 @@
     pg             a running PostgreSQL; the test runs once for every major version
     database       an empty database of its own on it
     house          a certificate authority, for TLS
+    found_users    users that auth_query finds: harness/found.py
     make_pooler    start as many poolers as the test needs
     pooler         one with the default pools; the test runs with 1 and with 2 workers
 
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 
 from tests.integration.harness import processes
+from tests.integration.harness.found import users_to_find
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import MAJORS, PostgreSQL
 from tests.integration.harness.tls import House
@@ -76,6 +78,13 @@ def database(pg: PostgreSQL) -> Iterator[str]:
     if not pg.is_running:
         pg.start()
     pg.drop_database(name)
+
+
+@pytest.fixture
+def found_users(pg: PostgreSQL) -> Iterator[None]:
+    """Have users on the server that no configuration names, and the function that tells of them."""
+    with users_to_find(pg):
+        yield
 
 
 @pytest.fixture(scope="module")

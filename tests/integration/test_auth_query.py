@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -16,7 +15,6 @@ from tests.integration.harness.found import (
     log_in,
     pools_of,
     refusal,
-    users_to_find,
     value,
     whoami,
     wrong_password,
@@ -26,11 +24,7 @@ from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.programs import PASSWORD
 from tests.integration.harness.waiting import wait_for
 
-
-@pytest.fixture(autouse=True)
-def _users(pg: PostgreSQL) -> Iterator[None]:
-    with users_to_find(pg):
-        yield
+pytestmark = pytest.mark.usefixtures("found_users")
 
 
 def log_in_everywhere(pooler: Pooler, name: str, password: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,18 +14,13 @@ from tests.integration.harness.found import (
     log_in,
     refusal,
     refusal_code,
-    users_to_find,
     whoami,
     wrong_password,
 )
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 
-
-@pytest.fixture(autouse=True)
-def _users(pg: PostgreSQL) -> Iterator[None]:
-    with users_to_find(pg):
-        yield
+pytestmark = pytest.mark.usefixtures("found_users")
 
 
 def test_outage_refuses_strangers_soon_and_ends_at_once(

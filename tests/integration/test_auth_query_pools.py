@@ -17,7 +17,6 @@ from tests.integration.harness.found import (
     log_in,
     pools_of,
     refusal,
-    users_to_find,
     value,
     whoami,
     wrong_password,
@@ -27,13 +26,9 @@ from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.programs import PASSWORD
 from tests.integration.harness.waiting import wait_for
 
+pytestmark = pytest.mark.usefixtures("found_users")
+
 CROWD = 200  # in two halves: the second finds the places of the first
-
-
-@pytest.fixture(autouse=True)
-def _users(pg: PostgreSQL) -> Iterator[None]:
-    with users_to_find(pg):
-        yield
 
 
 @pytest.fixture

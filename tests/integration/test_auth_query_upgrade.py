@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,7 +12,6 @@ from tests.integration.harness.found import (
     asking,
     log_in,
     pools_of,
-    users_to_find,
     value,
     whoami,
 )
@@ -21,13 +19,9 @@ from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Wire
 
+pytestmark = pytest.mark.usefixtures("found_users")
+
 SELF = "select pg_backend_pid()::text"
-
-
-@pytest.fixture(autouse=True)
-def _users(pg: PostgreSQL) -> Iterator[None]:
-    with users_to_find(pg):
-        yield
 
 
 def test_found_users_work_on_and_keep_their_servers(make_pooler: MakePooler) -> None:

@@ -12,7 +12,6 @@ from tests.integration.harness.found import (
     asking,
     log_in,
     refusal,
-    users_to_find,
     value,
     whoami,
     wrong_password,
@@ -84,20 +83,20 @@ def test_template_s_own_database_is_that_of_all(make_pooler: MakePooler) -> None
         assert value(connection, WHERE) == "app"
 
 
+@pytest.mark.usefixtures("found_users")
 @pytest.mark.parametrize("server_user", [None, "bob"])
 def test_found_users_come_to_any_database(
-    make_pooler: MakePooler, pg: PostgreSQL, database: str, server_user: str | None
+    make_pooler: MakePooler, database: str, server_user: str | None
 ) -> None:
     shared = {"server_user": server_user, "server_password": PASSWORD} if server_user else {}
-    with users_to_find(pg):
-        pools = {"*": asking(database="app", **shared)["app"]}
-        pooler = make_pooler(2, pools=pools, idle_timeout="500ms")
-        with log_in(pooler, "ann", database=database) as ann:
-            assert (value(ann, WHERE), whoami(ann)) == (database, server_user or "ann")
-        assert refusal(pooler, "stranger") != ""
+    pools = {"*": asking(database="app", **shared)["app"]}
+    pooler = make_pooler(2, pools=pools, idle_timeout="500ms")
+    with log_in(pooler, "ann", database=database) as ann:
+        assert (value(ann, WHERE), whoami(ann)) == (database, server_user or "ann")
         [row] = pooler.admin("show auth_query")
         assert (row["database"], row["dynamic_pools"]) == ("*", 1)
-        wait_for(lambda: databases(pooler) == set(), "its pool is gone", 20)
+    assert refusal(pooler, "stranger") == wrong_password("stranger")
+    wait_for(lambda: databases(pooler) == set(), "its pool is gone", 20)
 
 
 def test_pools_go_on_over_reload_and_upgrade(make_pooler: MakePooler, database: str) -> None:

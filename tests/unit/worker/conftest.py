@@ -8,7 +8,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from greenpool.config import Config
+from greenpool.config import Config, load
 from greenpool.worker import planning, probe
 from tests.unit.worker.fake_login import FakePlan
 from tests.unit.worker.fakes import FakedWorker, make_config, make_worker, served_fds
@@ -21,8 +21,14 @@ def plans_are_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return make_config(tmp_path)
+def config(tmp_path: Path, request: pytest.FixtureRequest) -> Config:
+    """Return the configuration of the test's module, its `CONFIG`, or else that of fakes.py."""
+    text = getattr(request.module, "CONFIG", None)
+    if text is None:
+        return make_config(tmp_path)
+    path = tmp_path / "greenpool.yaml"
+    path.write_text(text)
+    return load(path, {})
 
 
 @pytest.fixture

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import gevent
 import pytest
 
 from greenpool.auth.secret import Md5Hash, ScramKeys
-from greenpool.config import Config, load
+from greenpool.config import Config
 from greenpool.protocol.errors import ClientError
 from greenpool.worker.control import Made, NotMade, Release, Released, Wanted
 from greenpool.worker.pools import PoolEntry
@@ -21,7 +19,6 @@ from tests.unit.worker.fakes import (
     FakeSegment,
     indices_of,
     make_worker,
-    served_fds,
 )
 
 ANN = ("shop", "ann")
@@ -31,20 +28,6 @@ pools:
     users: [{username: cyd}]
     auth_query: {query: "select $1", user: asker}
 """
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    path = tmp_path / "greenpool.yaml"
-    path.write_text(CONFIG)
-    return load(path, {})
-
-
-@pytest.fixture
-def worker(config: Config) -> Iterator[FakedWorker]:
-    worker = make_worker(config)
-    with served_fds(worker):
-        yield worker
 
 
 def entered(worker: FakedWorker) -> PoolEntry:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import gevent
 import pytest
 from gevent.event import Event as Flag
 
-from greenpool.config import Config, load
+from greenpool.config import Config
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.protocol.message import Message
 from greenpool.tallies import Tally
@@ -18,7 +16,7 @@ from greenpool.worker import lookup as lookups
 from greenpool.worker import probe
 from greenpool.worker.lookup import PATIENCE_S, Lookup
 from tests.unit.auth.test_auth_query import description, row
-from tests.unit.worker.fakes import MD5_OF_ADA, FakedWorker, make_worker, served_fds
+from tests.unit.worker.fakes import MD5_OF_ADA, FakedWorker
 
 CONFIG = """
 pools:
@@ -63,20 +61,6 @@ def pg(monkeypatch: pytest.MonkeyPatch) -> PostgreSQL:
     monkeypatch.setattr(probe, "answer", answer)
     monkeypatch.setattr(lookups, "request", lambda query, user: user.encode())
     return pg
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    path = tmp_path / "greenpool.yaml"
-    path.write_text(CONFIG)
-    return load(path, {})
-
-
-@pytest.fixture
-def worker(config: Config) -> Iterator[FakedWorker]:
-    worker = make_worker(config)
-    with served_fds(worker):
-        yield worker
 
 
 class Clock:
