@@ -28,6 +28,8 @@ from greenpool.protocol.frontend import (
     PROTOCOL_3_0,
     PROTOCOL_3_2,
     SSL_REQUEST_CODE,
+    gssenc_request,
+    ssl_request,
 )
 from greenpool.protocol.message import decode_text, encode_text
 from greenpool.protocol.options import parse_options
@@ -74,8 +76,8 @@ class EncryptionRequest:
 
 
 ENCRYPTION_REQUESTS: Mapping[bytes, Encryption] = {
-    _U32.pack(8) + _U32.pack(SSL_REQUEST_CODE): Encryption.SSL,
-    _U32.pack(8) + _U32.pack(GSSENC_REQUEST_CODE): Encryption.GSSAPI,
+    ssl_request(): Encryption.SSL,
+    gssenc_request(): Encryption.GSSAPI,
 }
 """The whole packets."""
 
