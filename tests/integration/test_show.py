@@ -61,8 +61,13 @@ def test_socket_is_used_where_there_is_one(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_network_is_closed_to_an_admin_without_a_password(make_pooler: MakePooler) -> None:
-    done = show(make_pooler(workers=1, admin_password=""), "pools")
+@pytest.mark.parametrize("password", ["", "admin"])
+def test_network_is_closed_to_an_admin_without_a_password_of_its_own(
+    make_pooler: MakePooler, password: str
+) -> None:
+    """Not even a rule that trusts everybody lets it in."""
+    rules = "host all all all trust"
+    done = show(make_pooler(workers=1, admin_password=password, pg_hba=rules), "pools")
     assert done.returncode == 1
     assert "the admin console is closed to the network\nHINT:  Set admin_password" in done.stderr
 

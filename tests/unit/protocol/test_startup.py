@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-import random
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from greenpool.protocol import frontend
 from greenpool.protocol.errors import ClientError, ErrorFields, error_response
@@ -279,19 +280,62 @@ def test_long_cancel_keys_are_for_3_2_only():
         assert event.takes_long_cancel_keys is long_keys
 
 
-def test_reader_survives_random_packets():
-    source = random.Random(20)
-    codes = (frontend.PROTOCOL_3_0, frontend.PROTOCOL_3_2, frontend.CANCEL_REQUEST_CODE)
-    outcomes = set()
-    for _ in range(3000):
-        body = source.choices(b"\0\0user_pq.x\xff", k=source.randrange(40))
-        outcomes.add(outcome(packet(source.choice(codes), bytes(body))))
-    assert outcomes <= {"CancelRequest", "StartupMessage", "08P01", "28000"}
-    assert len(outcomes) >= 3
+# ---- whatever comes ----------------------------------------------------------------------------
+
+_LIMIT = 200
+_WORDS = st.sampled_from(
+    ["user", "database", "replication", "options", "_pq_.x", "-c a=b --c", "true", "\\ ", "joe"]
+)
+_PAIRS = st.lists(st.tuples(_WORDS, _WORDS | st.text(st.characters(codec="utf-8"), max_size=70)))
+_CODES = st.sampled_from([0, 2 << 16, *(3 << 16 | minor for minor in (0, 1, 2, 9999))])
+_BODIES = _PAIRS.map(lambda pairs: b"".join(f"{a}\0{b}\0".encode() for a, b in pairs) + b"\0")
+_PACKETS = st.one_of(
+    st.builds(packet, _CODES, _BODIES | st.binary(max_size=40)),
+    st.sampled_from([frontend.ssl_request(), frontend.gssenc_request(), b"\x16\x03\x01"]),
+    st.binary(max_size=300).map(lambda key: frontend.cancel_request(7, key)),
+    st.binary(max_size=12),
+)
 
 
-def outcome(data):
-    try:
-        return type(StartupReader().feed(data)).__name__
-    except ClientError as exc:
-        return exc.sqlstate
+def ending(pieces):
+    """Read packets as a session does, refusing encryption; return the end of it."""
+    reader = StartupReader(_LIMIT)
+    for piece in pieces:
+        try:
+            event = reader.feed(piece)
+        except ClientError as exc:
+            return exc.fields
+        assert reader.pending < _LIMIT + len(piece)
+        if isinstance(event, StartupMessage):
+            assert len(event.packet) <= _LIMIT
+            assert 0 < len(event.user.encode(errors="surrogateescape")) <= 63
+            assert event.negotiated().negotiation() == b""
+            try:
+                event.settings()
+            except ClientError as exc:
+                return event, exc.fields
+            return event
+        if isinstance(event, CancelRequest | DirectTls):
+            return event
+    return reader.pending
+
+
+@given(st.lists(_PACKETS, max_size=4), st.integers(0, 255), st.integers(0, 400))
+def test_any_packets_end_in_an_event_an_error_or_a_wait(packets, byte, at):
+    """However they are cut, and damaged in one place."""
+    data = [bytearray(each) for each in packets]
+    if packets and at < len(data[0]):
+        data[0][at] = byte
+    whole = [bytes(each) for each in data]
+    result = ending(whole)
+    if not isinstance(result, DirectTls):
+        by_byte = ending(each[i : i + 1] for each in whole for i in range(len(each)))
+        assert by_byte == result or is_early(result, by_byte)
+
+
+def is_early(result, by_byte):
+    """Say whether the reader, seeing less at a time, had not met what it refused at once.
+
+    Only bytes behind a request for encryption are such: whoever has sent them in time is refused.
+    """
+    return isinstance(result, ErrorFields) and "unencrypted data" in result.message
