@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from tests.integration.conftest import MakePooler
@@ -43,19 +45,16 @@ def test_empty_transactions_take_no_server(make_pooler: MakePooler) -> None:
     wait_for_balance(pooler, 0)
 
 
-@pytest.mark.parametrize("begin", BEGINS)
-@pytest.mark.parametrize("end", ENDS)
-def test_every_spelling_is_what_postgresql_says(
-    make_pooler: MakePooler, pg: PostgreSQL, begin: str, end: str
-) -> None:
+def test_every_spelling_is_what_postgresql_says(make_pooler: MakePooler, pg: PostgreSQL) -> None:
     pooler = _make(make_pooler)
-    texts = (begin, end, begin, MODES, "create temp table t ()", "select 1/0", end, MODES)
-    heard = []
-    for host, port in ((pg.host, pg.port), (pooler.host, pooler.port)):
-        with Wire.connect(host, port) as wire:
-            wire.login()
-            heard.append([_plain(each) for text in texts for each in wire.query(text)])
-    assert heard[1] == heard[0]
+    for begin, end in product(BEGINS, ENDS):
+        texts = (begin, end, begin, MODES, "create temp table t ()", "select 1/0", end, MODES)
+        heard = []
+        for host, port in ((pg.host, pg.port), (pooler.host, pooler.port)):
+            with Wire.connect(host, port) as wire:
+                wire.login()
+                heard.append([_plain(each) for text in texts for each in wire.query(text)])
+        assert heard[1] == heard[0], (begin, end)
 
 
 def test_statements_run_in_their_transaction(make_pooler: MakePooler) -> None:

@@ -84,7 +84,7 @@ CASES = {
             "references desks on update cascade)",
         ).replace("before insert", "before update")
         + "; insert into desks values (1); insert into notes values (1)",
-        "update desks set a = 2",
+        "update desks set a = a + 1",
     ),
     "view": Case(
         SETS.format(WORK_MEM) + "; create view looks as select sets(); "
@@ -146,31 +146,19 @@ def looks(pooler: Pooler) -> int:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-@pytest.mark.parametrize("prepare", [False, True])
 def test_what_a_function_sets_follows_its_client_alone(
-    pg: PostgreSQL, database: str, make_pooler: MakePooler, case: Case, prepare: bool
-):
-    define(pg, database, case.defined)
-    pooler = make(make_pooler, database)
-    first, second = (pooler.connect(database=database) for _ in range(2))
-    first.execute(case.runs.encode(), prepare=prepare)
-    assert value(second, "show work_mem") == "4MB"
-    assert value(first, "show work_mem") == "5MB"
-    first.close()
-    second.close()
-
-
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_what_a_function_sets_is_undone_in_reset_mode(
     pg: PostgreSQL, database: str, make_pooler: MakePooler, case: Case
 ):
+    """Or is undone, in reset mode; each in a pool of its own, with a server of its own."""
     define(pg, database, case.defined)
-    pooler = make(make_pooler, database, session_state="reset")
-    first, second = (pooler.connect(database=database) for _ in range(2))
-    first.execute(case.runs.encode())
-    assert value(second, "show work_mem") == "4MB"
-    first.close()
-    second.close()
+    one = {"server_database": database, "query_wait_timeout": "2s", "users": [user(pool_size=1)]}
+    reset = {**one, "session_state": "reset"}
+    pooler = make_pooler(workers=2, pools={"simple": one, "prepared": one, "reset": reset})
+    for pool in ("simple", "prepared", "reset"):
+        with pooler.connect(database=pool) as first, pooler.connect(database=pool) as second:
+            first.execute(case.runs.encode(), prepare=pool == "prepared")
+            assert value(second, "show work_mem") == "4MB", pool
+            assert pool == "reset" or value(first, "show work_mem") == "5MB", pool
 
 
 @pytest.mark.parametrize(
