@@ -5,7 +5,11 @@
     house          a certificate authority, for TLS
     found_users    users that auth_query finds: harness/found.py
     make_pooler    start as many poolers as the test needs
-    pooler         one with the default pools; the test runs with 1 and with 2 workers
+    pooler         one with the default pools; the older PostgreSQL has 1 worker in front of it, the
+                   newer one 2
+
+A module to which the version of PostgreSQL makes no difference, because it is about greenpool's
+processes, clients or console, says `pytestmark = ANY_POSTGRESQL` and meets the newest alone.
 
 After each test every pooler must end by itself with exit code 0, and no process may be left.
 """
@@ -28,6 +32,9 @@ from tests.integration.harness.postgres import MAJORS, PostgreSQL
 from tests.integration.harness.tls import House
 
 MakePooler = Callable[..., Pooler]
+ANY_POSTGRESQL = pytest.mark.parametrize(
+    "_server", MAJORS[-1:], indirect=True, ids=[f"pg{MAJORS[-1]}"]
+)
 
 _servers: dict[int, PostgreSQL] = {}
 
@@ -115,10 +122,9 @@ def make_pooler(pg: PostgreSQL, request: pytest.FixtureRequest) -> Iterator[Make
         pytest.fail("\n".join(complaints), pytrace=False)
 
 
-@pytest.fixture(params=[1, 2], ids=lambda workers: f"{workers}w")
-def pooler(make_pooler: MakePooler, request: pytest.FixtureRequest) -> Pooler:
-    workers: int = request.param
-    return make_pooler(workers)
+@pytest.fixture
+def pooler(make_pooler: MakePooler, pg: PostgreSQL) -> Pooler:
+    return make_pooler(workers=1 + MAJORS.index(pg.major))
 
 
 def _end(pooler: Pooler) -> list[str]:

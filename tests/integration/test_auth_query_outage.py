@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.found import (
     asking,
     counts,
@@ -20,7 +20,7 @@ from tests.integration.harness.found import (
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 
-pytestmark = pytest.mark.usefixtures("found_users")
+pytestmark = [ANY_POSTGRESQL, pytest.mark.usefixtures("found_users")]
 
 
 def test_outage_refuses_strangers_soon_and_ends_at_once(

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.found import (
     asking,
     counts,
@@ -26,7 +26,7 @@ from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.programs import PASSWORD
 from tests.integration.harness.waiting import wait_for
 
-pytestmark = pytest.mark.usefixtures("found_users")
+pytestmark = [ANY_POSTGRESQL, pytest.mark.usefixtures("found_users")]
 
 CROWD = 200  # in two halves: the second finds the places of the first
 

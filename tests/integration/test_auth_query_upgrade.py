@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness import messages
 from tests.integration.harness.found import (
     asking,
@@ -19,7 +19,7 @@ from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Wire
 
-pytestmark = pytest.mark.usefixtures("found_users")
+pytestmark = [ANY_POSTGRESQL, pytest.mark.usefixtures("found_users")]
 
 SELF = "select pg_backend_pid()::text"
 

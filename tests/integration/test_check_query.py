@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness import messages
 from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Message, Wire
+
+pytestmark = ANY_POSTGRESQL
 
 EMPTY = [(b"I", b""), (b"Z", b"I")]
 

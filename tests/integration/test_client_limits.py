@@ -12,9 +12,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.waiting import wait_for
+
+pytestmark = ANY_POSTGRESQL
 
 OF_ROLE = 'too many connections for role "app"'
 OF_ADDRESS = 'too many connections from host "127.0.0.1"'

@@ -10,13 +10,15 @@ import psycopg
 import pytest
 
 from greenpool.demo.installation import find_installations
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness import messages
 from tests.integration.harness.certificates import Authority, Issued
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.tls import House, files_of, is_well, psql_15
 from tests.integration.harness.wire import Wire
+
+pytestmark = ANY_POSTGRESQL
 
 MB = 1 << 20
 _PSQL_15 = next(each for each in find_installations() if each.major == 15).program("psql")

@@ -8,7 +8,7 @@ import signal
 import psycopg
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.accounts import wait_for_balance
 from tests.integration.harness.crowd import Crowd
 from tests.integration.harness.openings import everything_open, one
@@ -16,6 +16,8 @@ from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Wire
+
+pytestmark = ANY_POSTGRESQL
 
 POOL_SIZE = 6
 

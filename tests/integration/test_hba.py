@@ -5,9 +5,11 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
+
+pytestmark = ANY_POSTGRESQL
 
 CLOSED = 'no pg_hba.conf entry for host "127.0.0.1", user "app", database "app", no encryption'
 

@@ -15,12 +15,14 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.programs import PASSWORD
 from tests.integration.harness.tls import House, encrypted, files_of
 from tests.integration.harness.waiting import wait_for
+
+pytestmark = ANY_POSTGRESQL
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 """Who this process is to a UNIX socket: a role here too, unless it is the harness's own."""

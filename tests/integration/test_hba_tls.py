@@ -5,9 +5,11 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.tls import House, files_of
+
+pytestmark = ANY_POSTGRESQL
 
 PLAIN = {"sslmode": "disable"}
 TLS = {"sslmode": "require", "sslcert": "/none"}

@@ -8,10 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.programs import PASSWORD
 from tests.unit.auth.keys import EC, ED, NOW, RSA, RSA_OTHER, jwk, jwks, pem, token
+
+pytestmark = ANY_POSTGRESQL
 
 REFUSED = 'JWT authentication failed for user "{}"'
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.accounts import wait_for_balance
 from tests.integration.harness.crowd import Crowd
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.sampler import backends_sampled
 from tests.integration.harness.waiting import wait_for
+
+pytestmark = ANY_POSTGRESQL
 
 
 def test_min_pool_size_is_kept(make_pooler: MakePooler, pg: PostgreSQL) -> None:

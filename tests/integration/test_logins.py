@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness import messages
 from tests.integration.harness.accounts import wait_for_balance
 from tests.integration.harness.login import answers
@@ -19,6 +19,8 @@ from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.programs import PASSWORD
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Message, Wire
+
+pytestmark = ANY_POSTGRESQL
 
 STARTUP = messages.startup({"user": "app", "database": "app"})
 WRONG = 'password authentication failed for user "{}"'

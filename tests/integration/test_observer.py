@@ -12,12 +12,14 @@ import psycopg
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.crowd import Crowd
 from tests.integration.harness.metrics import get, is_served, scrape
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.tls import House
 from tests.integration.harness.waiting import wait_for
+
+pytestmark = ANY_POSTGRESQL
 
 POOL = {"database": "app", "user": "app"}
 

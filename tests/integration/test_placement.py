@@ -7,10 +7,12 @@ import signal
 
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.crowd import Crowd
 from tests.integration.harness.pooler import QUIET, Pooler
 from tests.integration.harness.waiting import wait_for
+
+pytestmark = ANY_POSTGRESQL
 
 FEW = 4
 

@@ -10,12 +10,14 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.ports import PortLock
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Wire
+
+pytestmark = ANY_POSTGRESQL
 
 HOLD_S = 0.15
 

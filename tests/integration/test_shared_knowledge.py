@@ -7,11 +7,13 @@ import signal
 from contextlib import ExitStack
 from typing import Any
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Wire
+
+pytestmark = ANY_POSTGRESQL
 
 # What drivers ask for that a server of the harness has anyway, and what needs no question.
 COMMON: tuple[dict[str, Any], ...] = (

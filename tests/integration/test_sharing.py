@@ -7,12 +7,14 @@ from itertools import pairwise
 
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.accounts import wait_for_balance
 from tests.integration.harness.crowd import Crowd
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.sampler import backends_sampled
 from tests.integration.harness.waiting import wait_for
+
+pytestmark = ANY_POSTGRESQL
 
 POOL_SIZE = 4
 CLIENTS = 64

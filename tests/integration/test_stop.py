@@ -7,13 +7,15 @@ import signal
 
 import psutil
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness import messages
 from tests.integration.harness.crowd import Crowd
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Wire
+
+pytestmark = ANY_POSTGRESQL
 
 STARTS = 5
 SHUTDOWN = ("FATAL", "57P01")

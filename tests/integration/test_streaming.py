@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness import messages
 from tests.integration.harness.pooler import QUIET, Pooler
 from tests.integration.harness.postgres import PostgreSQL
@@ -23,7 +23,7 @@ COPY_MB = 1024
 GROWTH_MB = 16
 DEADLINE_S = 50.0
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, ANY_POSTGRESQL]
 
 
 @pytest.fixture

@@ -8,13 +8,15 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness import messages
 from tests.integration.harness.accounts import wait_for_balance
 from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Message, Wire
+
+pytestmark = ANY_POSTGRESQL
 
 TIMEOUT, TIMEOUT_S = "400ms", 0.4
 LATE_S = 2.0  # more than the janitor needs, on a machine that is busy

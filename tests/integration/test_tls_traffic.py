@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.differential import copying, edges, extended, simple
 from tests.integration.differential.conversation import Address, play
 from tests.integration.differential.difference import differences
@@ -26,6 +26,8 @@ from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.tls import House, copy_in_and_out, is_well
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import ClosedByPeer, Wire
+
+pytestmark = ANY_POSTGRESQL
 
 MB = 1 << 20
 

@@ -12,13 +12,15 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.crowd import Crowd
 from tests.integration.harness.openings import everything_open
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.tls import House
 from tests.integration.harness.waiting import wait_for
+
+pytestmark = ANY_POSTGRESQL
 
 SELF = "select pg_backend_pid()"
 TEN = 10

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.differential.stage import Stage, address_of, pool_of
 from tests.integration.harness import messages
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Wire
+
+pytestmark = ANY_POSTGRESQL
 
 _LOCK = "insert into t values (500, 'never committed')"
 _PREPARED = messages.parse(_LOCK) + messages.bind() + messages.execute()

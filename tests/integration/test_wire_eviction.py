@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness import messages
 from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.wire import Message, Wire
+
+pytestmark = ANY_POSTGRESQL
 
 CACHE_SIZE = 4
 

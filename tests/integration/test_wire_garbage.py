@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.differential.stage import Stage, pool_of
 from tests.integration.harness import messages
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Message, Wire
+
+pytestmark = ANY_POSTGRESQL
 
 SESSIONS = 2000
 _PER_CHECK = 100

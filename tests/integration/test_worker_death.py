@@ -10,7 +10,7 @@ from functools import partial
 import psycopg
 import pytest
 
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness import messages
 from tests.integration.harness.accounts import wait_for_balance
 from tests.integration.harness.crowd import Crowd
@@ -18,6 +18,8 @@ from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Wire
+
+pytestmark = ANY_POSTGRESQL
 
 KILLS = 10  # with each version of PostgreSQL
 POOL_SIZE = 6
