@@ -5,8 +5,8 @@
     house          a certificate authority, for TLS
     found_users    users that auth_query finds: harness/found.py
     make_pooler    start as many poolers as the test needs
-    pooler         one with the default pools; the older PostgreSQL has 1 worker in front of it, the
-                   newer one 2
+    workers        how many a greenpool has: 1 in front of the older PostgreSQL, 2 of the newer one
+    pooler         a greenpool with the default pools and so many workers
 
 A module to which the version of PostgreSQL makes no difference, because it is about greenpool's
 processes, clients or console, says `pytestmark = ANY_POSTGRESQL` and meets the newest alone.
@@ -123,8 +123,13 @@ def make_pooler(pg: PostgreSQL, request: pytest.FixtureRequest) -> Iterator[Make
 
 
 @pytest.fixture
-def pooler(make_pooler: MakePooler, pg: PostgreSQL) -> Pooler:
-    return make_pooler(workers=1 + MAJORS.index(pg.major))
+def workers(pg: PostgreSQL) -> int:
+    return 1 + MAJORS.index(pg.major)
+
+
+@pytest.fixture
+def pooler(make_pooler: MakePooler, workers: int) -> Pooler:
+    return make_pooler(workers)
 
 
 def _end(pooler: Pooler) -> list[str]:

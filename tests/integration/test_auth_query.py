@@ -39,7 +39,6 @@ def log_in_everywhere(pooler: Pooler, name: str, password: str) -> None:
         wait_for(is_everywhere, "all workers have let the user in")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 def test_found_users_log_in_as_themselves(make_pooler: MakePooler, workers: int) -> None:
     pooler = make_pooler(workers, pools=asking())
     for name in ("ann", "bob", "ann", "app"):
@@ -74,7 +73,6 @@ def test_user_past_its_time_is_refused(make_pooler: MakePooler, pg: PostgreSQL) 
     assert refusal(pooler, "ann") == ""
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 def test_changed_password_counts_from_the_next_login_on(
     make_pooler: MakePooler, pg: PostgreSQL, workers: int
 ) -> None:

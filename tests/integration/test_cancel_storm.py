@@ -166,7 +166,6 @@ async def _storm(pooler: Pooler) -> Counter[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(60 + 3 * STORM_S)
-@pytest.mark.parametrize("workers", [1, 2])
 def test_no_query_is_cancelled_but_by_its_owner(
     make_pooler: MakePooler, pg: PostgreSQL, workers: int
 ) -> None:

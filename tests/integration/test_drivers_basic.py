@@ -99,7 +99,6 @@ def test_error_has_its_sqlstate_and_leaves_the_connection_usable(
             connection.commit()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 def test_more_clients_than_servers(make_pooler: MakePooler, workers: int) -> None:
     pooler = make_pooler(workers, pools={"app": {"users": [user(pool_size=3)]}})
     connections = [pooler.connect(prepare_threshold=None) for _ in range(30)]

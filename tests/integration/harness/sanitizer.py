@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from functools import cache
 from pathlib import Path
 
 _OPTIONS = "detect_leaks=0:abort_on_error=0:exitcode=99:log_path={log}"
@@ -33,6 +34,7 @@ def reports(directory: Path) -> str:
     return "\n".join(path.read_text() for path in sorted(directory.glob("sanitizer.*")))
 
 
+@cache
 def _runtime(name: str) -> str:
     found = subprocess.run(
         ["gcc", f"-print-file-name={name}"], check=True, capture_output=True, text=True
