@@ -19,6 +19,7 @@ static void row_wipe(struct gp_client_row *row)
     atomic_store_explicit(&row->doomed_ns, 0, memory_order_relaxed);
     atomic_store_explicit(&row->cancels, 0, memory_order_relaxed);
     atomic_store_explicit(&row->pins, 0, memory_order_relaxed);
+    atomic_store_explicit(&row->pumped, 0, memory_order_relaxed);
     atomic_store_explicit(&row->user_tag, 0, memory_order_relaxed);
     atomic_store_explicit(&row->database_tag, 0, memory_order_relaxed);
     atomic_store_explicit(&row->address_tag, 0, memory_order_relaxed);

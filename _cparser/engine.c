@@ -18,6 +18,7 @@
 #include "move.h"
 #include "obey.h"
 #include "prepare.h"
+#include "pump.h"
 
 #define GP_EVENTS_FIRST 64u
 
@@ -93,6 +94,7 @@ void gp_engine_free(struct gp_engine *e)
         close(e->tick.fd);
     gp_transport_free(e->transport);
     gp_moves_free(e);
+    gp_pumps_free(e);
     gp_interner_free(&e->interner);
     gp_intents_free(e);
     free(e->clients);
@@ -141,8 +143,10 @@ static void deliver(struct gp_engine *e, struct gp_conn *conn, const uint8_t *da
 {
     if (conn->kind == GP_CONN_CLIENT)
         gp_frontend_received(e, (struct gp_client *)conn, data, len);
-    else
+    else if (conn->kind == GP_CONN_SERVER)
         gp_backend_received(e, (struct gp_server *)conn, data, len);
+    else
+        gp_pump_received(e, conn, data, len);
 }
 
 static bool takes_no_more(const struct gp_conn *conn)
@@ -194,6 +198,10 @@ void gp_on_closed(struct gp_engine *e, struct gp_conn *conn, enum gp_result how)
                        how == GP_EOF ? GP_REASON_SERVER_EOF : GP_REASON_SERVER_IO);
         return;
     }
+    if (gp_conn_is_pumps(conn)) {
+        gp_pump_closed(e, conn, how);
+        return;
+    }
     struct gp_client *c = (struct gp_client *)conn;
     if (c->state == GP_CLIENT_CLOSING) {
         conn->broken = 1;
@@ -217,6 +225,10 @@ void gp_on_drained(struct gp_engine *e, struct gp_conn *conn)
         if (s->client)
             gp_todo(e, &s->client->conn);
         gp_link_turn(e, s);
+        return;
+    }
+    if (gp_conn_is_pumps(conn)) {
+        gp_pump_drained(e, conn);
         return;
     }
     struct gp_client *c = (struct gp_client *)conn;
@@ -273,6 +285,8 @@ void gp_on_stirred(struct gp_engine *e, struct gp_conn *conn)
             e->ticked = true;
         break;
     case GP_CONN_CLIENT:
+    case GP_CONN_PUMP_CLIENT:
+    case GP_CONN_PUMP_WORKER:
         break;
     }
 }
@@ -302,6 +316,13 @@ static void run_todo(struct gp_engine *e)
         if (conn)
             gp_turn(e, conn);
     }
+}
+
+/* No event of the batch can name them any more. */
+static void bury(struct gp_engine *e)
+{
+    gp_servers_bury(e);
+    gp_pumps_bury(e);
 }
 
 static void set_tick(struct gp_engine *e, bool on)
@@ -375,7 +396,7 @@ uint32_t gp_engine_step(struct gp_engine *e, struct gp_event *events, uint32_t c
         if (e->movers)
             gp_moves_run(e);
         run_todo(e);
-        gp_servers_bury(e);
+        bury(e);
         count_batches(e, counts->sends != sent);
         if (e->events_count || e->transport->called)
             break;
@@ -400,11 +421,12 @@ void gp_engine_sweep(struct gp_engine *e)
     gp_obey_sweep(e);
     gp_queue_sweep(e);
     gp_deadlines_sweep(e);
+    gp_pumps_sweep(e);
     gp_servers_census(e);
     gp_yield_sweep(e);
     gp_moves_sweep(e);
     run_todo(e);
-    gp_servers_bury(e);
+    bury(e);
     if (e->draining && e->clients_live == 0 && !e->drained) {
         e->drained = true;
         gp_event_push(e, GP_EVENT_DRAINED, 0, 0, 0, 0);

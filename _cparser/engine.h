@@ -117,7 +117,8 @@ enum gp_event_kind {
     GP_EVENT_DRAINED,  /* gp_engine_drain, or gp_engine_hand_over, is complete: no client is left */
     GP_EVENT_ARRIVED, /* client, pool, detail: its descriptor, Python's from here: another worker has
                           moved it here, and the relay serves it already */
-    GP_EVENT_MOVED,   /* client: another worker has it; close the descriptor, and that is all */
+    GP_EVENT_MOVED,   /* client: another worker has it; close the descriptor, and that is all.
+                         detail: 1: its TLS session stays, and the descriptor is the engine's now */
     GP_EVENT_PROVED,  /* client: has proved who it is, and its plan is open; gp_client_welcome or
                           gp_client_dismiss must follow */
     GP_EVENT_SERVED,  /* client: has been let in, and its plan says to tell */
@@ -252,8 +253,9 @@ struct gp_client_info {
     uint32_t slot;    /* linked slot + 1, 0 = none */
     uint32_t cancels; /* of a client that no pool serves: CancelRequests for it, so far */
     uint64_t wait_since_ns, request_ns, connected_ns, xacts, queries;
-    uint32_t pins; /* bits: 1 prepare, 2 cursor, 4 temp table, 8 lock, 16 listen, 32 unknown, 64
+    uint32_t pins;   /* bits: 1 prepare, 2 cursor, 4 temp table, 8 lock, 16 listen, 32 unknown, 64
                       setting, 128 sequence */
+    uint32_t pumped; /* 1: its TLS session has stayed in the process of an earlier worker */
     char user[64];
     char database[64];
     char address[56];
@@ -399,14 +401,20 @@ GP_API void gp_engine_sweep(struct gp_engine *engine);
 GP_API void gp_engine_drain(struct gp_engine *engine);
 /* Move a client, with its server, to another worker as soon as it can be: GP_EVENT_MOVED here,
  * GP_EVENT_ARRIVED there. If the other worker does not take it, it stays, and nobody is told.
- * GP_ENOENT: no such client here, or no such worker alive. GP_EPROTO: it cannot be moved: its TLS
- * session lives here, or it is greenpool itself, or about to end. */
+ * GP_ENOENT: no such client here, or no such worker alive. GP_EPROTO: it cannot be moved: it is
+ * greenpool itself, or about to end, or has TLS and this worker does not hand over. */
 GP_API enum gp_result gp_engine_move(struct gp_engine *engine, uint32_t client, uint32_t target);
 /* Move all clients to these workers, the least loaded first, now and whoever comes later, and leave
  * them the idle servers that they hold; open no more than clients wait for. GP_EVENT_DRAINED when no
- * client and no server is left; TLS sessions of clients stay until they end. Called again, these are
- * the targets; none: all goes on as before. */
+ * client and no server is left; TLS sessions stay, with a pump for each. Called again, these are the
+ * targets; none: all goes on as before. */
 GP_API void gp_engine_hand_over(struct gp_engine *engine, const uint32_t *targets, uint32_t count);
+/* How many clients of other workers have their TLS session here. */
+GP_API uint32_t gp_engine_pumps(struct gp_engine *engine);
+/* Leave these sessions to a process of their own, which is forked here and lasts as long as they do:
+ * before this worker exits. No other thread may be at work: the child would wait for its locks.
+ * GP_EIO: errno, and they go on here. */
+GP_API enum gp_result gp_engine_leave_pumps(struct gp_engine *engine);
 GP_API void gp_engine_busy(struct gp_engine *engine, uint32_t busy_permille, uint32_t clients);
 /* The worker that should serve a connection that this one has just accepted: one of those that want
  * any; this one if none does. */

@@ -1,7 +1,6 @@
 /* A worker that ends gives all it has to others: its clients (move.c), and its idle servers, which
- * other workers hold too and which therefore only change their owner. What it cannot give away it
- * goes on serving: clients with TLS until they leave. Servers with TLS are closed when they come to
- * rest. */
+ * other workers hold too and which therefore only change their owner. Clients with TLS leave their
+ * session here (pump.h). Servers with TLS are closed when they come to rest. */
 #include "move.h"
 
 #define NOBODY UINT32_MAX

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "obey.h"
+#include "pump.h"
 #include "record.h"
 
 /* A client that was offered to another worker. */
@@ -15,6 +16,7 @@ struct gp_away {
     uint32_t to, births;       /* whom it is offered to: which process of that place */
     bool canceled;             /* while WAITING */
     int32_t fd;                /* Python's */
+    struct gp_pump *pump;      /* of one with TLS: at rest; the descriptor will be its */
     struct gp_buffer *record;
 };
 
@@ -39,6 +41,7 @@ static void away_free(struct gp_engine *e, struct gp_away *a)
     while (*link != a)
         link = &(*link)->next;
     *link = a->next;
+    gp_pump_free(a->pump);
     gp_buffer_free(&a->record);
     free(a);
 }
@@ -57,18 +60,18 @@ static void set_target(struct gp_engine *e, struct gp_client *c, uint8_t target)
     c->target = target;
 }
 
-/* Whether it ever can be. */
-static bool stays(const struct gp_client *c)
+/* Whether it ever can be: one with TLS only for good, since its pump costs as much as it saves. */
+static bool stays(const struct gp_engine *e, const struct gp_client *c)
 {
-    return c->conn.tls || c->state == GP_CLIENT_CLOSING || c->state == GP_CLIENT_GONE ||
-           (c->base && c->base->look_length == 0);
+    return (c->conn.tls && !e->targets) || c->state == GP_CLIENT_CLOSING ||
+           c->state == GP_CLIENT_GONE || (c->base && c->base->look_length == 0);
 }
 
-static bool movable(const struct gp_client *c)
+static bool movable(const struct gp_engine *e, const struct gp_client *c)
 {
     const struct gp_server *s = c->server;
 
-    if (c->state == GP_CLIENT_LOGIN || stays(c) || c->conn.broken || c->conn.hung)
+    if (c->state == GP_CLIENT_LOGIN || stays(e, c) || c->conn.broken || c->conn.hung)
         return false;
     return !s || (s->state == GP_SERVER_LINKED && !s->conn.tls && !s->conn.broken && !s->conn.hung);
 }
@@ -100,10 +103,13 @@ static struct gp_buffer *pack(struct gp_engine *e, struct gp_client *c)
         gp_conn_pause(&s->conn);
     if (s)
         luggage.server_held = (struct gp_buffer *)gp_conn_halt(e->transport, &s->conn);
-    luggage.client_held = (struct gp_buffer *)gp_conn_halt(e->transport, &c->conn);
-    if (!movable(c) || c->server != s)
+    const struct gp_buffer *held = gp_conn_halt(e->transport, &c->conn);
+    if (!movable(e, c) || c->server != s)
         return NULL;
-    luggage.client_out = c->conn.out;
+    if (!c->conn.tls) { /* else it is the session's */
+        luggage.client_held = (struct gp_buffer *)held;
+        luggage.client_out = c->conn.out;
+    }
     luggage.server_out = s ? s->conn.out : NULL;
     if (!gp_record_write(&luggage, &record))
         gp_buffer_free(&record);
@@ -115,6 +121,8 @@ static void part(struct gp_engine *e, struct gp_client *c, struct gp_away *a)
 {
     if (c->state == GP_CLIENT_WAITING)
         gp_queue_leave(e, c);
+    if (a->pump)
+        gp_pump_take(a->pump, &c->conn);
     gp_conn_detach(e->transport, &c->conn);
     if (c->server) {
         gp_conn_detach(e->transport, &c->server->conn);
@@ -147,33 +155,67 @@ static struct gp_away *make_away(struct gp_engine *e, const struct gp_client *c)
     return a;
 }
 
+static void set_pumped(struct gp_engine *e, uint32_t client, bool pumped)
+{
+    atomic_store_explicit(&gp_client_at(e->seg, client)->pumped, pumped, memory_order_relaxed);
+}
+
+/* Offer it, with this descriptor. */
+static enum gp_result offer(struct gp_engine *e, struct gp_client *c, struct gp_away *a, int32_t fd)
+{
+    a->offer = gp_client_offer(e->seg, c->id, e->worker, a->to);
+    if (a->offer == 0)
+        return GP_AGAIN;
+    enum gp_result result = gp_inbox_move(e, a->to, c->id, a->offer, a->record, fd,
+                                          c->server ? c->server->conn.fd : -1);
+    if (result != GP_OK)
+        (void)gp_client_withdraw(e->seg, c->id, a->offer); /* nobody else has heard of it */
+    return result;
+}
+
+/* As `offer`, with one end of a pair: what comes through its socket stays to be decrypted here. */
+static enum gp_result offer_pumped(struct gp_engine *e, struct gp_client *c, struct gp_away *a)
+{
+    int32_t far;
+
+    a->pump = gp_pump_new(gp_conn_halt(e->transport, &c->conn), &far);
+    if (!a->pump)
+        return GP_EIO;
+    set_pumped(e, c->id, true);
+    enum gp_result result = offer(e, c, a, far);
+    close(far);
+    if (result == GP_OK)
+        return GP_OK;
+    set_pumped(e, c->id, false);
+    gp_pump_free(a->pump);
+    return result;
+}
+
 /* GP_OK: it is on its way, or nothing is to be done. GP_AGAIN: not now. GP_EFULL: no inbox takes more
  * now. */
 static enum gp_result try_move(struct gp_engine *e, struct gp_client *c)
 {
-    uint32_t to = c->target - 1u;
-
-    if (!gp_worker_lives(e, to) || stays(c)) {
+    if (!gp_worker_lives(e, c->target - 1u) || stays(e, c)) {
         set_target(e, c, 0);
         return GP_OK;
     }
-    if (!movable(c))
+    if (!movable(e, c))
         return GP_AGAIN;
     struct gp_away *a = make_away(e, c);
-    struct gp_buffer *record = a ? pack(e, c) : NULL;
-    if (record && (a->offer = gp_client_offer(e->seg, c->id, e->worker, to)) != 0) {
-        a->record = record;
-        if (gp_inbox_move(e, to, c->id, a->offer, record, c->conn.fd,
-                          c->server ? c->server->conn.fd : -1) == GP_OK) {
-            part(e, c, a);
-            return GP_OK;
-        }
-        (void)gp_client_withdraw(e->seg, c->id, a->offer); /* nobody else has heard of it */
+    if (!a)
+        return GP_EFULL;
+    enum gp_result result = GP_EFULL;
+    a->record = pack(e, c);
+    if (a->record)
+        result = c->conn.tls ? offer_pumped(e, c, a) : offer(e, c, a, c->conn.fd);
+    if (result == GP_OK) {
+        part(e, c, a);
+        return GP_OK;
     }
-    gp_buffer_free(&record);
+    gp_buffer_free(&a->record);
     free(a);
     go_on(e, c);
-    return GP_EFULL;
+    return result == GP_EIO ? GP_AGAIN : GP_EFULL; /* who has no TLS needs no descriptors to go */
 }
 
 #define GP_RETRY_NS 1000000ull
@@ -198,7 +240,7 @@ enum gp_result gp_engine_move(struct gp_engine *e, uint32_t client, uint32_t tar
 
     if (!c || target >= e->seg->workers || target == e->worker || !gp_worker_lives(e, target))
         return GP_ENOENT;
-    if (stays(c))
+    if (stays(e, c))
         return GP_EPROTO;
     set_target(e, c, (uint8_t)(target + 1));
     e->moves_at = 0;
@@ -227,10 +269,11 @@ static void take_over(struct gp_server *s, struct gp_luggage *luggage)
     luggage->server = NULL;
 }
 
+/* As it was on the wire. */
 static void send_rest(struct gp_engine *e, struct gp_conn *conn, const struct gp_buffer *out)
 {
     if (out)
-        gp_conn_send(e->transport, conn, gp_buffer_at(out), gp_buffer_len(out));
+        gp_wire_send(e->transport, conn, gp_buffer_at(out), gp_buffer_len(out));
     if (conn->broken)
         gp_todo(e, conn);
 }
@@ -253,7 +296,7 @@ static void settle_in(struct gp_engine *e, struct gp_client *c, struct gp_luggag
     if (s && of_server)
         gp_backend_received(e, s, gp_buffer_at(of_server), gp_buffer_len(of_server));
     if (of_client && !ended(c))
-        gp_frontend_received(e, c, gp_buffer_at(of_client), gp_buffer_len(of_client));
+        gp_on_received(e, &c->conn, gp_buffer_at(of_client), gp_buffer_len(of_client));
     if (!ended(c))
         gp_frontend_continue(e, c);
     if (c->server)
@@ -431,7 +474,10 @@ static void gone(struct gp_engine *e, struct gp_away *a)
         gp_server_retire(e, s, GP_REASON_REAPED);
     gp_count(&e->me->moved_out, 1);
     e->clients_live--;
-    gp_event_push(e, GP_EVENT_MOVED, a->client, a->pool, 0, 0);
+    gp_event_push(e, GP_EVENT_MOVED, a->client, a->pool, 0, a->pump != NULL);
+    if (a->pump)
+        gp_pump_start(e, a->pump);
+    a->pump = NULL;
     away_free(e, a);
 }
 
@@ -445,6 +491,11 @@ static void come_back(struct gp_engine *e, struct gp_away *a)
 
     if (gp_record_read(e, gp_buffer_at(a->record), gp_buffer_len(a->record), &luggage) != GP_OK)
         abort(); /* we wrote it: no memory, as elsewhere where a client's state would be lost */
+    if (a->pump) {
+        gp_pump_give_back(a->pump, &luggage);
+        set_pumped(e, client, false);
+    }
+    a->pump = NULL;
     if (a->slot != GP_NO_SLOT && !s)
         install_without(e, &luggage, a->fd);
     else

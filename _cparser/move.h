@@ -20,8 +20,12 @@
  *
  * Movable is a client that is IDLE or WAITING, or linked with a server in state LINKED: in the middle
  * of a message, a COPY, a pipeline, a transaction. The other states pass within milliseconds. A TLS
- * session lives in its process: such a client stays, and one whose server has TLS goes when its
- * transaction is over. greenpool's own clients stay, and are soon gone. */
+ * session lives in its process: one whose server has TLS goes when its transaction is over, and a
+ * client with TLS goes only when its worker hands over, with the end of a pair in place of its socket
+ * (pump.h). The session cannot go: OpenSSL can neither write one down nor read it, and the kernel's own
+ * TLS, to which keys could be given, is there neither for UNIX sockets nor in every kernel. While the
+ * offer stands it rests, with what is on the way through the socket, beside the record. greenpool's own
+ * clients stay, and are soon gone. */
 #ifndef GP_MOVE_H
 #define GP_MOVE_H
 

@@ -240,6 +240,7 @@ struct gp_client_row {
     _Atomic uint64_t doomed_ns; /* controls.c; by anyone */
     _Atomic uint32_t cancels;   /* CancelRequests for a client that no pool serves; by anyone */
     _Atomic uint32_t pins;      /* enum gp_pin of continuity.h: why it keeps its server */
+    _Atomic uint32_t pumped; /* 1: its TLS session is in another process than its worker (pump.h) */
     _Atomic uint64_t user_tag, database_tag; /* of a client that was let in: admission.h */
     _Atomic uint64_t address_tag;            /* from the claim on; 0: it is not counted */
     uint8_t key[GP_CLIENT_KEY_BYTES];

@@ -283,8 +283,7 @@ static uint16_t wants_poll(const struct gp_port *port)
         return POLLIN;
     if (conn->out && !conn->broken)
         return POLLOUT;
-    if (conn->kind == GP_CONN_CLIENT && port->recv == GP_PORT_NONE && !wants_recv(port) &&
-        !conn->hung)
+    if (gp_conn_is_clients(conn) && port->recv == GP_PORT_NONE && !wants_recv(port) && !conn->hung)
         return POLLHUP;
     return 0;
 }

@@ -227,12 +227,15 @@ struct gp_engine {
     bool draining, drained, ticking,
         ticked; /* ticking: the timer runs; ticked: it fired in this step */
     struct gp_conn wake, inbox, tick;
-    struct gp_client **clients;    /* by row */
-    uint32_t clients_live;         /* those who are away included */
-    uint32_t movers;               /* clients with a target ... */
-    uint64_t moves_at;             /* ... that are not tried before this */
-    struct gp_away *away;          /* move.c: offered to other workers */
-    uint64_t targets;              /* handover.c: who gets all we have; 0: nobody */
+    struct gp_client **clients; /* by row */
+    uint32_t clients_live;      /* those who are away included */
+    uint32_t movers;            /* clients with a target ... */
+    uint64_t moves_at;          /* ... that are not tried before this */
+    struct gp_away *away;       /* move.c: offered to other workers */
+    uint64_t targets;           /* handover.c: who gets all we have; 0: nobody */
+    struct gp_pump *pumps;      /* pump.h: at work, and ... */
+    struct gp_pump *pumps_over; /* ... to be freed when no event of the batch can name them */
+    uint32_t pumps_count;
     uint64_t look_at;              /* rebalance.c: when the load is compared next ... */
     uint32_t lopsided;             /* ... and how often in a row it was too much here */
     bool secured;                  /* some queue is */

@@ -275,6 +275,7 @@ enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client, struct gp
     row->queries = load64(&from->queries);
     row->cancels = load32(&from->cancels);
     row->pins = load32(&from->pins);
+    row->pumped = load32(&from->pumped);
     name_copy(row->user, from->user, sizeof(row->user));
     name_copy(row->database, from->database, sizeof(row->database));
     name_copy(row->address, from->address, sizeof(row->address));

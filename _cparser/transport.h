@@ -34,7 +34,15 @@
 #define GP_SCRATCH_BYTES 65536u /* one read; stays in the second-level cache */
 #define GP_BATCH         128u   /* events a wait; PgBouncer's libevent takes 32 and grows */
 
-enum gp_conn_kind { GP_CONN_CLIENT = 0, GP_CONN_SERVER, GP_CONN_WAKE, GP_CONN_INBOX, GP_CONN_TICK };
+enum gp_conn_kind {
+    GP_CONN_CLIENT = 0,
+    GP_CONN_SERVER,
+    GP_CONN_WAKE,
+    GP_CONN_INBOX,
+    GP_CONN_TICK,
+    GP_CONN_PUMP_CLIENT, /* pump.h: both ends of one */
+    GP_CONN_PUMP_WORKER
+};
 
 enum gp_conn_mode { GP_CONN_OFF = 0, GP_CONN_READ, GP_CONN_PAUSED, GP_CONN_WATCH };
 
@@ -58,6 +66,12 @@ struct gp_conn {
     struct gp_port *port;
     struct gp_tls *tls; /* NULL: plain; the owner's to free */
 };
+
+/* Whether the other end is an application: when it is gone, nobody wants to hear the rest. */
+static inline bool gp_conn_is_clients(const struct gp_conn *conn)
+{
+    return conn->kind == GP_CONN_CLIENT || conn->kind == GP_CONN_PUMP_CLIENT;
+}
 
 /* Pieces that leave in one send: bytes where they lie, and small ones copied into spare. Whoever
  * fills it flushes it before the bytes move. Adjacent pieces become one. There is room for a pipeline

@@ -242,7 +242,7 @@ static void deliver(struct gp_transport *t, struct gp_conn *conn, uint32_t event
         conn->ready = 1;
         if (conn->mode == GP_CONN_READ)
             fill(t, conn);
-        else if (conn->mode == GP_CONN_PAUSED && conn->hung && conn->kind == GP_CONN_CLIENT)
+        else if (conn->mode == GP_CONN_PAUSED && conn->hung && gp_conn_is_clients(conn))
             gp_conn_close_down(t, conn, GP_EIO); /* a server's last words are read first */
     }
 }

@@ -197,7 +197,7 @@ static void finish(struct gp_uring *u, struct gp_port *port, enum gp_result how)
     conn->ended = 1;
     if (conn->mode == GP_CONN_READ && !port->held)
         gp_conn_close_down(&u->base, conn, how);
-    else if (conn->mode == GP_CONN_PAUSED && conn->hung && conn->kind == GP_CONN_CLIENT)
+    else if (conn->mode == GP_CONN_PAUSED && conn->hung && gp_conn_is_clients(conn))
         gp_conn_close_down(&u->base, conn, GP_EIO); /* a server's last words are read first */
     else
         conn->ready = 1;
@@ -331,7 +331,7 @@ static void polled(struct gp_uring *u, struct gp_port *port, const struct io_uri
     conn->hung |= (events & (POLLHUP | POLLERR)) != 0;
     if (conn->out && gp_conn_drain(&u->base, conn))
         gp_on_drained(u->base.user, conn);
-    if (port->conn && conn->hung && conn->kind == GP_CONN_CLIENT &&
+    if (port->conn && conn->hung && gp_conn_is_clients(conn) &&
         (conn->mode == GP_CONN_PAUSED || (conn->mode == GP_CONN_READ && conn->ended)))
         gp_conn_close_down(&u->base, conn, GP_EIO);
 }

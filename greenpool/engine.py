@@ -403,6 +403,19 @@ class Engine:
         """
         lib.gp_engine_hand_over(self._engine, ffi.new("uint32_t[]", targets), len(targets))
 
+    def pumps(self) -> int:
+        """Count the clients of other workers whose TLS session is here."""
+        return int(lib.gp_engine_pumps(self._engine))
+
+    def leave_pumps(self) -> None:
+        """Leave these sessions to a process of their own, before this one exits.
+
+        No other thread may be at work. Raises: EngineError when there is no room for a process;
+        they go on here.
+        """
+        if lib.gp_engine_leave_pumps(self._engine) != Result.OK:
+            raise EngineError(f"cannot fork: {os.strerror(ffi.errno)}")
+
     def busy(self, busy_permille: int, clients: int) -> None:
         """Publish this worker's load, by which connections are placed."""
         lib.gp_engine_busy(self._engine, busy_permille, clients)

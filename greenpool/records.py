@@ -354,6 +354,7 @@ class ClientRow:
     xacts: int
     queries: int
     pins: int
+    pumped: int
     user: str
     database: str
     address: str

@@ -56,6 +56,7 @@ CLIENTS_COLUMNS = (
     *_MORE_COLUMNS,
     Column("queries", INT8),
     Column("pinned"),
+    Column("pumped", INT4),
 )
 
 # PgBouncer's buffers: what it has read and not parsed, and what it has not sent.
@@ -197,6 +198,7 @@ def _client(view: View, client: ClientRow) -> Row:
         client.xacts,
         client.queries,
         _pinned(client.pins),
+        client.pumped,
     )
 
 

@@ -7,7 +7,8 @@ Law: the one place where the parts of a worker are put together, and where it en
 when the master says so (Drain, or its end of the control socket closes) or by SIGTERM; both let
 transactions end first, within a time. Or other workers get all it has (HandOver), which nobody
 notices but sessions of the admin console: they are told 57P01 when everyone else has gone, and
-what they asked for is answered before that. Partner: `greenpool.master`, which calls `run`.
+what they asked for is answered before that. The TLS sessions of clients that others serve now are
+left to a process of their own (`_cparser/pump.h`). Partner: `greenpool.master`, which calls `run`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from gevent.queue import Queue
 
 from greenpool.admin.console import Console
 from greenpool.engine import Engine
-from greenpool.errors import ControlError, ExitCode
+from greenpool.errors import ControlError, EngineError, ExitCode
 from greenpool.observe import log as logs
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.records import Event, EventKind, Reason
@@ -73,6 +74,8 @@ HELPER_THREADS = 4
 
 _LOOK_S = 0.02
 """How often a worker that hands over looks whether somebody is still logging in."""
+
+_FORK_AGAIN_S = 1.0
 
 _IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 # Young objects are collected rarely: a login makes hundreds and nearly all of them die at once.
@@ -268,10 +271,22 @@ class _Process:
                 worker.engine.retire_idle(entry.index, Reason.SHUTDOWN)
         self._pump.run()
         self._tasks.join(timeout=retire.HANG_UP_S)
+        self._leave_pumps()
         self._pump.stop()
         self._tell(Drained())
         self._unsaid.put(StopIteration)
         self._speaker.join(timeout=LAST_WORDS_S)
+
+    def _leave_pumps(self) -> None:
+        """Have the TLS sessions of clients that have moved outlive this process."""
+        engine = self._worker.engine
+        while engine.pumps():
+            self._hub.threadpool.join()
+            try:
+                engine.leave_pumps()
+            except EngineError as exc:
+                log.error("TLS sessions of %d clients stay here: %s", engine.pumps(), exc)
+                gevent.sleep(_FORK_AGAIN_S)
 
     def _on_term(self) -> None:
         self._drain(self._worker.config.general.shutdown_timeout_ms / 1000)

@@ -28,4 +28,6 @@ def on_arrived(worker: Worker, event: Event) -> None:
 
 def on_moved(worker: Worker, event: Event) -> None:
     """Let go of a client that another worker serves now. Runs in the hub. Switches: no."""
-    os.close(worker.clients.remove(event.client))
+    fd = worker.clients.remove(event.client)
+    if not event.detail:  # else its TLS session stays, and the engine goes on with it
+        os.close(fd)

@@ -17,7 +17,7 @@ from tests.integration.harness.crowd import Crowd
 from tests.integration.harness.openings import everything_open
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
-from tests.integration.harness.tls import House
+from tests.integration.harness.processes import halted
 from tests.integration.harness.waiting import wait_for
 
 pytestmark = ANY_POSTGRESQL
@@ -141,7 +141,7 @@ def test_everything_open_moves_from_generation_to_generation(
         for _ in range(3):
             assert pooler.upgrade().returncode == 0
             wait_until_alone(pooler)
-        assert {each.pid for each in pg.backends("app")} == before
+        assert before <= {each.pid for each in pg.backends("app")}  # it may ask one for itself
 
 
 def test_cancel_reaches_a_client_of_the_other_generation(make_pooler: MakePooler) -> None:
@@ -217,15 +217,16 @@ def test_new_configuration_is_in_force_after_the_upgrade(make_pooler: MakePooler
     assert len(pooler.worker_pids()) == 1
 
 
-def test_stop_after_an_upgrade_ends_both_generations(make_pooler: MakePooler, house: House) -> None:
-    pooler = make_pooler(1, shutdown_timeout="1h", **house.settings())
-    with pooler.connect(autocommit=False, sslmode="require") as stays:
+def test_stop_after_an_upgrade_ends_both_generations(make_pooler: MakePooler) -> None:
+    pooler = make_pooler(1, shutdown_timeout="1h")
+    with pooler.connect(autocommit=False) as stays:
         stays.execute("select 1")
-        assert pooler.upgrade().returncode == 0
-        assert pooler.elders()
-        elders = [psutil.Process(pid) for pid in pooler.elders()]
-        os.kill(pooler.master_pid, signal.SIGTERM)
-        wait_for(lambda: "stopping: transactions have 3600 s" in pooler.log(), "it is told")
+        with halted(*pooler.worker_pids()):  # it hands nothing over
+            assert pooler.upgrade().returncode == 0
+            assert pooler.elders()
+            elders = [psutil.Process(pid) for pid in pooler.elders()]
+            os.kill(pooler.master_pid, signal.SIGTERM)
+            wait_for(lambda: "stopping: transactions have 3600 s" in pooler.log(), "it is told")
         assert stays.execute("select 2").fetchone() == (2,)
         stays.commit()
         assert pooler.stop() == 0

@@ -16,7 +16,7 @@ import pytest
 from tests.integration.conftest import MakePooler
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import MAJORS
-from tests.integration.harness.tls import House
+from tests.integration.harness.processes import halted
 from tests.integration.harness.waiting import wait_for
 
 # Nothing here depends on the version of PostgreSQL.
@@ -256,17 +256,15 @@ def test_old_master_killed_in_the_middle(installed: Installed) -> None:
     assert fields["clients"]["active"] == 0
 
 
-def test_new_generation_killed_while_the_old_one_hands_over(
-    make_pooler: MakePooler, house: House
-) -> None:
+def test_new_generation_killed_while_the_old_one_hands_over(installed: Installed) -> None:
     """The old one comes back, with new workers: its own have stopped to listen."""
-    installed: Any = make_pooler(2, kind=Installed, **house.settings())
-    with installed.connect(autocommit=False, sslmode="require") as stays:  # TLS does not move
+    with installed.connect(autocommit=False) as stays:
         own = stays.execute(SELF).fetchone()
         old = installed.master_pid
-        assert installed.upgrade().returncode == 0
-        with installed.log_contains("this generation comes back"):
-            os.kill(installed.master_pid, signal.SIGKILL)
+        with halted(*installed.worker_pids()):  # they have handed nothing over
+            assert installed.upgrade().returncode == 0
+            with installed.log_contains("this generation comes back"):
+                os.kill(installed.master_pid, signal.SIGKILL)
         installed.follow()
         assert installed.master_pid == old
         with installed.connect() as newcomer:

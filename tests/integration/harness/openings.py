@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,17 +13,18 @@ from tests.integration.harness.wire import Wire
 
 
 @contextmanager
-def everything_open(pooler: Pooler) -> Iterator[None]:
+def everything_open(pooler: Pooler, tls: ssl.SSLContext | None = None) -> Iterator[None]:
     """Leave everything open while the body runs; see that all of it goes on behind that.
 
-    It takes four servers of the pool.
+    It takes four servers of the pool. With `tls` all clients are encrypted.
     """
+    sslmode = "disable" if tls is None else "require"
     with (
-        pooler.connect(autocommit=False) as holder,
-        pooler.connect() as pinned,
-        pooler.connect(prepare_threshold=0) as idle,
-        pooler.connect(autocommit=False) as copier,
-        Wire.connect(pooler.host, pooler.port) as halved,
+        pooler.connect(autocommit=False, sslmode=sslmode) as holder,
+        pooler.connect(sslmode=sslmode) as pinned,
+        pooler.connect(prepare_threshold=0, sslmode=sslmode) as idle,
+        pooler.connect(autocommit=False, sslmode=sslmode) as copier,
+        Wire.connect(pooler.host, pooler.port, tls) as halved,
     ):
         holder.execute("create temp table mine on commit drop as select 42 as n")
         pinned.execute("listen news")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Collection
+import signal
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 
@@ -40,6 +42,19 @@ def reap_zombies(except_pids: Collection[int] = ()) -> None:
     for child in psutil.Process().children():
         if child.pid not in except_pids and _is_dead(child):
             os.waitpid(child.pid, os.WNOHANG)
+
+
+@contextmanager
+def halted(*pids: int) -> Iterator[None]:
+    """Have these processes do nothing while the body runs."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def kill_all(processes: Collection[psutil.Process]) -> None:

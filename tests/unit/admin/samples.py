@@ -169,7 +169,7 @@ def busy_segment() -> FakeSegment:
             ]
         },
         clients=[
-            client(3, ClientState.ACTIVE, pool=1, slot=1, worker=1, application="shop",
+            client(3, ClientState.ACTIVE, pool=1, slot=1, worker=1, application="shop", pumped=1,
                    connected_ns=880 * S, request_ns=999 * S, xacts=5, queries=6, pins=12),
             client(4, ClientState.WAITING, pool=1, wait_since_ns=997 * S - 250_000_000,
                    connected_ns=880 * S, address="[2001:db8::1]:50000"),

@@ -45,7 +45,7 @@ COLUMNS = {
         "paused disabled"
     ),
     "servers": f"{CONNECTION} | worker xacts age_s idle_ms",
-    "clients": f"{CONNECTION} | worker xacts queries pinned",
+    "clients": f"{CONNECTION} | worker xacts queries pinned pumped",
     "stats": (
         "database total_server_assignment_count total_xact_count total_query_count "
         "total_received total_sent total_xact_time total_query_time total_wait_time "
@@ -206,6 +206,7 @@ def test_clients(bench: Bench) -> None:
     assert (active["addr"], active["port"], active["id"]) == ("127.0.0.1", 40000, 3)
     assert (active["application_name"], active["queries"], active["wait"]) == ("shop", 6, 0)
     assert active["pinned"] == "temp table, lock"
+    assert (active["pumped"], waiting["pumped"]) == (1, 0)
     assert active["connect_time"] == "2023-11-14 22:11:20 UTC"
     assert (waiting["state"], waiting["addr"], waiting["link"]) == ("waiting", "2001:db8::1", "")
     assert (waiting["wait"], waiting["wait_us"]) == (3, 250_000)

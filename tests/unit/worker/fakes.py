@@ -261,6 +261,7 @@ def client_row(client: int, **fields: Any) -> ClientRow:
         "xacts": 2,
         "queries": 3,
         "pins": 0,
+        "pumped": 0,
         "user": "ada",
         "database": "shop",
         "address": "10.0.0.1:5",

@@ -55,3 +55,12 @@ def test_who_has_moved_is_forgotten_without_a_word(
             os.fstat(fd)
     assert not worker.engine.named("forget")  # the row is another worker's
     assert not caplog.records
+
+
+def test_descriptor_of_a_tls_session_that_stays_is_the_engines(worker: FakedWorker) -> None:
+    ours, theirs = socket.socketpair()
+    worker.clients.add(7, ours.fileno())
+    with ours, theirs:
+        moves.on_moved(worker, event(EventKind.MOVED, client=7, detail=1))
+        assert not list(worker.clients)
+        os.fstat(ours.fileno())
