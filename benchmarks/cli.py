@@ -9,12 +9,20 @@ from typing import Any, NoReturn
 
 import click
 
-from benchmarks import chart, figures, memory, plan, record, table
+from benchmarks import chart, figures, memory, pause, plan, record, table
 from benchmarks.contenders import Contender
-from benchmarks.plan import FULL, NULL, NULL_QUICK, QUICK, Mode, Plan, Scenario, Wish
+from benchmarks.plan import FULL, NULL, NULL_QUICK, QUICK, Case, Mode, Plan, Scenario, Wish
 from benchmarks.sample import Sample
 from benchmarks.speed import run_cases
-from benchmarks.stage import Cast, Stage, cores, newest_pgbouncer, null_stage, postgres_stage
+from benchmarks.stage import (
+    Cast,
+    Stage,
+    cores,
+    greenpool_stage,
+    newest_pgbouncer,
+    null_stage,
+    postgres_stage,
+)
 from greenpool.errors import ExitCode, GreenpoolError
 
 _MEMORY_STEPS = "1000,2000,3000,4000,5000"
@@ -139,6 +147,43 @@ def null(
 def memory_command(clients: str, postgres: int, **cast: Any) -> None:
     """Compare the memory that idle clients add."""
     _memory(_steps(clients), Cast(**cast), postgres)
+
+
+@cli.command()
+@click.option(
+    "--rate",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Queries a second that are due.",
+)
+@click.option("--clients", default=20, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--seconds",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(5),
+    help="Of each run: an upgrade must fit into it.",
+)
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
+@click.option("--workers", default=max(2, cores()), show_default=True, type=click.IntRange(1, 64))
+@_postgres_option
+def upgrade(
+    rate: int, clients: int, seconds: float, rounds: int, workers: int, postgres: int
+) -> None:
+    """Measure the pause that clients feel while greenpool is upgraded."""
+    case = Case(Scenario.OPEN, Mode.SIMPLE, clients, rate)
+    with greenpool_stage(workers, postgres, clients) as stage, pause.lineage(*stage.poolers) as one:
+        click.echo(f"{stage.about.text}\n\n{case.title}: latency in ms, worst and 99.9 %")
+        pauses: list[pause.Pause] = []
+        for number in range(1, rounds + 1):
+            pauses.append(pause.measure(one, case, seconds))
+            for name, found in (("quiet", pauses[-1].quiet), ("upgrade", pauses[-1].upgraded)):
+                worst, rare = found.max_ms, found.p999_ms
+                click.echo(f"  round {number}  {name:<8}{worst:>10.1f}{rare:>10.1f}")
+        worst = max(each.upgraded.max_ms for each in pauses)
+        click.echo(f"\nworst of {rounds} upgrades: {worst:.1f} ms")
+        click.echo(f"samples: {record.save(stage.about, pauses)}\n")
 
 
 def _wish(

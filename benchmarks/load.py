@@ -11,7 +11,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -38,8 +38,13 @@ class Moment:
     usage: cpu.Usage
 
 
-def measure(contender: Contender, case: Case, seconds: float) -> Outcome:
-    """Run `load` once. Blocks for `seconds` and some more.
+def measure(
+    contender: Contender,
+    case: Case,
+    seconds: float,
+    meanwhile: Callable[[], None] | None = None,
+) -> Outcome:
+    """Run `load` once; call `meanwhile` within the window. Blocks for `seconds` and some more.
 
     Raises: BenchError with what it said.
     """
@@ -47,6 +52,8 @@ def measure(contender: Contender, case: Case, seconds: float) -> Outcome:
     command = _command(contender.port, case, warm_up_s, seconds)
     with _running(command, warm_up_s + seconds) as process:
         begin = _await(process, "begin", contender)
+        if meanwhile is not None:
+            meanwhile()
         end = _await(process, "end", contender)
         said = _read_line(process)
     window = Window(begin.at_s, end.at_s, begin.usage, end.usage)

@@ -84,10 +84,29 @@ def null_stage(cast: Cast, clients: int) -> Iterator[Stage]:
         yield _start(stack, cast, start_null(stack, directory), before_null_server())
 
 
+@contextmanager
+def greenpool_stage(workers: int, postgres: int, clients: int) -> Iterator[Stage]:
+    """Run greenpool alone in front of PostgreSQL."""
+    with _directory(clients) as (stack, directory):
+        cluster = start_postgres(stack, directory, postgres, 0)
+        backend = backend_of(cluster)
+        measure = before_postgres(partial(target, cluster))
+        yield _begin(stack, [configs.greenpool(backend, workers)], [], backend, measure)
+
+
 def _start(stack: ExitStack, cast: Cast, backend: Backend, measure: Measure) -> Stage:
     versions = [record.program_version(path) for path in cast.binaries.values()]
+    return _begin(stack, cast.poolers(backend), versions, backend, measure)
+
+
+def _begin(
+    stack: ExitStack,
+    poolers: list[Pooler],
+    versions: list[str],
+    backend: Backend,
+    measure: Measure,
+) -> Stage:
     about = record.facts(sys.argv[1:], [*versions, backend.title])
-    poolers = cast.poolers(backend)
     for each in poolers:
         stack.callback(each.stop)
         each.start()
