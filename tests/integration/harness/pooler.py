@@ -289,6 +289,7 @@ class Pooler:
             "admin_password": "admin-secret",
             "core_dumps": True,  # tests read their memory maps, and not only as root
             **_io_backend(),
+            "proxy_copy_data_timeout": 0,  # a test may take long between two rows
             **self._general,
         }
         server = {"server_host": self.pg.host, "server_port": self.pg.port, "users": [user()]}
