@@ -14,7 +14,7 @@ from tests.integration.harness.waiting import wait_for
 
 
 def make(make_pooler: MakePooler, size: int = 1, **settings: Any) -> Pooler:
-    pools = {"app": {"query_wait_timeout": "1s", **settings, "users": [user(pool_size=size)]}}
+    pools = {"app": {"query_wait_timeout": "10s", **settings, "users": [user(pool_size=size)]}}
     return make_pooler(workers=2, pools=pools)
 
 
@@ -258,7 +258,7 @@ def counted(pooler: Pooler) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.parametrize(("pin", "end"), PINS.items())
 def test_pinned_server_is_shared_again(make_pooler: MakePooler, pin: str, end: str):
-    pooler = make(make_pooler)
+    pooler = make(make_pooler, query_wait_timeout="1s")
     first, second = others(pooler, 2)
     first.execute(pin.encode())
     wait_for(lambda: PINNED[pin] in pins(pooler), "the pin")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import selectors
 import socket
+import statistics
 import threading
 import time
 from contextlib import ExitStack
@@ -114,9 +115,11 @@ def test_dead_pools_do_not_keep_others_from_growing(
         wait_for(lambda: pooler.log().count("cannot open a server") >= 4, "attempts have failed")
         with Wire.connect(pooler.host, pooler.port) as wire:
             wire.login()
-            begin = time.monotonic()
+            took_s = []
             for _ in range(10):
                 pg.terminate("app")
+                begin = time.monotonic()
                 assert wire.rows("select 1") == [[b"1"]]
-            assert time.monotonic() - begin < 3  # the back-offs alone would have taken ten
+                took_s.append(time.monotonic() - begin)
+            assert statistics.median(took_s) < 0.5  # the back-offs alone would have taken one each
     away.release()

@@ -25,7 +25,7 @@ def notes(pg: PostgreSQL, database: str) -> str:
 
 
 def make(make_pooler: MakePooler, database: str, size: int, **settings: Any) -> Pooler:
-    pools = {database: {"query_wait_timeout": "2s", **settings, "users": [user(pool_size=size)]}}
+    pools = {database: {"query_wait_timeout": "10s", **settings, "users": [user(pool_size=size)]}}
     return make_pooler(workers=2, pools=pools)
 
 

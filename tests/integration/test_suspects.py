@@ -121,7 +121,7 @@ CASES = {
 
 
 def make(make_pooler: MakePooler, database: str, **settings: Any) -> Pooler:
-    pools = {database: {"query_wait_timeout": "2s", **settings, "users": [user(pool_size=1)]}}
+    pools = {database: {"query_wait_timeout": "10s", **settings, "users": [user(pool_size=1)]}}
     return make_pooler(workers=2, pools=pools)
 
 
@@ -151,7 +151,7 @@ def test_what_a_function_sets_follows_its_client_alone(
 ):
     """Or is undone, in reset mode; each in a pool of its own, with a server of its own."""
     define(pg, database, case.defined)
-    one = {"server_database": database, "query_wait_timeout": "2s", "users": [user(pool_size=1)]}
+    one = {"server_database": database, "query_wait_timeout": "10s", "users": [user(pool_size=1)]}
     reset = {**one, "session_state": "reset"}
     pooler = make_pooler(workers=2, pools={"simple": one, "prepared": one, "reset": reset})
     for pool in ("simple", "prepared", "reset"):
