@@ -1,4 +1,5 @@
-/* sources: _cparser/bench/histogram.c -lm */
+/* sources: _cparser/bench/histogram.c */
+/* libraries: -lm */
 /*
  * Latencies in buckets: small ones exactly, large ones to a thousandth, the greatest exactly.
  */

@@ -236,7 +236,7 @@ static void test_hot_sleep_is_ended_by_bytes_and_by_the_loop(void)
         say(&line, "x");
         size_t got = line.got_len;
         while (line.got_len == got) {
-            (void)gp_transport_wait(t, true); /* the alarm of main ends it if nothing does */
+            (void)gp_transport_wait(t, true); /* else the time of the whole program ends it */
             CHECK(!t->called);
         }
         CHECK(eventfd_write(timer, 1) == 0);
