@@ -64,7 +64,8 @@ def test_idle_servers_stay_and_keep_their_statements(pooler: Pooler, pg: Postgre
         query = "select count(*) from pg_prepared_statements where statement like '%%::int'"
         assert one(connection, "select %s::int", [2]) == 2
         assert one(connection, query) >= 1
-        assert {each.pid for each in pg.backends("app")} == before
+        # One more may be there: greenpool asks PostgreSQL for itself now and then.
+        assert before <= {each.pid for each in pg.backends("app")}
 
 
 def test_the_console_is_told(pooler: Pooler) -> None:
