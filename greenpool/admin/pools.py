@@ -6,6 +6,7 @@ of (peers, a DNS cache, servers under test) is 0 or NULL, so that PgBouncer's to
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from greenpool.admin.result import Row
@@ -114,10 +115,15 @@ def databases_rows(view: View) -> Iterable[Row]:
     asks through does not. It is paused, or disabled, if it is for all of them; POOLS has each.
     """
     rows = view.segment.pool_rows()
-    configured = [*members(view.config, ((row.database, row.user) for row in rows))]
+    users_of, rows_of = defaultdict(list), defaultdict(list)
+    for member in members(view.config, ((row.database, row.user) for row in rows)):
+        if member.kind is not Kind.LOOKUP:
+            users_of[member.pool.name].append(member.user)
+    for row in rows:
+        if row.user != LOOKUP_USER:
+            rows_of[row.database].append(row)
     for name, pool in _databases(view, rows):
-        mine = [row for row in rows if row.database == name and row.user != LOOKUP_USER]
-        users = [each.user for each in configured if each.pool == pool]
+        mine, users = rows_of[name], users_of[name]
         yield (
             name,
             pool.server_host,

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from greenpool.config import PoolKey, lookup_of, pool_of
 from greenpool.errors import EngineError
@@ -57,19 +57,6 @@ class Rights(Enum):
 Answer: TypeAlias = Callable[[Made | NotMade], object]
 
 
-class Successor(Protocol):
-    """The next generation's master, which says later what came of it: `FoundPools.answered`."""
-
-    def want(self, key: PoolKey) -> bool:
-        """Ask it for a pool; False: not now."""
-        ...
-
-    @property
-    def is_heard(self) -> bool:
-        """Whether it can answer."""
-        ...
-
-
 @dataclass(slots=True)
 class _FoundPool:
     index: int
@@ -87,14 +74,15 @@ class FoundPools:
         estate: Estate,
         workers: Workers,
         rights: Callable[[], Rights],
-        successor: Successor,
+        ask_successor: Callable[[PoolKey], bool],
     ) -> None:
+        """`ask_successor`: for a pool; False: it does not hear that now. `answered` follows."""
         self._live = estate.live
         self._segment = estate.segment
         self._tallies = estate.tallies
         self._workers = workers
         self._rights = rights
-        self._successor = successor
+        self._ask_successor = ask_successor
         self._waiting: list[tuple[Wanted, Answer]] = []
         self._asked: set[PoolKey] = set()  # of those, what the successor has been asked for
         self._pools: dict[PoolKey, _FoundPool] = {}
@@ -148,13 +136,10 @@ class FoundPools:
         if not answer.is_gone:
             self._keep(answer.key, pool)
 
-    def _ask_successor(self) -> None:
+    def _ask(self) -> None:
         """Ask the next generation for what is waited for; it keeps a pool until this one ends."""
-        for key in {wanted.key for wanted, _ in self._waiting} - self._asked:
-            if self._successor.want(key):
-                self._asked.add(key)
-            elif not self._successor.is_heard:
-                self.answered(NotMade(key, "greenpool is being replaced: connect again"))
+        unasked = {wanted.key for wanted, _ in self._waiting} - self._asked
+        self._asked |= {key for key in unasked if self._ask_successor(key)}
 
     # ---- what goes by time, by reload and by upgrade -----------------------------------------
 
@@ -184,7 +169,7 @@ class FoundPools:
         """Look for unused pools when it is time; end the releases that all have answered."""
         rights = self._rights()
         if rights is Rights.NONE:
-            self._ask_successor()
+            self._ask()
         elif rights is not Rights.LATER:
             self._asked.clear()
             waiting, self._waiting = self._waiting, []

@@ -121,7 +121,7 @@ class Supervisor:
         self._made_s = time.time()
         self._age_s = time.monotonic() - estate.started_s
         self._upgrade = Upgrade(estate, self.selector, self)
-        self._found = FoundPools(estate, self._workers, self._rights, self._upgrade)
+        self._found = FoundPools(estate, self._workers, self._rights, self._upgrade.want)
         if predecessor is not None:
             want = partial(self._want_for, predecessor)
             predecessor.watch(self.selector, self._take_over, want)

@@ -304,12 +304,7 @@ class Upgrade:
 
     def want(self, key: PoolKey) -> bool:
         """Ask the new master for a pool; False: it does not hear that now."""
-        return self.is_heard and self._handoff is not None and self._handoff.say("want", key=key)
-
-    @property
-    def is_heard(self) -> bool:
-        """Whether the new master is there to answer."""
-        return self._handoff is not None and self._handoff in self._selector.get_map()
+        return self._handoff is not None and self._handoff.say("want", key=key)
 
     # ---- what the new master says ------------------------------------------------------------
 

@@ -30,7 +30,8 @@ _NONE: Mapping[str, str] = {}
 class Candidate:
     """Somebody at the door. `entry` is the pool of a configured user, `lookup` who was asked.
 
-    `is_guest`: its pool is made, or kept, once it has proved who it is.
+    `is_guest`: its pool is made, or kept, once it has proved who it is. `is_fickle`: what is found
+    out may be another thing for the next one, and so it is said of those who do not exist, too.
     """
 
     request: Request
@@ -39,6 +40,7 @@ class Candidate:
     lookup: Lookup | None = None
     answer: Answer | None = None
     is_guest: bool = False
+    is_fickle: bool = False
 
     @property
     def parameters(self) -> Mapping[str, str]:
@@ -49,11 +51,6 @@ class Candidate:
         """Note that the client has failed to prove it."""
         if self.lookup is not None and self.answer is not None:
             self.lookup.conclude(self.answer, is_in=False)
-
-    @property
-    def is_fickle(self) -> bool:
-        """Whether what is found out about it may be another thing for the next one like it."""
-        return self.is_guest or self.lookup is not None
 
     @property
     def has_pool(self) -> bool:
@@ -77,19 +74,21 @@ class Candidate:
 def find(worker: Worker, request: Request) -> Candidate:
     """Find out whom a client says it is. Switches: maybe. Raises: ClientError if it cannot be."""
     pools, database, user = worker.pools, request.database, request.user
+    account: Account | None
     entry = pools.find(database, user)
     if entry is not None:
         return Candidate(request, access.account_of(worker, entry.verifier), entry)
     verifier = pools.of_template(database, user)
     if verifier is not None:
-        return Candidate(request, access.account_of(worker, verifier), is_guest=True)
+        account = access.account_of(worker, verifier)
+        return Candidate(request, account, is_guest=True, is_fickle=True)
     if not pools.has_database(database):
         verifier = pools.of_user(user)  # who is known elsewhere is told of the database only
         account = None if verifier is None else access.account_of(worker, verifier)
         return Candidate(request, account)
     lookup = worker.lookups.of(database)
     if lookup is None:
-        return Candidate(request, None)
+        return Candidate(request, None, is_fickle=pools.is_of_template(database))
     answer = lookup.find(user)
     account = access.found_account(answer) if answer.is_user else None
-    return Candidate(request, account, None, lookup, answer, answer.is_user)
+    return Candidate(request, account, None, lookup, answer, answer.is_user, is_fickle=True)

@@ -297,11 +297,15 @@ class PoolDirectory:
 
     def has_database(self, database: str) -> bool:
         """Whether any user has a pool for that database, or may get one."""
-        return database in self._databases or self._is_of_template(database)
+        return database in self._databases or self.is_of_template(database)
+
+    def is_of_template(self, database: str) -> bool:
+        """Whether the pools of that database are the template's, and guests."""
+        return self._has_template and database not in self._databases and database != TEMPLATE
 
     def of_template(self, database: str, user: str) -> Verifier | None:
         """Return what verifies a user of the template, if the database is one for that."""
-        return self._template.get(user) if self._is_of_template(database) else None
+        return self._template.get(user) if self.is_of_template(database) else None
 
     def apply(self, config: Config, indices: Mapping[PoolKey, int]) -> list[PoolEntry]:
         """Serve this configuration from now on; return the entries whose pool is no more."""
@@ -334,9 +338,6 @@ class PoolDirectory:
         """Forget a pool that a login has made: its place may become another's."""
         del self._by_key[entry.key], self._by_index[entry.index]
         entry.leave()
-
-    def _is_of_template(self, database: str) -> bool:
-        return self._has_template and database not in self._databases and database != TEMPLATE
 
     def _renewed_template(self, template: Pool | None) -> Mapping[str, Verifier]:
         old = self._template

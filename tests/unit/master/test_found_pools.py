@@ -114,12 +114,11 @@ class FakeSuccessor:
     """The master of the next generation."""
 
     def __init__(self) -> None:
-        self.is_heard = True
         self.is_busy = False
         self.wanted: list[tuple[str, str]] = []
 
     def want(self, key: tuple[str, str]) -> bool:
-        if self.is_busy or not self.is_heard:
+        if self.is_busy:
             return False
         self.wanted.append(key)
         return True
@@ -139,7 +138,7 @@ class Bench:
         estate = SimpleNamespace(live=self.live, segment=self.segment, tallies=self.tallies)
         self.successor = FakeSuccessor()
         self.found = FoundPools(
-            *(cast(Any, estate), cast(Any, self.workers), lambda: self.rights, self.successor),
+            *(cast(Any, estate), cast(Any, self.workers), lambda: self.rights, self.successor.want),
         )
         self.now = 100.0
 
@@ -324,20 +323,12 @@ def test_generation_that_hands_over_has_the_next_one_make_pools(bench: Bench) ->
     assert bench.pass_time(4.0) == []
 
 
-def test_next_generation_that_died_unasked_leaves_the_pools_to_this_one(bench: Bench) -> None:
+def test_next_generation_that_died_unheard_leaves_the_pools_to_this_one(bench: Bench) -> None:
     bench.rights = Rights.NONE
     bench.want(ANN)
     assert bench.pass_time(0.1) == []
     bench.rights = Rights.ALL  # it came back
     assert bench.pass_time(0.1) == [*TO_BOTH, (11, Made(ANN, 1))]
-
-
-def test_nobody_waits_for_a_generation_that_cannot_be_asked(bench: Bench) -> None:
-    bench.rights = Rights.NONE
-    bench.successor.is_heard = False
-    bench.want(ANN)
-    [(worker, answer)] = bench.pass_time(0.1)
-    assert (worker, type(answer)) == (11, NotMade)
 
 
 def test_release_is_taken_back_when_another_generation_comes(bench: Bench) -> None:
