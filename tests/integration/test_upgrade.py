@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import threading
-from typing import Any
 
 import psutil
 import pytest
 
 from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.crowd import Crowd
+from tests.integration.harness.installed import status
 from tests.integration.harness.openings import everything_open
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
@@ -24,13 +23,6 @@ pytestmark = ANY_POSTGRESQL
 
 SELF = "select pg_backend_pid()"
 TEN = 10
-
-
-def status(pooler: Pooler) -> dict[str, Any]:
-    done = pooler.command("status", "--json", "-c", str(pooler.config_path))
-    assert done.returncode == 0, done.stderr
-    fields: dict[str, Any] = json.loads(done.stdout)
-    return fields
 
 
 class Knocker:

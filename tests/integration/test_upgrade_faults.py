@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import sys
 import textwrap
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from tests.integration.conftest import MakePooler
+from tests.integration.harness.installed import GOOD, Installed, status
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import MAJORS
 from tests.integration.harness.processes import halted
@@ -24,8 +22,6 @@ pytestmark = pytest.mark.parametrize("_server", MAJORS[-1:], indirect=True)
 
 SELF = "select pg_backend_pid()"
 
-# What is installed: the program that is run is this file, which a test exchanges for another.
-GOOD = "from greenpool.cli import main\nmain()\n"
 CRASHES = "import sys\nif 'start' in sys.argv: sys.exit(7)\n" + GOOD
 CANNOT_START = "import nonsense\n"
 HANGS = (
@@ -55,37 +51,9 @@ STOPS_AT = textwrap.dedent(
 )
 
 
-class Installed(Pooler):
-    """A pooler whose program is a file of its own."""
-
-    @property
-    def program(self) -> Path:
-        return self.directory / "installed.py"
-
-    def install(self, text: str) -> None:
-        self.program.write_text(text)
-
-    def start(self) -> None:
-        if not self.program.exists():
-            self.install(GOOD)
-        super().start()
-
-    def _command(self, *arguments: str) -> list[str]:
-        if arguments[0] == "start":
-            return [sys.executable, str(self.program), *arguments]
-        return super()._command(*arguments)
-
-
 @pytest.fixture
 def installed(make_pooler: MakePooler) -> Installed:
     return make_pooler(2, kind=Installed)  # type: ignore[return-value]
-
-
-def status(pooler: Pooler) -> dict[str, Any]:
-    done = pooler.command("status", "--json", "-c", str(pooler.config_path))
-    assert done.returncode == 0, done.stderr
-    fields: dict[str, Any] = json.loads(done.stdout)
-    return fields
 
 
 def new_master(pooler: Pooler) -> psutil.Process | None:
