@@ -1,0 +1,128 @@
+"""A process is killed at one of the steps of an upgrade: who serves then, and who stays connected.
+
+A step is a method of the program. The program that is installed before the start, or after it,
+kills itself there: the steps before "taken" can be undone, those behind it cannot. What lies
+between two steps of a client's own way is played in tests/c/test_move.c and searched in
+_cparser/model/move.pml; a new generation that dies as a whole is in test_upgrade_faults.py.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+
+from tests.integration.conftest import MakePooler
+from tests.integration.harness.installed import GOOD, Installed, status
+from tests.integration.harness.pooler import Connection
+from tests.integration.harness.postgres import MAJORS
+from tests.integration.harness.tls import House
+from tests.integration.harness.waiting import wait_for
+
+# Nothing here depends on the version of PostgreSQL.
+pytestmark = [
+    pytest.mark.parametrize("_server", MAJORS[-1:], indirect=True),
+    pytest.mark.slow,
+]
+
+OLD, NEW = 1, 2
+SELF = "select pg_backend_pid()"
+
+KILLS_ITSELF = textwrap.dedent(
+    """
+    import importlib, os, signal
+    owner = importlib.import_module("greenpool.{module}")
+    *path, name = "{step}".split(".")
+    for each in path:
+        owner = getattr(owner, each)
+    step = getattr(owner, name)
+    def killed(*arguments):
+        if "{when}" == "after":
+            step(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr(owner, name, killed)
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Who dies, at which step, before or after it; and what is expected.
+
+    `serves`: the generation that goes on, whatever was asked for; `stays`: the clients that notice
+    nothing. Those of a worker that dies go with it, and nobody else's.
+    """
+
+    whose: int
+    when: str
+    step: str
+    serves: int
+    stays: frozenset[str]
+
+    def __str__(self) -> str:
+        return f"{self.when}-{self.step.rsplit('.', 1)[1]}"
+
+    @property
+    def program(self) -> str:
+        module, step = self.step.split(":")
+        return KILLS_ITSELF.format(module=module, step=step, when=self.when) + GOOD
+
+
+ALL, PLAIN, NOBODY = frozenset({"plain", "tls"}), frozenset({"plain"}), frozenset[str]()
+KILLS = (
+    # the new master: until it has said "taken" the old generation has everybody
+    Kill(NEW, "before", "master.predecessor:Predecessor.ready", OLD, ALL),
+    Kill(NEW, "before", "master.predecessor:Predecessor.taken", OLD, ALL),
+    # the old master takes its workers along, and whom they have not handed over
+    Kill(OLD, "before", "master.upgrade:Upgrade._commit", NEW, NOBODY),
+    Kill(OLD, "before", "master.upgrade:Upgrade._succeed", NEW, NOBODY),
+    Kill(OLD, "before", "master.upgrade:Upgrade.say_gone", NEW, ALL),
+    # an old worker: its clients are its own until others have them
+    Kill(OLD, "before", "worker.main:_Process._hand_over", NEW, NOBODY),
+    Kill(OLD, "before", "worker.main:_Process._leave_pumps", NEW, PLAIN),
+    Kill(OLD, "after", "worker.main:_Process._leave_pumps", NEW, ALL),
+    # a new worker, when it has taken somebody over
+    Kill(NEW, "before", "worker.moves:on_arrived", NEW, NOBODY),
+)
+
+
+def is_served(client: Connection) -> bool:
+    """Say whether a client is where it was: in its transaction."""
+    try:
+        return client.execute("select count(*) from mine").fetchone() == (0,)
+    except psycopg.OperationalError:
+        return False
+
+
+@pytest.mark.parametrize("kill", KILLS, ids=str)
+def test_kill(make_pooler: MakePooler, house: House, kill: Kill) -> None:
+    kind = type("Killed", (Installed,), {"first": kill.program if kill.whose == OLD else GOOD})
+    pooler = make_pooler(1, kind=kind, **house.settings())
+    assert isinstance(pooler, Installed)
+    with (
+        pooler.connect(autocommit=False, sslmode="disable") as plain,
+        pooler.connect(autocommit=False, sslmode="require") as tls,
+    ):
+        clients = {"plain": plain, "tls": tls}
+        for each in clients.values():
+            each.execute("create temp table mine (n int) on commit drop")
+        pooler.install(GOOD if kill.whose == OLD else kill.program)
+        before = pooler.master_pid
+        done = pooler.command("upgrade", "-c", str(pooler.config_path))
+        if kill.serves == NEW:
+            pooler.follow()
+            wait_for(lambda: not pooler.elders(), "the old generation has ended", 20.0)
+        else:
+            assert done.returncode == 1, done.stderr
+            assert int((pooler.directory / "greenpool.pid").read_text()) == before
+        assert status(pooler)["generation"] == kill.serves
+        with pooler.connect() as newcomer:
+            newcomer.execute(SELF)
+        assert {name for name, each in clients.items() if is_served(each)} == kill.stays
+    wait_for(lambda: not clients_of_app(pooler), "the dead are buried")
+
+
+def clients_of_app(pooler: Installed) -> list[object]:
+    return [row for row in pooler.admin("show clients") if row["database"] == "app"]
