@@ -292,6 +292,8 @@ class Session:
         """Do what the first packet wants; return what is then left, without deadline."""
         if isinstance(first, CancelRequest):
             cancel.on_request(self._worker, first)
+            if isinstance(self._sock, TlsSocket):  # for libpq a bare end would be a failure
+                self._sock.shutdown(socket.SHUT_WR)
         elif isinstance(first, Decision):
             self._follow(first)
         else:

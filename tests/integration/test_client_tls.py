@@ -65,6 +65,14 @@ def test_plain_client_is_told_that_tls_is_required(make_pooler: MakePooler, hous
     assert error.fields["M"] == "SSL required"
 
 
+def test_cancel_request_is_ended_within_tls(make_pooler: MakePooler, house: House) -> None:
+    """libpq took the end of it for a failure, though it had been delivered."""
+    pooler = make_pooler(1, **house.settings())
+    with pooler.connect(sslmode="require") as connection:
+        connection.execute("select 1")
+        connection.cancel_safe(timeout=10)
+
+
 def test_unix_socket_has_no_tls_and_needs_none(make_pooler: MakePooler, house: House) -> None:
     settings = house.settings(tls_mode="require", unix_socket_dir=str(house.directory))
     pooler = make_pooler(1, **settings)
