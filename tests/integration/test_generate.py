@@ -16,6 +16,7 @@ import yaml
 from greenpool.config import load
 from greenpool.generate.install import include_of
 from tests.integration.conftest import MakePooler
+from tests.integration.harness.patroni import Patroni
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.programs import PASSWORD, Done
@@ -27,12 +28,15 @@ PG15 = pytest.mark.parametrize("_server", [15], indirect=True, ids=["pg15"])
 
 
 def generate(pg: PostgreSQL, *arguments: str, user: str = "postgres") -> Done:
-    """Run it from no particular directory, with nothing in the environment that it would use."""
-    where = ["--host", pg.host, "--port", str(pg.port), "--user", user]
+    return run_generate("--host", pg.host, "--port", str(pg.port), "--user", user, *arguments)
+
+
+def run_generate(*arguments: str) -> Done:
+    """Run it from no particular directory, with nothing in the environment but the password."""
     return subprocess.run(
-        [sys.executable, "-m", "greenpool", "generate", *where, *arguments],
+        [sys.executable, "-m", "greenpool", "generate", *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT), "PGPASSWORD": PASSWORD},
-        cwd=pg.directory,
+        cwd="/",
         capture_output=True,
         text=True,
         timeout=50,
@@ -257,3 +261,22 @@ def test_pgbouncers_configuration_is_served(pg: PostgreSQL, make_pooler: MakePoo
         with pooler.connect(user=user) as connection:
             assert connection.execute("select current_user").fetchone() == (user,)
     assert load(pooler.config_path, {}).pools["app"].users["app"].pool_size == 3
+
+
+@pytest.fixture
+def patroni(_nothing_left: None) -> Iterator[Patroni]:
+    patroni = Patroni()
+    try:
+        patroni.start()
+        yield patroni
+    finally:
+        patroni.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_patroni_names_its_members(patroni: Patroni) -> None:
+    where = ["--host", patroni.host, "--port", str(patroni.port), "--user", "postgres"]
+    text = run_generate(*where, "--superusers", "--patroni-url", patroni.url).stdout
+    assert f'patroni_api_urls: ["{patroni.url}"]' in text
+    assert 'password: "SCRAM-SHA-256$' in text
