@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
+from click.shell_completion import get_completion_class
 
 import greenpool
 from greenpool import config as configuration
 from greenpool.admin import client, table
 from greenpool.errors import ConfigError, ExitCode, GreenpoolError
+from greenpool.examples import examples
 from greenpool.generate.command import generate
 from greenpool.master import about, command, control, paths, report
 
@@ -71,7 +73,19 @@ def _check_and_exit(context: click.Context, parameter: click.Parameter, file: Pa
         context.exit(_check(file))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def _what_there_is(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Complete the name of a SHOW."""
+    from greenpool.admin.show import SHOWS  # all of the console: only for who presses Tab
+
+    return [name for name in SHOWS if name.startswith(incomplete.lower())]
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples("start", "show pools", "generate --help"),
+)
 @click.option(
     "-t", "--check", type=_FILE, metavar="FILE", expose_value=False, is_eager=True,
     callback=_check_and_exit, help="Check a configuration file and exit, as `check` does.",
@@ -81,7 +95,7 @@ def cli() -> None:
     """Pool PostgreSQL connections: many clients share few servers."""
 
 
-@cli.command()
+@cli.command(epilog=examples("start", "start -c /etc/greenpool/greenpool.yaml --daemon"))
 @_config_option
 @_pid_file_option
 @click.option("--daemon", is_flag=True, help="Run in the background; return when it is ready.")
@@ -93,7 +107,7 @@ def start(config_file: Path | None, pid_file: Path | None, daemon: bool) -> Exit
     return master.start(config_file, daemon, pid_file)
 
 
-@cli.command()
+@cli.command(epilog=examples("reload", "reload --pid-file /run/greenpool/greenpool.pid"))
 @_config_option
 @_pid_file_option
 def reload(config_file: Path | None, pid_file: Path | None) -> None:
@@ -106,7 +120,7 @@ def reload(config_file: Path | None, pid_file: Path | None) -> None:
     click.echo("\n".join(result["changed"]) or "nothing has changed")
 
 
-@cli.command()
+@cli.command(epilog=examples("upgrade", "upgrade --timeout 60"))
 @_config_option
 @_pid_file_option
 @click.option(
@@ -119,7 +133,7 @@ def upgrade(config_file: Path | None, pid_file: Path | None, timeout_s: float) -
     click.echo(f"upgraded: the master is pid {result['pid']}")
 
 
-@cli.command()
+@cli.command(epilog=examples("stop", "stop --now"))
 @_config_option
 @_pid_file_option
 @click.option("--now", is_flag=True, help="Do not wait for transactions to end.")
@@ -128,7 +142,7 @@ def stop(config_file: Path | None, pid_file: Path | None, now: bool) -> None:
     command.stop(paths.find_pid_file(config_file, pid_file), now)
 
 
-@cli.command()
+@cli.command(epilog=examples("status", "status --json"))
 @_config_option
 @_pid_file_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -138,9 +152,9 @@ def status(config_file: Path | None, pid_file: Path | None, as_json: bool) -> No
     click.echo(json.dumps(fields) if as_json else report.render(fields))
 
 
-@cli.command()
+@cli.command(epilog=examples("show pools", "show clients --json", "show help"))
 @_config_option
-@click.argument("what")
+@click.argument("what", shell_complete=_what_there_is)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def show(config_file: Path | None, what: str, as_json: bool) -> None:
     """Show what the admin console shows: pools, clients, servers, stats... or help."""
@@ -149,7 +163,7 @@ def show(config_file: Path | None, what: str, as_json: bool) -> None:
     click.echo(table.to_json(found) if as_json else table.render(found))
 
 
-@cli.command()
+@cli.command(epilog=examples("check greenpool.yaml", "-t greenpool.yaml"))
 @click.argument("file", type=_FILE)
 def check(file: Path) -> ExitCode:
     """Check a configuration file: every error it has, or that it is good."""
@@ -159,7 +173,7 @@ def check(file: Path) -> ExitCode:
 cli.add_command(generate)
 
 
-@cli.command()
+@cli.command(epilog=examples("demo", "demo --port 6432 --workers 2"))
 @click.option("--port", type=click.IntRange(1, 65535), help="Port; default: any free one.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Workers; default: one a core.")
 def demo(port: int | None, workers: int | None) -> int:
@@ -169,7 +183,18 @@ def demo(port: int | None, workers: int | None) -> int:
     return run_demo(sys.stdout, port, workers)
 
 
-@cli.command()
+@cli.command(epilog=examples("version"))
 def version() -> None:
     """Print the version, and those of what greenpool is made of."""
     click.echo(about.render())
+
+
+@cli.command(
+    epilog=examples("completion bash > /etc/bash_completion.d/greenpool", "completion zsh")
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a script that teaches a shell to complete greenpool's commands."""
+    kind = get_completion_class(shell)
+    assert kind is not None  # one of click's own
+    click.echo(kind(cli, {}, "greenpool", "_GREENPOOL_COMPLETE").source())

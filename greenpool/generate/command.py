@@ -17,6 +17,7 @@ import click
 from greenpool import config as configuration
 from greenpool.config import PoolMode, ServerTlsMode
 from greenpool.errors import ExitCode
+from greenpool.examples import examples
 from greenpool.generate.draft import Wishes
 from greenpool.generate.install import include_of, install
 from greenpool.generate.outline import Outline
@@ -31,15 +32,13 @@ _TEXTS: dict[str, Callable[[], str]] = {
     "sample": configuration.sample,
     "reference": configuration.reference,
 }
-_EPILOG = """\
-\b
-Examples:
-  greenpool generate --host 127.0.0.1 --user postgres > greenpool.yaml
-  greenpool generate --host /run/postgresql --output /etc/greenpool/greenpool.yaml
-  greenpool generate --host db1 --output greenpool.yaml --if-changed-reload
-  greenpool generate --from-pgbouncer /etc/pgbouncer/pgbouncer.ini --output greenpool.yaml
-  greenpool generate --reference
-"""
+_EXAMPLES = examples(
+    "generate --host 127.0.0.1 --user postgres > greenpool.yaml",
+    "generate --host /run/postgresql --output /etc/greenpool/greenpool.yaml",
+    "generate --host db1 --output greenpool.yaml --if-changed-reload",
+    "generate --from-pgbouncer /etc/pgbouncer/pgbouncer.ini --output greenpool.yaml",
+    "generate --reference",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Destination:
     pid_file: Path | None
 
 
-@click.command(epilog=_EPILOG, context_settings={"auto_envvar_prefix": "GREENPOOL_GENERATE"})
+@click.command(epilog=_EXAMPLES, context_settings={"auto_envvar_prefix": "GREENPOOL_GENERATE"})
 @click.option("--host", metavar="HOST", help="PostgreSQL's address or socket directory; PGHOST.")
 @click.option("--port", type=click.IntRange(1, 65535), help="PostgreSQL's port; PGPORT, 5432.")
 @click.option("--user", metavar="NAME", help="Role to ask as; PGUSER, your own name.")

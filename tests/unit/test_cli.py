@@ -192,3 +192,30 @@ def test_errors_end_in_one_line_and_exit_code_1(
     monkeypatch.setattr(command, "status", fail)
     assert cli.run(["status", "--pid-file", "x"]) == ExitCode.FAILED
     assert capsys.readouterr().err == "greenpool: it is gone\n"
+
+
+@pytest.mark.parametrize("name", [None, *cli.cli.commands])
+def test_help_has_examples_that_can_be_given(name: str | None):
+    epilog = (cli.cli if name is None else cli.cli.commands[name]).epilog
+    assert epilog is not None
+    lines = [line for line in epilog.splitlines() if line.startswith("  greenpool ")]
+    assert lines
+    for line in lines:
+        _, verb, *arguments = re.split(r" [>|] ", line)[0].split()
+        assert name in (None, verb) or verb == "-t"
+        if verb != "-t" and "--help" not in arguments:
+            cli.cli.commands[verb].make_context(verb, arguments)  # raises where it is wrong
+
+
+def test_names_of_what_is_shown_are_completed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("_GREENPOOL_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "greenpool show PO")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    with pytest.raises(SystemExit):
+        cli.run([])
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(shell: str, capsys: pytest.CaptureFixture[str]):
+    assert cli.run(["completion", shell]) == ExitCode.DONE
+    assert f"_GREENPOOL_COMPLETE={shell}_complete" in capsys.readouterr().out

@@ -1,7 +1,7 @@
 """The import graph points one way, and the master makes no hub. See section 7 of the design.
 
-cli ─► generate ─► demo, master ─► worker ─► admin ─► inquiry ─► auth, pooling, protocol ─► engine
-─► login, tls ─► binding ─► records, config, observe, tallies ─► errors
+cli ─► generate ─► demo, master ─► worker ─► admin ─► inquiry ─► auth, pooling, protocol
+─► engine ─► login, tls ─► binding ─► records, config, observe, tallies ─► errors, examples
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROWS = (
     ("login", "tls"),
     ("binding",),
     ("records", "config", "observe", "tallies"),
-    ("errors",),
+    ("errors", "examples"),
 )
 _STRANGERS = {("demo", "master"), ("master", "demo")}
 _ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names}
