@@ -21,6 +21,7 @@ from greenpool.errors import ConfigError, ExitCode, GreenpoolError
 from greenpool.examples import examples
 from greenpool.generate.command import generate
 from greenpool.master import about, command, control, paths, report
+from greenpool.top.wishes import Order, Wishes
 
 _FILE = click.Path(path_type=Path)
 
@@ -84,7 +85,7 @@ def _what_there_is(
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=examples("start", "show pools", "generate --help"),
+    epilog=examples("start", "show pools", "top", "generate --help"),
 )
 @click.option(
     "-t", "--check", type=_FILE, metavar="FILE", expose_value=False, is_eager=True,
@@ -161,6 +162,33 @@ def show(config_file: Path | None, what: str, as_json: bool) -> None:
     config = configuration.load(paths.find_config(config_file), os.environ)
     found = client.show(config, what)
     click.echo(table.to_json(found) if as_json else table.render(found))
+
+
+@cli.command(epilog=examples("top", "top --sort active", "top --json --count 3", "top | cat"))
+@_config_option
+@click.option(
+    "--interval", "interval_s", type=click.FloatRange(0.1, 3600), metavar="SECONDS",
+    default=1.0, show_default=True, help="Time between two pictures, which rates are of.",
+)  # fmt: skip
+@click.option(
+    "--count", type=click.IntRange(1), metavar="N",
+    help="Print so many pictures instead of a live view; 1 where the output is no terminal.",
+)  # fmt: skip
+@click.option(
+    "--sort", "order", type=click.Choice([order.value for order in Order]),
+    default=Order.WAITING.value, show_default=True, help="Which pools come first.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="For programs: an object a line.")
+def top(
+    config_file: Path | None, interval_s: float, count: int | None, order: str, as_json: bool
+) -> None:
+    """Watch workers, databases, pools and who waits."""
+    from greenpool.top.run import run as run_top  # curses, which no other command needs
+
+    config = configuration.load(paths.find_config(config_file), os.environ)
+    is_live = sys.stdout.isatty() and count is None and not as_json
+    wishes = Wishes(interval_s, count or 1, Order(order), as_json, is_live)
+    run_top(config, wishes, click.echo)
 
 
 @cli.command(epilog=examples("check greenpool.yaml", "-t greenpool.yaml"))

@@ -52,7 +52,11 @@ class ConsoleClient:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._inquiry.__exit__(kind, value, trace)
+        self.close()
+
+    def close(self) -> None:
+        """Take leave."""
+        self._inquiry.close()
 
     def show(self, what: str) -> Table:
         """Run SHOW `what`. Raises: UnknownStatement, Refusal, ControlError."""

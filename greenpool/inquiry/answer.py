@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from greenpool.errors import ServerProtocolError
-from greenpool.protocol.backend import INT4, INT8, NUMERIC, TEXT, Column
+from greenpool.protocol.backend import FLOAT8, INT4, INT8, NUMERIC, TEXT, Column
 from greenpool.protocol.body import Body
 from greenpool.protocol.errors import ErrorFields
 from greenpool.protocol.message import BackendType, Message, decode_text
 
-_TYPES = {kind.oid: kind for kind in (TEXT, INT4, INT8, NUMERIC)}
+_TYPES = {kind.oid: kind for kind in (TEXT, INT4, INT8, NUMERIC, FLOAT8)}
 
 
 @dataclass(frozen=True, slots=True)

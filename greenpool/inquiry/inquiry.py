@@ -89,6 +89,10 @@ class Inquiry:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take leave."""
         with self._sock, suppress(OSError):  # it may have hung up
             self._sock.sendall(frontend.terminate())
 

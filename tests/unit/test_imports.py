@@ -1,6 +1,6 @@
 """The import graph points one way, and the master makes no hub. See section 7 of the design.
 
-cli ─► generate ─► demo, master ─► worker ─► admin ─► inquiry ─► auth, pooling, protocol
+cli ─► generate, top ─► demo, master ─► worker ─► admin ─► inquiry ─► auth, pooling, protocol
 ─► engine ─► login, tls ─► binding ─► records, config, observe, tallies ─► errors, examples
 """
 
@@ -24,7 +24,7 @@ ROOT = Path(greenpool.__file__).parent
 ROWS = (
     ("__main__",),
     ("cli",),
-    ("generate",),
+    ("generate", "top"),
     ("demo", "master"),
     ("worker",),
     ("admin",),
