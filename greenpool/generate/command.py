@@ -6,13 +6,14 @@ Law: parsing and wording only; each step is a function of another module.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from greenpool import config as configuration
 from greenpool.config import PoolMode, ServerTlsMode
@@ -20,7 +21,7 @@ from greenpool.errors import ExitCode
 from greenpool.examples import examples
 from greenpool.generate.draft import Wishes
 from greenpool.generate.install import include_of, install
-from greenpool.generate.outline import Outline
+from greenpool.generate.outline import Entry, Outline
 from greenpool.generate.pgbouncer import translate
 from greenpool.generate.sizing import DEFAULT_LARGEST, Rules
 from greenpool.generate.source import Source, outline_of_server
@@ -32,6 +33,8 @@ _TEXTS: dict[str, Callable[[], str]] = {
     "sample": configuration.sample,
     "reference": configuration.reference,
 }
+_OF_OUTPUT = ("output", "if_changed_reload", "force", "pid_file")
+_PID_FILE_WHY = "Commands find the running greenpool by it."
 _EXAMPLES = examples(
     "generate --host 127.0.0.1 --user postgres > greenpool.yaml",
     "generate --host /run/postgresql --output /etc/greenpool/greenpool.yaml",
@@ -128,23 +131,45 @@ class Destination:
 @click.option("--pid-file", type=_FILE, metavar="FILE", help="Written down; finds greenpool.")
 @click.option("--sample", "text", flag_value="sample", help="Print an annotated sample.")
 @click.option("--reference", "text", flag_value="reference", help="Print what all keys mean.")
-def generate(**options: Any) -> ExitCode:  # fmt: skip
+def generate(**options: Any) -> ExitCode:
     """Write a configuration: from what a PostgreSQL says of itself, or from PgBouncer's."""
+    _refuse_idle_options(options)
     if options["text"] is not None:
         click.echo(_TEXTS[options["text"]](), nl=False)
         return ExitCode.DONE
-    output = options["output"]
-    if options["if_changed_reload"] and output is None:
-        raise click.UsageError("--if-changed-reload needs --output")
+    output, pid_file = options["output"], options["pid_file"]
     outline = _outline(options)
+    if pid_file is not None:
+        outline = outline.having(Entry("pid_file", str(pid_file.absolute()), _PID_FILE_WHY))
     destination = Destination(
         output=output,
         include=None if output is None else include_of(output).name,
         if_changed_reload=options["if_changed_reload"],
         force=options["force"],
-        pid_file=options["pid_file"],
+        pid_file=pid_file,
     )
     return _deliver(outline, destination)
+
+
+def _refuse_idle_options(options: dict[str, Any]) -> None:
+    """Refuse what was said on the command line and would have no effect."""
+    for name, others in (("text", ()), ("from_pgbouncer", _OF_OUTPUT)):
+        if options[name] is not None:
+            for other in _said_besides({name, *others}):
+                raise click.UsageError(f"{other} has no effect there")
+    if options["output"] is None:
+        for name in ("if_changed_reload", "force"):
+            if options[name]:
+                raise click.UsageError(f"--{name.replace('_', '-')} needs --output")
+
+
+def _said_besides(names: Container[str]) -> Iterator[str]:
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name not in names and source is ParameterSource.COMMANDLINE:
+            yield parameter.opts[0]
 
 
 def _outline(options: dict[str, Any]) -> Outline:
@@ -171,7 +196,6 @@ def _outline(options: dict[str, Any]) -> Outline:
             server_port=options["server_port"] or place.port,
             server_tls_mode=ServerTlsMode(mode) if mode else None,
             server_tls_ca_cert=options["server_tls_ca_cert"],
-            pid_file=options["pid_file"],
             pool_mode=PoolMode(options["pool_mode"]),
             with_superusers=options["superusers"],
             without_databases=frozenset(options["exclude_database"]),

@@ -31,7 +31,6 @@ class Wishes:
     server_port: int
     server_tls_mode: ServerTlsMode | None = None
     server_tls_ca_cert: Path | None = None
-    pid_file: Path | None = None
     pool_mode: PoolMode = PoolMode.TRANSACTION
     with_superusers: bool = False
     without_databases: frozenset[str] = frozenset()
@@ -85,6 +84,8 @@ def _roles(
             why = "it is for replication"
         elif role.connection_limit == 0:
             why = "its connection limit is 0"
+        elif role.is_expired:
+            why = "its password has expired"
         elif not has_secret:
             why = "no password is known"
         if why is None:
@@ -118,8 +119,6 @@ def _lonely(databases: set[str]) -> Iterator[str]:
 
 
 def _general(wishes: Wishes, patroni_urls: tuple[str, ...]) -> Iterator[Entry]:
-    if wishes.pid_file is not None:
-        yield Entry("pid_file", str(wishes.pid_file), "Commands find the running greenpool by it.")
     if wishes.server_tls_mode is not None:
         yield Entry("server_tls_mode", wishes.server_tls_mode.value)
     if wishes.server_tls_ca_cert is not None:

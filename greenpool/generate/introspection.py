@@ -25,7 +25,9 @@ _DATABASES = """
     where datallowconn and not datistemplate and datconnlimit <> -2
 """
 _ROLES = """
-    select rolname, rolconnlimit, rolsuper, rolreplication from pg_catalog.pg_roles
+    select rolname, rolconnlimit, rolsuper, rolreplication,
+           coalesce(rolvaliduntil <= pg_catalog.now(), false)
+    from pg_catalog.pg_roles
     where rolcanlogin
 """
 _MAY_READ_SECRETS = """
@@ -71,10 +73,9 @@ def introspect(inquiry: Inquiry) -> Server:
 
 
 def _roles(rows: Iterable[tuple[str, ...]], secrets: Mapping[str, str]) -> Iterable[Role]:
-    for name, limit, is_superuser, is_replication in rows:
-        yield Role(
-            name, _limit(limit), is_superuser == "t", is_replication == "t", secrets.get(name)
-        )
+    for name, limit, *flags in rows:
+        is_superuser, is_replication, is_expired = (flag == "t" for flag in flags)
+        yield Role(name, _limit(limit), is_superuser, is_replication, is_expired, secrets.get(name))
 
 
 def _secrets(inquiry: Inquiry) -> Mapping[str, str] | None:

@@ -6,7 +6,7 @@ Law: neither PostgreSQL nor PgBouncer is known here, nor how YAML is written (`t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 Scalar: TypeAlias = "str | int | bool"
@@ -50,3 +50,8 @@ class Outline:
     pools: tuple[PoolOutline, ...]
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+
+    def having(self, entry: Entry) -> Outline:
+        """Return it with this key of general, whatever it said there before."""
+        others = tuple(each for each in self.general if each.name != entry.name)
+        return replace(self, general=(*others, entry))

@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role that may log in. `connection_limit` None: no limit; `secret` None: none known."""
+    """A role that may log in. `connection_limit` None: no limit; `secret` None: none known.
+
+    `is_expired`: its password was valid until a time that has passed (VALID UNTIL).
+    """
 
     name: str
     connection_limit: int | None
     is_superuser: bool
     is_replication: bool
+    is_expired: bool
     secret: str | None = field(repr=False)
 
 

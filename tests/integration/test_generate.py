@@ -195,7 +195,7 @@ def test_secrets_are_read_only_where_that_is_permitted(pg: PostgreSQL, tmp_path:
 def test_limits_of_roles_and_databases_are_kept(pg: PostgreSQL, database: str) -> None:
     pg.sql(f"alter database {database} connection limit 7")
     with role(pg, "few"):
-        pg.sql("alter role few connection limit 5")
+        pg.sql("alter role few connection limit 5 valid until 'infinity'")
         text = generate(pg, "--exclude-database", "bench").stdout
     pools = yaml.safe_load(text)["pools"]
     of_role = [
@@ -207,6 +207,9 @@ def test_limits_of_roles_and_databases_are_kept(pg: PostgreSQL, database: str) -
     assert sum(of_role) == 5 or (len(of_role) > 5 and set(of_role) == {1})
     assert sum(user["pool_size"] for user in pools[database]["users"]) == 7
     assert "bench" not in pools
+    with role(pg, "few"):
+        pg.sql("alter role few valid until '2001-01-01'")
+        assert '# - role "few": its password has expired' in generate(pg).stdout
 
 
 @PG15
@@ -251,7 +254,7 @@ class Translated(Pooler):
         ((secret,),) = self.pg.sql("select rolpassword from pg_authid where rolname = 'app'")
         (self.directory / "userlist.txt").write_text(f'"app" "{secret}"\n')
         options = "--from-pgbouncer", str(ini), "--output", str(self.config_path)
-        done = generate(self.pg, *options)
+        done = run_generate(*options)
         assert done.returncode == 0, done.stderr
 
 

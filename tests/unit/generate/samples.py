@@ -10,8 +10,14 @@ SECRET = "md5" + "0123456789abcdef" * 2
 
 
 def role(name: str, limit: int | None = None, secret: str | None = SECRET, **flags: bool) -> Role:
-    is_superuser = flags.get("is_superuser", False)
-    return Role(name, limit, is_superuser, flags.get("is_replication", False), secret)
+    return Role(
+        name,
+        limit,
+        is_superuser=flags.get("is_superuser", False),
+        is_replication=flags.get("is_replication", False),
+        is_expired=flags.get("is_expired", False),
+        secret=secret,
+    )
 
 
 def server(

@@ -48,6 +48,7 @@ def test_every_role_that_may_connect_becomes_a_user(tmp_path: Path):
         (role("boss", is_superuser=True), "a superuser (--superusers takes them in)"),
         (role("copy", is_replication=True), "it is for replication"),
         (role("stopped", 0), "its connection limit is 0"),
+        (role("late", is_expired=True), "its password has expired"),
         (role("bare", secret=None), "no password is known"),
         (role("(auth_query)"), "its name is reserved"),
         (role("latin\udce9"), "its name is not UTF-8"),
