@@ -186,7 +186,8 @@ def top(
     from greenpool.top.run import run as run_top  # curses, which no other command needs
 
     config = configuration.load(paths.find_config(config_file), os.environ)
-    is_live = sys.stdout.isatty() and count is None and not as_json
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    is_live = is_terminal and count is None and not as_json
     wishes = Wishes(interval_s, count or 1, Order(order), as_json, is_live)
     run_top(config, wishes, click.echo)
 

@@ -7,8 +7,8 @@ Partners: `session.py`, the other end; `inquiry`, the connection.
 
 from __future__ import annotations
 
+from contextlib import closing
 from ipaddress import ip_address
-from types import TracebackType
 from typing import ClassVar
 
 from greenpool.auth.secret import (
@@ -33,7 +33,7 @@ class UnknownStatement(ControlError):
 
 
 class ConsoleClient:
-    """A connection to the console; use it in a `with`.
+    """A connection to the console; whoever made it closes it.
 
     Raises: Refusal with the console's words, ControlError when nobody answers.
     """
@@ -42,17 +42,6 @@ class ConsoleClient:
 
     def __init__(self, config: Config) -> None:
         self._inquiry = Inquiry(_target(config.general))
-
-    def __enter__(self) -> ConsoleClient:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Take leave."""
@@ -73,7 +62,7 @@ def show(config: Config, what: str) -> Table:
 
     Raises: as `ConsoleClient`.
     """
-    with ConsoleClient(config) as console:
+    with closing(ConsoleClient(config)) as console:
         return console.show(what)
 
 

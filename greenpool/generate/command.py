@@ -91,6 +91,7 @@ class Destination:
     type=click.Choice([mode.value for mode in PoolMode]),
     default=PoolMode.TRANSACTION.value,
     show_default=True,
+    help="The mode of every pool.",
 )
 @click.option(
     "--pool-size",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from greenpool.errors import ConfigError
+from greenpool.generate.lines import read_lines
 
 _SECTION = re.compile(r"\[\s*([^]]*?)\s*\]$")
 _SETTING = re.compile(r'("(?:[^"]|"")*"|[^\s="]+)\s*=\s*(.*)$')
@@ -70,7 +71,7 @@ class _Reader:
     def read(self, path: Path, depth: int) -> None:
         if depth > _DEPTH:
             raise ConfigError([f"{path}: files include each other {_DEPTH} deep"])
-        for number, line in enumerate(_lines(path), 1):
+        for number, line in enumerate(read_lines(path), 1):
             text = line.strip()
             if text and text[0] not in ";#":
                 self._take(text, f"{path}:{number}", path, depth)
@@ -89,12 +90,3 @@ class _Reader:
 
 def _name(text: str) -> str:
     return text[1:-1].replace('""', '"') if text.startswith('"') else text
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError as exc:
-        raise ConfigError([f'cannot read "{path}": {exc.strerror}']) from exc
-    except UnicodeDecodeError as exc:
-        raise ConfigError([f"{path}: not UTF-8: bad byte at offset {exc.start}"]) from exc

@@ -73,7 +73,7 @@ def _settle(path: Path, text: str, check: Check, force: bool, marks: bool) -> bo
     _make_include(path)
     if old == text:
         return False
-    new = path.with_name(f".{path.stem}.new{path.suffix}")  # left by whoever died: overwritten
+    new = path.with_name(f".{path.stem}.new{path.suffix}")
     try:
         _write(new, text, path)
         check(new)
@@ -94,8 +94,9 @@ def _mark_of(path: Path) -> Path:
 
 
 def _write(new: Path, text: str, old: Path) -> None:
-    """Write it with owner and mode of the one that it replaces."""
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, _NEW_MODE)
+    """Write it with owner, group and mode of the one that it replaces."""
+    new.unlink(missing_ok=True)  # left by a run that died
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _NEW_MODE)
     with os.fdopen(fd, "w", encoding="utf-8") as file:
         _liken(fd, old)
         file.write(text)
@@ -114,22 +115,24 @@ def _make_include(path: Path) -> None:
 
 
 def _liken(fd: int, path: Path) -> None:
-    """Give a file owner and mode of another one, if that is there."""
+    """Give a file group and mode of another one, if that is there; root gives the owner, too."""
     if not path.exists():
         os.fchmod(fd, _NEW_MODE)
         return
     status = path.stat()
-    if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
-        os.fchown(fd, status.st_uid, status.st_gid)
+    os.fchown(fd, status.st_uid if os.geteuid() == 0 else -1, status.st_gid)
     os.fchmod(fd, status.st_mode & 0o777)
 
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Let one at a time write there; a lock that its owner's death ends."""
+    """Let one at a time write there; a lock that its owner's death ends. Raises: ControlError."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ControlError(f'another `generate` is at work in "{directory}"') from None
         yield
     finally:
         os.close(fd)

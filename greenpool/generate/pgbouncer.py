@@ -34,6 +34,8 @@ from greenpool.generate.userlist import read_userlist
 
 _SOCKET_DIRECTORY = "/var/run/postgresql"
 _POOL_SIZE = "20"
+# What a database says, what [pgbouncer] says for all, and PgBouncer's default.
+_SIZES = (("pool_size", "default_pool_size", _POOL_SIZE), ("min_pool_size", "min_pool_size", "0"))
 _AUTH_QUERY = "SELECT usename, passwd FROM pg_catalog.pg_shadow WHERE usename=$1"
 _SCRAM = "SCRAM-SHA-256$"
 _RULES: Mapping[str, str] = {
@@ -139,24 +141,21 @@ class _Translation:
                 yield Entry(rule.key, value)
 
     def _keepalive(self) -> Iterator[Entry]:
-        is_on = boolean(self._value("tcp_keepalive", "1"))
+        is_on = self._read(boolean, "tcp_keepalive", "1")
         idle = self._settings.get("tcp_keepidle")
         if not is_on:
             yield Entry("tcp_keepalives_idle", 0)
         elif idle is not None:
-            yield Entry(
-                "tcp_keepalives_idle", _converted(number, idle.value, "tcp_keepidle", idle.place)
-            )
+            yield Entry("tcp_keepalives_idle", self._read(number, "tcp_keepidle", ""))
 
     def _logging(self) -> Iterator[Entry]:
-        if boolean(self._value("syslog", "0")):
+        if self._read(boolean, "syslog", "0"):
             yield Entry("syslog_prog_name", self._value("syslog_ident", "pgbouncer"))
 
     def _statements(self) -> Iterator[Entry]:
-        setting = self._settings.get("max_prepared_statements")
-        if setting is None:
+        if "max_prepared_statements" not in self._settings:
             return
-        count = _converted(number, setting.value, "max_prepared_statements", setting.place)
+        count = self._read(number, "max_prepared_statements", "0")
         if count == 0:
             yield Entry("prepared_statements", False)
         else:
@@ -212,7 +211,7 @@ class _Translation:
         return PoolOutline(
             name,
             tuple(entries.values()),
-            tuple(self._users(pairs, secrets, forced)),
+            tuple(self._users(pairs, secrets, forced, setting)),
             tuple(self._auth_query(pairs, secrets, setting)),
         )
 
@@ -231,11 +230,19 @@ class _Translation:
     # -- users ----------------------------------------------------------------------------------
 
     def _users(
-        self, pairs: Mapping[str, str], secrets: Mapping[str, str], forced: tuple[Entry, ...]
+        self,
+        pairs: Mapping[str, str],
+        secrets: Mapping[str, str],
+        forced: tuple[Entry, ...],
+        setting: Setting,
     ) -> Iterator[UserOutline]:
         """Yield the users of a database: in PgBouncer all are users of all."""
-        size = pairs.get("pool_size") or self._value("default_pool_size", _POOL_SIZE)
-        least = pairs.get("min_pool_size") or self._value("min_pool_size", "0")
+        size, least = (
+            _converted(number, pairs[name], name, setting.place)
+            if name in pairs
+            else self._read(number, general, default)
+            for name, general, default in _SIZES
+        )
         asks = self._value("auth_type", "md5") in _ASKING
         for user in dict.fromkeys((*secrets, *self.ini.section("users"))):
             secret = secrets.get(user)
@@ -244,9 +251,9 @@ class _Translation:
             entries = {"username": Entry("username", user)}
             if secret:
                 entries["password"] = Entry("password", secret)
-            entries["pool_size"] = Entry("pool_size", int(size))
-            if int(least):
-                entries["min_pool_size"] = Entry("min_pool_size", int(least))
+            entries["pool_size"] = Entry("pool_size", size)
+            if least != 0:
+                entries["min_pool_size"] = Entry("min_pool_size", least)
             entries.update((entry.name, entry) for entry in (*self._own(user), *forced))
             yield UserOutline(tuple(entries.values()))
 
@@ -277,7 +284,7 @@ class _Translation:
         database = pairs.get("auth_dbname") or self._value("auth_dbname", "")
         if database:
             yield Entry("database", database)
-        yield Entry("pool_size", int(self._value("default_pool_size", _POOL_SIZE)))
+        yield Entry("pool_size", self._read(number, "default_pool_size", _POOL_SIZE))
         for entry in self._forced(pairs, secrets, setting):
             yield Entry(entry.name.replace("username", "user"), entry.value)
 
@@ -310,6 +317,11 @@ class _Translation:
     def _value(self, name: str, default: str) -> str:
         setting = self._settings.get(name)
         return setting.value if setting is not None and setting.value else default
+
+    def _read(self, convert: Callable[[str], Literal], name: str, default: str) -> Literal:
+        setting = self._settings.get(name)
+        place = setting.place if setting is not None else ""
+        return _converted(convert, self._value(name, default), name, place)
 
     def _leave(self, setting: Setting, what: str) -> None:
         self.left_out.append(f"{setting.place}: {what}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def _introspect(source: Source, place: Place) -> Server:
         application_name="greenpool generate",
         encryption=source.encryption,
     )
-    with Inquiry(target) as inquiry:
+    with closing(Inquiry(target)) as inquiry:
         return introspect(inquiry)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from greenpool.errors import ConfigError
+from greenpool.generate.lines import read_lines
 
 _LINE = re.compile(r'\s*"((?:[^"]|"")*)"\s+"((?:[^"]|"")*)"')
 
@@ -17,7 +18,7 @@ _LINE = re.compile(r'\s*"((?:[^"]|"")*)"\s+"((?:[^"]|"")*)"')
 def read_userlist(path: Path) -> Mapping[str, str]:
     """Return secrets by user, empty ones too. Raises: ConfigError."""
     secrets: dict[str, str] = {}
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if not line.strip() or line.lstrip().startswith((";", "#")):
             continue
         match = _LINE.match(line)
@@ -26,12 +27,3 @@ def read_userlist(path: Path) -> Mapping[str, str]:
         user, secret = (part.replace('""', '"') for part in match.groups())
         secrets.setdefault(user, secret)
     return secrets
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError as exc:
-        raise ConfigError([f'cannot read "{path}": {exc.strerror}']) from exc
-    except UnicodeDecodeError as exc:
-        raise ConfigError([f"{path}: not UTF-8: bad byte at offset {exc.start}"]) from exc

@@ -13,7 +13,6 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from greenpool.auth.secret import Credential
 from greenpool.auth.server_login import LoginState, ServerLogin
@@ -70,7 +69,7 @@ class Refusal(ControlError):
 
 
 class Inquiry:
-    """A connection that has been logged in; use it in a `with`."""
+    """A connection that has been logged in; whoever made it closes it."""
 
     __slots__ = ("_early", "_sock", "_target")
 
@@ -79,17 +78,6 @@ class Inquiry:
         self._target = target
         with _told(target):
             self._sock, self._early = _log_in(target)
-
-    def __enter__(self) -> Inquiry:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Take leave."""

@@ -68,13 +68,13 @@ def _draw(screen: curses.window, view: View) -> None:
     height, width = screen.getmaxyx()
     screen.erase()
     _put(screen, 0, view.title(), width, curses.A_REVERSE)
-    for row, line in enumerate(view.lines()[: height - 1], 1):
+    for row, line in enumerate(view.lines()[: height - 2], 1):
         _put(screen, row, line, width)
     screen.refresh()
 
 
 def _put(screen: curses.window, row: int, line: str, width: int, attributes: int = 0) -> None:
-    """Write a line; the last cell of a terminal cannot be written without scrolling it."""
+    """Write a line. One with wide letters may run over into the next row: the last is left free."""
     screen.addnstr(row, 0, line.ljust(width), max(0, width - 1), attributes)
 
 

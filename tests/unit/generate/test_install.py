@@ -115,6 +115,14 @@ def test_what_a_dead_run_has_left_is_overwritten(machine: Machine):
     assert (machine.path.read_text(), machine.others()) == (TEXT, set())
 
 
+def test_second_run_at_the_same_time_is_refused(machine: Machine):
+    def second() -> None:
+        with pytest.raises(ControlError, match="another `generate` is at work"):
+            machine.install(take_over=None)
+
+    assert machine.install(take_over=second)
+
+
 def test_directory_that_is_not_there_is_said(machine: Machine):
     machine.path = machine.path.parent / "none" / "greenpool.yaml"
     with pytest.raises(ControlError, match="cannot write"):

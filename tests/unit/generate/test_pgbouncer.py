@@ -179,6 +179,8 @@ def test_keys_that_are_not_supported_yet_are_comments_and_named(machine: Machine
     [
         ("client_idle_timeout = soon", "8: client_idle_timeout: could not convert"),
         ("log_connections = maybe", '8: log_connections: "maybe" is neither 0 nor 1'),
+        ("default_pool_size = many", "8: default_pool_size: invalid literal"),
+        ("tcp_keepalive = maybe", '8: tcp_keepalive: "maybe" is neither 0 nor 1'),
         ("what is this", "8: expected [section] or name = value"),
     ],
 )
