@@ -37,7 +37,7 @@ def check_count(worker: Worker, client: int, host: str, is_admin: bool) -> None:
     limit = worker.config.general.max_address_client_connections
     if limit and is_admin:
         limit += ADMIN_CLIENTS
-    if not worker.segment.client_from(client, _network_of(host), limit):
+    if not worker.segment.client_from(client, network_of(host), limit):
         raise AddressLimitReached(f'too many connections from host "{parse_address(host)}"')
 
 
@@ -50,9 +50,18 @@ def check_rate(worker: Worker, peer: Peer) -> None:
         raise AddressLimitReached(f'too many login attempts from host "{peer.host}"')
 
 
+def logins_limit(limit: int) -> int:
+    """Return how many may be logging in at a time where `limit` may be connected.
+
+    Twice as many, which is PostgreSQL's own bound on backends that have not authenticated yet.
+    """
+    return 2 * limit
+
+
 @lru_cache(1024)
-def _network_of(host: str) -> bytes:
-    return _network(parse_address(host))
+def network_of(host: str) -> bytes:
+    """Return the address as which a host is counted; empty for a UNIX peer."""
+    return _network(parse_address(host)) if host else b""
 
 
 def _network(address: IpAddress) -> bytes:

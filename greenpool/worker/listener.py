@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import socket as plain
+from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 
@@ -20,26 +21,24 @@ from gevent.server import StreamServer
 
 from greenpool.config import General
 from greenpool.protocol.errors import ClientError
-from greenpool.records import Event
+from greenpool.records import Event, Refusal
+from greenpool.worker import limits
 from greenpool.worker.session import Session
-from greenpool.worker.sockets import peer_address, set_options
+from greenpool.worker.sockets import host_of, peer_address, set_options
 from greenpool.worker.state import Worker
 
 log = logging.getLogger(__name__)
-
-LOGINS_PER_CONNECTION = 2
-"""Clients that may be logging in, as a multiple of max_connections: PostgreSQL's own bound on
-backends that have not authenticated yet."""
 
 
 class Listeners:
     """The listening sockets of this worker, and the sessions that are logging in."""
 
-    __slots__ = ("_servers", "_sessions", "_worker")
+    __slots__ = ("_of_address", "_servers", "_sessions", "_worker")
 
     def __init__(self, worker: Worker, listeners: Iterable[plain.socket]) -> None:
         self._worker = worker
         self._sessions = Group()
+        self._of_address: Counter[bytes] = Counter()  # of the sessions
         self._servers = [self._make_server(each) for each in listeners]
 
     def __len__(self) -> int:
@@ -112,12 +111,43 @@ class Listeners:
         return target != worker.index and worker.engine.pass_fd(target, fd)
 
     def _begin(self, fd: int, family: int, address: object) -> None:
-        limit = LOGINS_PER_CONNECTION * self._worker.config.general.max_connections
-        if len(self._sessions) >= limit:
-            log.warning("%d clients are logging in: closing another unheard", limit)
+        network = limits.network_of(host_of(address))
+        if self._is_full() or self._is_full_of(network):
             os.close(fd)
             return
-        self._sessions.spawn(Session(self._worker, fd, family, address).run)
+        self._of_address[network] += 1
+        self._sessions.spawn(self._run, Session(self._worker, fd, family, address), network)
+
+    def _is_full(self) -> bool:
+        limit = limits.logins_limit(self._worker.config.general.max_connections)
+        if len(self._sessions) < limit:
+            return False
+        log.warning("%d clients are logging in: closing another unheard", limit)
+        return True
+
+    def _is_full_of(self, network: bytes) -> bool:
+        """Whether an address has so many logins in hand that no other address may suffer from it.
+
+        They count for its limit when they have said what they want: here is who says nothing.
+        """
+        limit = self._worker.config.general.max_address_client_connections
+        if not limit or not network:
+            return False
+        limit = limits.logins_limit(limit + limits.ADMIN_CLIENTS)
+        if self._of_address[network] < limit:
+            return False
+        log.info("%d clients of one address are logging in: closing another unheard", limit)
+        self._worker.engine.refused(Refusal.ADDRESS)
+        return True
+
+    def _run(self, session: Session, network: bytes) -> None:
+        """Greenlet: live a session, which raises nothing."""
+        try:
+            session.run()
+        finally:
+            self._of_address[network] -= 1
+            if not self._of_address[network]:
+                del self._of_address[network]
 
 
 def _accept(listener: socket.socket) -> tuple[int, object] | None:
