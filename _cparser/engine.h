@@ -198,6 +198,7 @@ struct gp_pool_settings {
     uint32_t query_timeout_ms;
     uint32_t copy_timeout_ms;        /* proxy_copy_data_timeout */
     uint32_t cancel_wait_timeout_ms; /* no 0 */
+    uint32_t round_robin;            /* server_round_robin: 1 = idle servers are used in turn */
 };
 
 /* ---- rows: copies of what is in the segment, for SHOW and metrics ---- */

@@ -163,36 +163,62 @@ bool slot_unrest(struct gp_segment *seg, uint32_t pool, uint32_t slot, struct gp
     return true;
 }
 
-/* Take from one lane, the lowest index first. `waiting`: those whom no slot may be taken from under
- * their noses. */
-static uint32_t lane_take(struct gp_segment *seg, uint32_t pool, uint32_t lane, uint32_t worker,
-                          uint32_t client, uint64_t waiting)
+/* What is to be taken, and by whom. `waiting`: those whom no slot may be taken from under their
+ * noses. */
+struct wish {
+    uint32_t pool, worker, client;
+    uint64_t waiting;
+};
+
+/* Take from one lane the lowest slot of those from `slot` up to `high`. */
+static uint32_t lane_take(struct gp_segment *seg, const struct wish *wish, uint32_t lane,
+                          uint32_t slot, uint32_t high)
 {
+    uint32_t pool = wish->pool, worker = wish->worker;
     struct gp_pool *p = gp_pool_at(seg, pool);
     _Atomic uint64_t *idle = gp_lane_at(seg, pool, lane)->idle;
 
-    for (uint32_t slot = 0, high = pool_high(p); hint_next(idle, high, &slot); slot++) {
+    for (; hint_next(idle, high, &slot); slot++) {
         struct gp_slot *s = gp_slot_at(seg, pool, slot);
         struct gp_word from = slot_word(s);
         struct gp_word to = word_to(from, GP_SLOT_ACTIVE, worker);
 
-        to.client = client;
+        to.client = wish->client;
         if (from.state == GP_SLOT_IDLE && slot_fresh(p, slot, s) && slot_held_by(s, worker) &&
-            (atomic_load_explicit(&s->holders, memory_order_relaxed) & waiting) == 0 &&
+            (atomic_load_explicit(&s->holders, memory_order_relaxed) & wish->waiting) == 0 &&
             slot_unrest(seg, pool, slot, from, to))
             return slot;
     }
     return GP_NO_SLOT;
 }
 
+/* The same in turn: the next one behind that which was taken last, whoever took it. */
+static uint32_t lane_take_in_turn(struct gp_segment *seg, const struct wish *wish, uint32_t lane,
+                                  uint32_t high)
+{
+    _Atomic uint32_t *turn = &gp_pool_at(seg, wish->pool)->turn;
+    uint32_t first = atomic_load_explicit(turn, memory_order_relaxed);
+    uint32_t slot = first < high ? lane_take(seg, wish, lane, first, high) : GP_NO_SLOT;
+
+    if (slot == GP_NO_SLOT)
+        slot = lane_take(seg, wish, lane, 0, first < high ? first : high);
+    if (slot != GP_NO_SLOT)
+        atomic_store_explicit(turn, slot + 1, memory_order_relaxed);
+    return slot;
+}
+
 uint32_t gp_pool_take(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint32_t client)
 {
     struct gp_counters *counters = &gp_lane_at(seg, pool, worker)->counters;
-    uint64_t waiting = lanes_waiting(seg, pool);
+    struct gp_pool *p = gp_pool_at(seg, pool);
+    struct wish wish = {pool, worker, client, lanes_waiting(seg, pool)};
+    uint32_t in_turn = atomic_load_explicit(&p->round_robin, memory_order_relaxed);
+    uint32_t high = pool_high(p);
 
     for (uint64_t lanes = workers_from(seg, worker); lanes != 0;) {
         uint32_t lane = (worker + set_pop(&lanes)) % 64;
-        uint32_t slot = lane_take(seg, pool, lane, worker, client, waiting);
+        uint32_t slot = in_turn ? lane_take_in_turn(seg, &wish, lane, high)
+                                : lane_take(seg, &wish, lane, 0, high);
         if (slot != GP_NO_SLOT) {
             gp_count(lane == worker ? &counters->taken_own : &counters->taken_other, 1);
             return slot;

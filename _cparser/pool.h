@@ -185,6 +185,7 @@ struct gp_pool {
     _Atomic uint32_t in_use;               /* 0 = this entry is unused or removed */
     _Atomic uint32_t frees;
     _Atomic uint32_t full_at;
+    _Atomic uint32_t turn; /* round_robin: behind the slot that was taken last; by who takes */
     _Alignas(64) _Atomic uint32_t size; /* pool_size: slots with an index below it are claimed */
     _Atomic uint32_t min_size;          /* min_pool_size */
     _Atomic uint32_t max_creates;       /* scaling_max_parallel_creates, 1..GP_CREATES_MAX */
@@ -205,6 +206,7 @@ struct gp_pool {
     _Atomic uint32_t query_timeout_ms;
     _Atomic uint32_t copy_timeout_ms;
     _Atomic uint32_t cancel_wait_timeout_ms;
+    _Atomic uint32_t round_robin;             /* 1: idle servers are taken in turn */
     _Atomic uint32_t creates[GP_CREATES_MAX]; /* logins: 0 or worker + 1 << 16 | slot */
     _Atomic uint32_t hold;                    /* enum gp_hold; this and the times: controls.c */
     _Atomic uint64_t resumed_ns, killed_ns;

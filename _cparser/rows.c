@@ -42,6 +42,7 @@ static void settings_copy(struct gp_pool *p, struct gp_pool_settings *to)
     to->query_timeout_ms = load32(&p->query_timeout_ms);
     to->copy_timeout_ms = load32(&p->copy_timeout_ms);
     to->cancel_wait_timeout_ms = load32(&p->cancel_wait_timeout_ms);
+    to->round_robin = load32(&p->round_robin);
 }
 
 static void counters_add(struct gp_counters *c, struct gp_pool_row *row)

@@ -345,6 +345,7 @@ static void pool_apply(struct gp_segment *seg, struct gp_pool *p, const struct g
     setting_store(&p->query_timeout_ms, s->query_timeout_ms);
     setting_store(&p->copy_timeout_ms, s->copy_timeout_ms);
     setting_store(&p->cancel_wait_timeout_ms, s->cancel_wait_timeout_ms);
+    setting_store(&p->round_robin, s->round_robin);
     atomic_fetch_add_explicit(&p->frees, 1,
                               memory_order_release); /* there may be room now: free_find */
     setting_store(&p->in_use, 1);

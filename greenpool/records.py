@@ -233,6 +233,7 @@ class PoolSettings:
     copy_timeout_ms: int
     cancel_wait_timeout_ms: int
     """Never 0."""
+    round_robin: bool
 
 
 @dataclass(frozen=True, slots=True)

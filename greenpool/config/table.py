@@ -169,8 +169,8 @@ KEYS: tuple[Key, ...] = (
         "opening at a time.", bounds=_CREATES),
     Key("scaling_fast_retries", "GP", INT, 10, "Looks for a free server before a new connection "
         "is considered.", bounds=(0, 1000), today=_ZERO),
-    Key("server_round_robin", "GP", BOOL, False, "Use free servers in turn instead of the most "
-        "recently used first.", today=_NO),
+    Key("server_round_robin", "GP", BOOL, False, "Use free servers in turn instead of as few as "
+        "possible."),
     # --- statements -----------------------------------------------------------------------------
     Key("prepared_statements", "GP", BOOL, True, "Let prepared statements outlive a "
         "transaction, whichever server runs them."),

@@ -200,6 +200,7 @@ def settings_of(pool: Pool, user: User) -> PoolSettings:
         query_timeout_ms=_ms(user.query_timeout_ms),
         copy_timeout_ms=_ms(pool.proxy_copy_data_timeout_ms),
         cancel_wait_timeout_ms=_ms(pool.cancel_wait_timeout_ms),
+        round_robin=pool.server_round_robin,
     )
 
 

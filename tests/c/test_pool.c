@@ -205,6 +205,28 @@ static void test_take_never_barges(void)
     teardown();
 }
 
+static void test_servers_are_taken_in_turn_where_that_is_wanted(void)
+{
+    struct gp_pool_settings in_turn = settings;
+    setup();
+    in_turn.round_robin = 1;
+    CHECK_EQ(gp_pool_define(seg, "shop", "ann", &in_turn, &pool), GP_OK);
+    for (uint32_t i = 0; i < 3; i++)
+        (void)server_open(0, 7);
+    for (uint32_t i = 0; i < 3; i++)
+        CHECK_EQ(gp_pool_release(seg, pool, i, 0, 100, 0), GP_RELEASED_IDLE);
+    for (uint32_t i = 0; i < 7; i++) {
+        CHECK_EQ(gp_pool_take(seg, pool, 0, ANN), i % 3);
+        CHECK_EQ(gp_pool_release(seg, pool, i % 3, 0, 200, 0), GP_RELEASED_IDLE);
+    }
+    CHECK_EQ(gp_pool_take(seg, pool, 0, ANN), 1);
+    CHECK_EQ(gp_pool_take(seg, pool, 0, BOB), 2);
+    CHECK_EQ(gp_pool_release(seg, pool, 1, 0, 300, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_define(seg, "shop", "ann", &settings, &pool), GP_OK);
+    CHECK_EQ(gp_pool_take(seg, pool, 0, ANN), 0); /* as few as possible */
+    teardown();
+}
+
 static void test_stale_slots_are_given_to_nobody(void)
 {
     struct gp_pool_settings smaller = settings;
@@ -389,6 +411,7 @@ int main(void)
     RUN(test_take_prefers_own_then_lowest);
     RUN(test_take_needs_the_descriptor);
     RUN(test_take_never_barges);
+    RUN(test_servers_are_taken_in_turn_where_that_is_wanted);
     RUN(test_stale_slots_are_given_to_nobody);
     RUN(test_a_renewal_during_login_makes_it_stale);
     RUN(test_expired_slots_end_at_their_release);

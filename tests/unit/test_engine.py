@@ -55,6 +55,7 @@ SETTINGS = PoolSettings(
     query_timeout_ms=0,
     copy_timeout_ms=0,
     cancel_wait_timeout_ms=10_000,
+    round_robin=False,
 )
 READY = b"Z\0\0\0\x05I"
 QUERY = b"Q\0\0\0\x0dselect 1\0"

@@ -115,6 +115,7 @@ def pool(index: int = 0, database: str = "app", user: str = "alice", **fields: A
         query_timeout_ms=0,
         copy_timeout_ms=0,
         cancel_wait_timeout_ms=10_000,
+        round_robin=False,
     )
     head = ("index", "database", "user", "settings")
     values: dict[str, Any] = {name: 0 for name in PoolRow.__slots__ if name not in head}
