@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- states ---- */
 
@@ -73,31 +72,7 @@ static void set_client_state(struct gp_engine *e, struct gp_client *c, enum gp_c
                               memory_order_release); /* pairs with gp_cancel_begin */
 }
 
-/* ---- the todo list ---- */
-
-void gp_todo(struct gp_engine *e, struct gp_conn *conn)
-{
-    bool client = conn->kind == GP_CONN_CLIENT;
-    struct gp_client *c = (struct gp_client *)conn;
-    struct gp_server *s = (struct gp_server *)conn;
-
-    if (client ? c->todo : s->todo)
-        return;
-    if (client) {
-        c->todo = 1;
-        c->next_todo = NULL;
-    } else {
-        s->todo = 1;
-        s->next_todo = NULL;
-    }
-    if (!e->todo_last)
-        e->todo_first = conn;
-    else if (e->todo_last->kind == GP_CONN_CLIENT)
-        ((struct gp_client *)e->todo_last)->next_todo = conn;
-    else
-        ((struct gp_server *)e->todo_last)->next_todo = conn;
-    e->todo_last = conn;
-}
+/* ---- turns ---- */
 
 static void say_goodbye(struct gp_engine *e, struct gp_client *c);
 
@@ -120,24 +95,6 @@ void gp_turn(struct gp_engine *e, struct gp_conn *conn)
     } else if (!c->entrance) {
         gp_frontend_continue(e, c);
     }
-}
-
-void gp_event_push(struct gp_engine *e, enum gp_event_kind kind, uint32_t client, uint32_t pool,
-                   uint32_t slot, uint64_t detail)
-{
-    if (e->events_first + e->events_count == e->events_cap) {
-        uint32_t cap = e->events_cap * 2;
-        struct gp_event *grown = malloc(cap * sizeof(*grown));
-        if (!grown)
-            abort(); /* a lost event is a lost place or a client that never ends */
-        memcpy(grown, e->events + e->events_first, e->events_count * sizeof(*grown));
-        free(e->events);
-        e->events = grown;
-        e->events_cap = cap;
-        e->events_first = 0;
-    }
-    e->events[e->events_first + e->events_count++] = (struct gp_event){
-        .kind = kind, .client = client, .pool = pool, .slot = slot, .detail = detail};
 }
 
 /* ---- linking ---- */

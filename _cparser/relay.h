@@ -300,8 +300,13 @@ void gp_link_part(struct gp_engine *e, struct gp_client *c);
 void gp_link_restore(struct gp_engine *e, struct gp_server *s, struct gp_client *c);
 /* Whether nothing may be read from it now. */
 bool gp_client_blocked(const struct gp_client *c);
-void gp_todo(struct gp_engine *e, struct gp_conn *conn);
+/* Look at a connection again whose turn it is. */
 void gp_turn(struct gp_engine *e, struct gp_conn *conn);
+
+/* ---- todo.c ---- */
+/* Have a connection looked at again at the end of the batch; once, however often it is asked for. */
+void gp_todo(struct gp_engine *e, struct gp_conn *conn);
+/* Tell Python at the end of the step. */
 void gp_event_push(struct gp_engine *e, enum gp_event_kind kind, uint32_t client, uint32_t pool,
                    uint32_t slot, uint64_t detail);
 
