@@ -199,6 +199,8 @@ struct gp_pool_settings {
     uint32_t copy_timeout_ms;        /* proxy_copy_data_timeout */
     uint32_t cancel_wait_timeout_ms; /* no 0 */
     uint32_t round_robin;            /* server_round_robin: 1 = idle servers are used in turn */
+    uint32_t idle_check_ms;          /* server_idle_check_timeout; 0: never */
+    uint32_t connect_timeout_ms;     /* within which such a check must be answered; no 0 */
 };
 
 /* ---- rows: copies of what is in the segment, for SHOW and metrics ---- */

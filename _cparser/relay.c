@@ -122,6 +122,19 @@ static bool fit(struct gp_engine *e, struct gp_server *s)
            gp_backend_listen(e, s) == GP_OK;
 }
 
+/* Whether it has rested for so long that its peer may have gone without a word. */
+static bool doubted(struct gp_engine *e, struct gp_server *s)
+{
+    uint64_t bound =
+        atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->idle_check_ms, memory_order_relaxed);
+    uint64_t since = atomic_load_explicit(&gp_slot_at(e->seg, s->pool, s->slot)->idle_since_ns,
+                                          memory_order_relaxed);
+
+    return bound && e->now >= since + 1000000ull * bound;
+}
+
+static void check(struct gp_engine *e, struct gp_server *s);
+
 bool gp_link_acquire(struct gp_engine *e, struct gp_client *c)
 {
     uint32_t slot;
@@ -129,7 +142,10 @@ bool gp_link_acquire(struct gp_engine *e, struct gp_client *c)
     while ((slot = gp_pool_take(e->seg, c->pool, e->worker, c->id)) != GP_NO_SLOT) {
         struct gp_server *s = gp_server_find(e, c->pool, slot);
         if (fit(e, s)) {
+            bool doubt = doubted(e, s);
             gp_link_start(e, s, c);
+            if (doubt)
+                check(e, s);
             return c->server->state == GP_SERVER_LINKED;
         }
         gp_server_retire(e, s, s->said_fatal ? GP_REASON_SERVER_FATAL : GP_REASON_SERVER_EOF);
@@ -150,6 +166,21 @@ static void run(struct gp_engine *e, struct gp_server *s, const uint8_t *query, 
     s->status = 0;
     s->failed = 0;
     gp_conn_send(e->transport, &s->conn, query, len);
+}
+
+/* server_idle_check_timeout: have it say something before its client does, so that the client can have
+ * another server if it does not (gp_server_lost). What is applied anyway will do. */
+static void check(struct gp_engine *e, struct gp_server *s)
+{
+    uint8_t query[16];
+
+    if (s->state == GP_SERVER_LINKED) {
+        gp_server_enter(e, s, GP_SERVER_APPLY);
+        run(e, s, query, gp_build_query(query, sizeof(query), ""));
+    }
+    s->checked = 1;
+    if (s->conn.broken)
+        gp_todo(e, &s->conn);
 }
 
 /* Put the client's parameter state on the server. */
@@ -201,7 +232,7 @@ void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c
                      ? GP_SESSION_OFF
                      : atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->session_state,
                                             memory_order_relaxed);
-    s->mends = 0;
+    s->mends = s->checked = 0;
     gp_continuity_begin(e, s);
     s->renames = pool_mode(e, s->pool) != GP_MODE_SESSION &&
                  atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->statements_max,

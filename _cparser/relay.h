@@ -154,6 +154,7 @@ struct gp_server {
     uint8_t failed : 1;     /* an error during APPLY or CLEAN */
     uint8_t canceling : 1; /* Python cancels its orphaned query: not released before that is done */
     uint8_t renames : 1;   /* linked: statements are exchanged (prepare.h); not in session mode */
+    uint8_t checked : 1;   /* APPLY: and it is asked whether it is there */
     uint8_t mends : 1;     /* APPLY after a LOOK: its client is told what comes back */
     uint8_t forgets : 1;   /* DISCARD ALL in this transaction: earlier dotted settings are gone */
     uint8_t hides : 1;     /* a dotted setting may have been made whose name could not be read */

@@ -43,6 +43,8 @@ static void settings_copy(struct gp_pool *p, struct gp_pool_settings *to)
     to->copy_timeout_ms = load32(&p->copy_timeout_ms);
     to->cancel_wait_timeout_ms = load32(&p->cancel_wait_timeout_ms);
     to->round_robin = load32(&p->round_robin);
+    to->idle_check_ms = load32(&p->idle_check_ms);
+    to->connect_timeout_ms = load32(&p->connect_timeout_ms);
 }
 
 static void counters_add(struct gp_counters *c, struct gp_pool_row *row)

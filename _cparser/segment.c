@@ -346,6 +346,8 @@ static void pool_apply(struct gp_segment *seg, struct gp_pool *p, const struct g
     setting_store(&p->copy_timeout_ms, s->copy_timeout_ms);
     setting_store(&p->cancel_wait_timeout_ms, s->cancel_wait_timeout_ms);
     setting_store(&p->round_robin, s->round_robin);
+    setting_store(&p->idle_check_ms, s->idle_check_ms);
+    setting_store(&p->connect_timeout_ms, s->connect_timeout_ms);
     atomic_fetch_add_explicit(&p->frees, 1,
                               memory_order_release); /* there may be room now: free_find */
     setting_store(&p->in_use, 1);

@@ -296,20 +296,35 @@ static enum gp_reason outlived(struct gp_engine *e, struct gp_pool *pool, uint32
     return GP_REASON_NONE;
 }
 
+/* In nanoseconds. */
+static uint64_t time_of(_Atomic uint32_t *setting)
+{
+    return 1000000ull * atomic_load_explicit(setting, memory_order_relaxed);
+}
+
+/* It has not answered its check. Those that rest may be as dead: its client shall not try each. */
+static void give_up_idle(struct gp_engine *e, struct gp_server *s)
+{
+    uint32_t pool = s->pool;
+
+    gp_server_lost(e, s, GP_REASON_SERVER_IO);
+    (void)gp_pool_retire_idle(e, pool, GP_REASON_STALE);
+}
+
 /* A server in the hands of this worker that has taken too long over something. A query whose cancel
  * was quicker than the query itself, so that PostgreSQL found nothing to cancel, is cancelled
  * again: once a census. */
 static void look_at_own(struct gp_engine *e, struct gp_server *s)
 {
     struct gp_pool *pool = gp_pool_at(e->seg, s->pool);
-    uint64_t patience =
-        1000000ull * atomic_load_explicit(&pool->cancel_wait_timeout_ms, memory_order_relaxed);
     uint64_t age = e->now - s->since_ns;
 
     if ((s->state == GP_SERVER_ORPHAN || s->state == GP_SERVER_CLEAN) && age >= GP_ORPHAN_NS)
         gp_server_lost(e, s, GP_REASON_UNCLEAN);
-    else if (s->state == GP_SERVER_PARKED && age >= patience)
+    else if (s->state == GP_SERVER_PARKED && age >= time_of(&pool->cancel_wait_timeout_ms))
         gp_server_retire(e, s, GP_REASON_CANCEL_STUCK);
+    else if (s->state == GP_SERVER_APPLY && s->checked && age >= time_of(&pool->connect_timeout_ms))
+        give_up_idle(e, s);
     else if (s->state == GP_SERVER_ORPHAN && !s->canceling && !gp_replies_empty(&s->replies))
         gp_server_cancel(e, s);
 }

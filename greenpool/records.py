@@ -234,6 +234,10 @@ class PoolSettings:
     cancel_wait_timeout_ms: int
     """Never 0."""
     round_robin: bool
+    idle_check_ms: int
+    """Rest after which a server is checked before it is used; 0: never."""
+    connect_timeout_ms: int
+    """Within which such a check must be answered."""
 
 
 @dataclass(frozen=True, slots=True)

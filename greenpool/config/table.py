@@ -124,7 +124,7 @@ KEYS: tuple[Key, ...] = (
     Key("server_lifetime", "GPU", DURATION, "20m", "Age, give or take 20 %, at which a server "
         "connection is closed once it is idle; 0 means never.", bounds=_DURATION),
     Key("server_idle_check_timeout", "GP", DURATION, "60s", "Idle time after which a server "
-        "connection is tested before it is used; 0 means never.", bounds=_DURATION, today=_ZERO),
+        "connection is tested before it is used; 0 means never.", bounds=_DURATION),
     Key("retain_connections_time", "GP", DURATION, "30s", "Time between two looks for server "
         "connections to close; 0 means at once.", bounds=_DURATION, today=_ZERO),
     Key("retain_connections_max", "GP", INT, 3, "Server connections that one look closes at "

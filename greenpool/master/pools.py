@@ -201,6 +201,8 @@ def settings_of(pool: Pool, user: User) -> PoolSettings:
         copy_timeout_ms=_ms(pool.proxy_copy_data_timeout_ms),
         cancel_wait_timeout_ms=_ms(pool.cancel_wait_timeout_ms),
         round_robin=pool.server_round_robin,
+        idle_check_ms=_ms(pool.server_idle_check_timeout_ms),
+        connect_timeout_ms=_ms(pool.connect_timeout_ms),
     )
 
 

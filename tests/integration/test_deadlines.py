@@ -5,11 +5,7 @@ Partner: `test_timeouts.py`, about waits and rests.
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -18,6 +14,7 @@ from tests.integration.harness import messages
 from tests.integration.harness.accounts import wait_for_balance
 from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.postgres import MAJORS, PostgreSQL
+from tests.integration.harness.processes import frozen
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Message, Wire
 
@@ -90,7 +87,7 @@ def test_a_server_that_does_not_obey_is_closed(make_pooler: MakePooler, pg: Post
     with _login(pooler) as wire:
         (row,) = wire.rows("select pg_backend_pid()")
         assert row[0]
-        with _frozen(int(row[0])):
+        with frozen(int(row[0])):
             wire.send(messages.query("select 1"))
             found = wire.read_to_end()
             assert _complaints(found) == [("FATAL", "57014")]
@@ -264,13 +261,3 @@ def _counted(pooler: Pooler, what: str, database: str = "app") -> int:
     (row,) = [each for each in pooler.admin("SHOW STATS") if each["database"] == database]
     found: int = row[f"total_{what}_count"]
     return found
-
-
-@contextmanager
-def _frozen(pid: int) -> Iterator[None]:
-    """Stop a backend, so that no signal but KILL reaches it."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)

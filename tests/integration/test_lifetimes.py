@@ -9,6 +9,7 @@ from tests.integration.harness.accounts import wait_for_balance
 from tests.integration.harness.crowd import Crowd
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
+from tests.integration.harness.processes import frozen
 from tests.integration.harness.sampler import backends_sampled
 from tests.integration.harness.waiting import wait_for
 
@@ -57,6 +58,27 @@ def test_server_lifetime_replaces_servers_unseen(make_pooler: MakePooler, pg: Po
         assert backends.most <= 3
         assert not crowd.complaints()
         wait_for_balance(pooler, len(crowd.members))
+
+
+def test_server_that_has_rested_is_checked_before_use(
+    make_pooler: MakePooler, pg: PostgreSQL
+) -> None:
+    """One that does not answer is closed; the client gets another, and notices nothing."""
+    pools = {"app": {"users": [user(pool_size=1)]}}
+    limits = {"connect_timeout": "2s", "query_wait_timeout": "1m"}
+    pooler = make_pooler(1, pools=pools, server_idle_check_timeout="300ms", **limits)
+    with pooler.connect() as client:
+        client.execute("set work_mem = '77kB'")
+        (pid,) = _pids(pg)
+        pooler.sleep(0.5)
+        assert client.execute("select pg_backend_pid()").fetchone() == (pid,)
+        with frozen(pid):
+            pooler.sleep(0.5)
+            assert client.execute("show work_mem").fetchone() == ("77kB",)
+            (other,) = client.execute("select pg_backend_pid()").fetchone() or ()
+            assert other != pid
+    wait_for(lambda: _pids(pg) == {other}, "the one that hung is gone")
+    wait_for_balance(pooler, 0)
 
 
 def test_pool_is_resized_under_load(make_pooler: MakePooler, pg: PostgreSQL) -> None:

@@ -56,6 +56,8 @@ SETTINGS = PoolSettings(
     copy_timeout_ms=0,
     cancel_wait_timeout_ms=10_000,
     round_robin=False,
+    idle_check_ms=0,
+    connect_timeout_ms=3_000,
 )
 READY = b"Z\0\0\0\x05I"
 QUERY = b"Q\0\0\0\x0dselect 1\0"

@@ -116,6 +116,8 @@ def pool(index: int = 0, database: str = "app", user: str = "alice", **fields: A
         copy_timeout_ms=0,
         cancel_wait_timeout_ms=10_000,
         round_robin=False,
+        idle_check_ms=0,
+        connect_timeout_ms=3_000,
     )
     head = ("index", "database", "user", "settings")
     values: dict[str, Any] = {name: 0 for name in PoolRow.__slots__ if name not in head}
