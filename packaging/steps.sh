@@ -17,13 +17,6 @@ make_account() {
         --home-dir /nonexistent --shell /usr/sbin/nologin --comment greenpool greenpool
 }
 
-# The configuration holds secrets: the group reads it, root alone writes it.
-own_configuration() {
-    chown root:greenpool /etc/greenpool /etc/greenpool/greenpool.yaml
-    chmod 0750 /etc/greenpool
-    chmod 0640 /etc/greenpool/greenpool.yaml
-}
-
 make_run_directory() {
     if command -v systemd-tmpfiles >/dev/null; then
         systemd-tmpfiles --create greenpool.conf
