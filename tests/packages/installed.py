@@ -11,6 +11,7 @@ import yaml
 from tests.integration.harness.ports import PortLock
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.programs import PASSWORD, Done
+from tests.integration.harness.waiting import wait_for
 from tests.packages.debian import Debian
 
 CONFIG = "/etc/greenpool/greenpool.yaml"
@@ -62,6 +63,11 @@ class Installed:
         """List the processes of its account, by their ids in the system."""
         done = self.debian.run("sh", "-c", "find /proc -maxdepth 1 -user greenpool -name '[0-9]*'")
         return sorted(done.stdout.split())
+
+    def wait_until_alone(self) -> None:
+        """Wait until the generation that serves is the only one: master, workers, no one else."""
+        expected = len(self.status()["workers"]) + 1
+        wait_for(lambda: len(self.processes()) == expected, "one generation is there", 60.0)
 
     def connect(self, **options: Any) -> Connection:
         return psycopg.connect(

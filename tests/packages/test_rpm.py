@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.integration.harness.waiting import wait_for
 from tests.packages.building import Packages
 from tests.packages.debian import Debian
 from tests.packages.installed import CONFIG, Installed, begin, end
@@ -46,7 +45,7 @@ def test_installs_upgrades_and_erases(
         end(client, backend)
     differs = rpm(debian, "--verify", "--nodeps", "greenpool", code=1)
     assert differs.split() == ["S.5....T.", "c", CONFIG]  # only in what the administrator wrote
-    wait_for(lambda: len(installed.processes()) == len(after["workers"]) + 1, "one generation")
+    installed.wait_until_alone()
     rpm(debian, "--erase", "greenpool")
     assert installed.processes() == []
     assert not debian.has("/usr/lib/greenpool")
