@@ -327,12 +327,13 @@ def test_client_that_goes_away_in_the_middle_gives_its_row_back(worker: FakedWor
 
 def test_slow_login_is_told_about_the_timeout(tmp_path: Path):
     config = make_config(tmp_path)
-    worker = make_worker(_with_timeout(config, 50))
+    worker = make_worker(_with_timeout(config, 300))
     with connected(worker) as client:
         client.send(startup("bob"))
         text = "canceling authentication due to timeout"
         assert error_of(client.rest()) == ("FATAL", "57014", text)
-    assert worker.engine.named("forget") == [(1,)]
+    # On a machine that stood still the time may be over before it has a row.
+    assert worker.engine.named("forget") == [(1,)] * len(worker.engine.named("enter"))
     assert worker.engine.named("refused") == [(Refusal.TIMEOUT,)]
 
 
