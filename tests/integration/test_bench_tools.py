@@ -107,17 +107,17 @@ def test_thousand_clients_log_in(pooler: Pooler) -> None:
 
 def test_fixed_rate_is_kept_and_a_stall_is_seen(null_server: NullServer) -> None:
     """For 0.3 s nobody answers: the 300 transactions due meanwhile wait for the rest of it."""
-    with running_load(null_server.port, rate=1000, warm_up=0.1, seconds=1) as load:
+    with running_load(null_server.port, rate=1000, warm_up=0.1, seconds=2) as load:
         assert load.stdout is not None
         assert load.stdout.readline() == "begin\n"
         os.kill(null_server.pid, signal.SIGSTOP)
         time.sleep(0.3)
         os.kill(null_server.pid, signal.SIGCONT)
         figures = figures_of(load)
-    assert abs(figures["transactions"] - 1000) <= 1
+    assert abs(figures["transactions"] - 2000) <= 1
     assert figures["unanswered"] == 0
     assert figures["max_ms"] > 250
-    assert figures["p90_ms"] > 150
+    assert figures["p99_ms"] > 150
 
 
 def test_what_a_client_is_told_ends_the_load(pooler: Pooler) -> None:
