@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 import struct
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from tests.integration.conftest import MakePooler
 from tests.integration.harness import messages
 from tests.integration.harness.login import SASL, SASL_CONTINUE
 from tests.integration.harness.postgres import MAJORS, PostgreSQL
+from tests.integration.harness.tls import House
 from tests.integration.harness.wire import Wire
 
 pytestmark = pytest.mark.parametrize("_server", MAJORS[-1:], indirect=True)
@@ -77,9 +79,11 @@ FINALS: dict[str, Final] = {
 }
 
 
-def _answer(port: int, first: bytes, final: Final | None = None) -> list[tuple[str, str]]:
+def _answer(
+    port: int, first: bytes, final: Final | None, tls: ssl.SSLContext | None = None
+) -> list[tuple[str, str]]:
     """Return the fields of the error that ends this login."""
-    with Wire.connect("127.0.0.1", port) as wire:
+    with Wire.connect("127.0.0.1", port, tls) as wire:
         wire.send(messages.startup({"user": "app", "database": "app"}))
         assert wire.read().body.startswith(struct.pack("!I", SASL))
         wire.send(first)
@@ -110,6 +114,25 @@ def test_attacks_are_refused_as_by_postgresql(
     for name, first, final in attacks:
         theirs = _answer(pg.port, first, final)
         assert _answer(pooler.port, first, final) == theirs, name
+
+
+def test_somebody_between_is_found_out(make_pooler: MakePooler, house: House) -> None:
+    """Who strips SCRAM-SHA-256-PLUS from the offer, or has a certificate of its own."""
+    pooler = make_pooler(1, **house.settings())
+
+    def told(first: bytes, final: Final | None = None) -> tuple[str, str]:
+        error = dict(_answer(pooler.port, first, final, house.context()))
+        return error["C"], error["M"]
+
+    downgraded = _initial(b"y,,n=,r=x")
+    assert told(downgraded) == ("28000", "SCRAM channel binding negotiation error")
+    header = b"p=tls-server-end-point,,"
+    binding = base64.b64encode(header + bytes(32))
+    first = _initial(header + FIRST[3:], mechanism="SCRAM-SHA-256-PLUS")
+    assert told(first, lambda nonce: _final(nonce, binding)) == (
+        "28000",
+        "SCRAM channel binding check failed",
+    )
 
 
 def test_replayed_proof_is_refused(make_pooler: MakePooler) -> None:
