@@ -26,7 +26,6 @@ from tests.integration.conftest import MakePooler
 from tests.integration.harness.accounts import wait_for_balance
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import MAJORS
-from tests.integration.harness.processes import descendants
 from tests.integration.harness.tls import House
 from tests.integration.harness.waiting import wait_for
 
@@ -229,9 +228,5 @@ def test_storm_of_upgrades_reloads_and_kills(make_pooler: MakePooler, house: Hou
     pooler = make_pooler(2, pools=pools, **QUIET, **house.settings())
     asyncio.run(storm(pooler))
     wait_for(lambda: not pooler.elders(), "no other generation is left", PATIENCE_S)
-    wait_for(
-        lambda: not [each for each in descendants() if each.name() == "greenpool-pump"],
-        "no session is left behind",
-        PATIENCE_S,
-    )
+    wait_for(lambda: not pooler.pumps(), "no session is left behind", PATIENCE_S)
     wait_for_balance(pooler, 0)

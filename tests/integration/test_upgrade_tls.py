@@ -7,8 +7,6 @@ import hashlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psutil
 import psycopg
@@ -19,7 +17,6 @@ from tests.integration.harness import messages
 from tests.integration.harness.openings import everything_open, one
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import MAJORS, PostgreSQL
-from tests.integration.harness.processes import descendants
 from tests.integration.harness.tls import House
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Wire
@@ -28,11 +25,6 @@ from tests.integration.harness.wire import Wire
 pytestmark = pytest.mark.parametrize("_server", MAJORS[-1:], indirect=True)
 
 SELF = "select pg_backend_pid()"
-
-
-def pumps() -> list[psutil.Process]:
-    """List the processes that keep nothing but TLS sessions."""
-    return [each for each in descendants() if each.name() == "greenpool-pump"]
 
 
 def pumped(pooler: Pooler) -> list[int]:
@@ -52,25 +44,20 @@ def sleeping(pooler: Pooler) -> int:
     return len([each for each in pooler.pg.backends("app") if each.state == "active"])
 
 
-@contextmanager
-def no_pumps_left() -> Iterator[None]:
-    yield
-    wait_for(lambda: not pumps(), "the sessions' processes have ended")
-
-
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("io_backend", ["epoll", "io_uring"])
 def test_everything_open_stays_through_upgrades(
     make_pooler: MakePooler, pg: PostgreSQL, house: House, io_backend: str
 ) -> None:
     pooler = make_pooler(2, io_backend=io_backend, **house.settings())
-    with no_pumps_left(), everything_open(pooler, house.context()):
+    with everything_open(pooler, house.context()):
         before = {each.pid for each in pg.backends("app")}
         assert pumped(pooler) == [0] * 5
         for _ in range(2):
             upgrade(pooler)
             assert pumped(pooler) == [1] * 5
         assert before <= {each.pid for each in pg.backends("app")}  # it may ask one for itself
+    wait_for(lambda: not pooler.pumps(), "the process has ended with its last client")
 
 
 def copy_out(client: psycopg.Connection[tuple[object, ...]], rows: int, said: list[str]) -> None:
@@ -87,7 +74,6 @@ def test_long_copy_goes_on_in_both_directions(make_pooler: MakePooler, house: Ho
     pooler = make_pooler(2, **house.settings())
     rows = 100_000
     with (
-        no_pumps_left(),
         pooler.connect(sslmode="require") as reader,
         pooler.connect(sslmode="require", autocommit=False) as writer,
     ):
@@ -116,7 +102,6 @@ def test_ends_and_cancels_reach_the_other_side(make_pooler: MakePooler, house: H
     pooler = make_pooler(1, **house.settings())
     context = house.context()
     with (
-        no_pumps_left(),
         Wire.connect(pooler.host, pooler.port, context) as vanishing,
         Wire.connect(pooler.host, pooler.port, context) as stays,
     ):
@@ -124,7 +109,7 @@ def test_ends_and_cancels_reach_the_other_side(make_pooler: MakePooler, house: H
         vanishing.send(messages.query("begin; select pg_sleep(60)"))
         stays.login()
         upgrade(pooler)
-        assert len(pumps()) == 1
+        wait_for(lambda: len(pooler.pumps()) == 1, "the session has a process of its own")
         stays.send(messages.query("select pg_sleep(60)"))
         wait_for(lambda: sleeping(pooler) == 2, "both sleep")
         with Wire.connect(pooler.host, pooler.port) as cancel:
@@ -141,7 +126,6 @@ def test_ends_and_cancels_reach_the_other_side(make_pooler: MakePooler, house: H
 def test_stop_tells_clients_whose_session_stayed(make_pooler: MakePooler, house: House) -> None:
     pooler = make_pooler(1, **house.settings())
     with (
-        no_pumps_left(),
         Wire.connect(pooler.host, pooler.port, house.context()) as idle,
         pooler.connect(autocommit=False, sslmode="require") as busy,
     ):
@@ -164,8 +148,8 @@ def test_killed_process_of_sessions_ends_its_own_clients_alone(
         upgrade(pooler)
         with pooler.connect(sslmode="require") as second:
             upgrade(pooler)
-            assert len(pumps()) == 2
-            older = min(pumps(), key=psutil.Process.create_time)
+            wait_for(lambda: len(pooler.pumps()) == 2, "each generation has left one")
+            older = min(pooler.pumps(), key=psutil.Process.create_time)
             older.kill()
             with pytest.raises(psycopg.OperationalError):
                 first.execute(SELF)

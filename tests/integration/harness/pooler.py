@@ -25,6 +25,7 @@ from greenpool.demo.pooler import answers
 from tests.integration.harness import sanitizer
 from tests.integration.harness.ports import PortLock
 from tests.integration.harness.postgres import PostgreSQL
+from tests.integration.harness.processes import descendants
 from tests.integration.harness.programs import PASSWORD, Done, run_pgbench, run_psql
 from tests.integration.harness.waiting import wait_for
 
@@ -139,17 +140,27 @@ class Pooler:
             self._process.poll()  # reaps the first one
         return [each.pid for each in self._masters[:-1] if _is_alive(each)]
 
+    def pumps(self) -> list[psutil.Process]:
+        """List the processes that keep TLS sessions of clients of earlier generations."""
+        return [each for each in self._processes() if _about(each)[0] == "greenpool-pump"]
+
+    def _processes(self) -> list[psutil.Process]:
+        """List all processes of all generations."""
+        return [each for each in descendants() if str(self.config_path) in _about(each)]
+
     def _wait(self) -> int | None:
         """Return how the master ended. Those before it end first: then it is our own child."""
         assert self._process is not None
         code = self._process.wait(STOP_DEADLINE_S)
         for master in self._masters[1:]:
             code = master.wait(STOP_DEADLINE_S)
+        wait_for(lambda: not self._processes(), "TLS sessions have ended", STOP_DEADLINE_S)
         return code
 
     def kill(self) -> None:
         """Kill the master and everything below it, without a word."""
-        for process in reversed([self._master(), *self._master().children(recursive=True)]):
+        below = self._master().children(recursive=True)
+        for process in reversed([self._master(), *below, *self.pumps()]):
             process.kill()
         assert self._process is not None
         self._process.wait()
@@ -312,3 +323,11 @@ def _is_alive(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _about(process: psutil.Process) -> list[str]:
+    """Return its name and its command line."""
+    try:
+        return [process.name(), *process.cmdline()]
+    except psutil.NoSuchProcess:
+        return [""]
