@@ -53,6 +53,7 @@ static void end_free(struct gp_pump_end *end)
     if (end->conn.fd != -1)
         close(end->conn.fd);
     gp_tls_free(end->conn.tls);
+    gp_buffer_free(&end->conn.out);
     gp_buffer_free(&end->unsent);
     gp_buffer_free(&end->held);
 }
