@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from greenpool.config import ADMIN_DATABASES, Section, is_supported
+from greenpool.config import ADMIN_DATABASES, TEMPLATE, Section, is_supported
 from greenpool.errors import ConfigError
 from greenpool.generate.ini import Ini, Setting, pairs_of, read_ini
 from greenpool.generate.outline import Entry, Literal, Outline, PoolOutline, UserOutline
@@ -34,6 +34,7 @@ from greenpool.generate.userlist import read_userlist
 
 _SOCKET_DIRECTORY = "/var/run/postgresql"
 _POOL_SIZE = "20"
+_ASKED = "postgres"
 # What a database says, what [pgbouncer] says for all, and PgBouncer's default.
 _SIZES = (("pool_size", "default_pool_size", _POOL_SIZE), ("min_pool_size", "min_pool_size", "0"))
 _AUTH_QUERY = "SELECT usename, passwd FROM pg_catalog.pg_shadow WHERE usename=$1"
@@ -186,9 +187,7 @@ class _Translation:
     def _pools(self, secrets: Mapping[str, str]) -> Iterator[PoolOutline]:
         common = tuple(self._by_table(Section.POOL))
         for name, setting in self.ini.section("databases").items():
-            if name == "*":
-                self._leave(setting, 'database "*": clients can ask for the databases above only')
-            elif name in ADMIN_DATABASES:
+            if name in ADMIN_DATABASES:
                 self._leave(setting, f"database {quoted(name)}: it is greenpool's console")
             else:
                 yield self._pool(name, setting, common, secrets)
@@ -212,7 +211,7 @@ class _Translation:
             name,
             tuple(entries.values()),
             tuple(self._users(pairs, secrets, forced, setting)),
-            tuple(self._auth_query(pairs, secrets, setting)),
+            tuple(self._auth_query(name, pairs, secrets, setting)),
         )
 
     def _server(self, pairs: Mapping[str, str], setting: Setting) -> Iterator[Entry]:
@@ -270,7 +269,7 @@ class _Translation:
                 self._leave(setting, f"user {quoted(user)}: {name} has no equal")
 
     def _auth_query(
-        self, pairs: Mapping[str, str], secrets: Mapping[str, str], setting: Setting
+        self, name: str, pairs: Mapping[str, str], secrets: Mapping[str, str], setting: Setting
     ) -> Iterator[Entry]:
         user = pairs.get("auth_user") or self._value("auth_user", "")
         if not user:
@@ -284,6 +283,8 @@ class _Translation:
         database = pairs.get("auth_dbname") or self._value("auth_dbname", "")
         if database:
             yield Entry("database", database)
+        elif name == TEMPLATE:
+            yield Entry("database", _ASKED, "PgBouncer asks in the database of each client.")
         yield Entry("pool_size", self._read(number, "default_pool_size", _POOL_SIZE))
         for entry in self._forced(pairs, secrets, setting):
             yield Entry(entry.name.replace("username", "user"), entry.value)

@@ -142,7 +142,6 @@ def test_includes_are_followed(machine: Machine):
         ("logfile = /x", "shop = host=db", "8: logfile: the log goes to"),
         ("nonsense = 1", "shop = host=db", "8: nonsense: not known to"),
         ("auth_type = any", "shop = host=db", "8: auth_type any: no rule says the same"),
-        ("", "* = host=db", '2: database "*": clients can ask for'),
         ("", "pgbouncer = host=db", '2: database "pgbouncer": it is greenpool\'s console'),
         ("", "shop = host=db connect_query='x'", '2: database "shop": connect_query has no equal'),
         ("[peers]\n1 = host=x", "shop = host=db", "section [peers]: it has no equal"),
@@ -155,6 +154,16 @@ def test_what_has_no_equal_is_named_with_its_place(
     assert len(outline.left_out) == 1
     assert what in outline.left_out[0]
     assert what.partition(" (")[0] in render(outline, None).replace("\n#   ", " ")
+
+
+def test_every_other_database_stays_one(machine: Machine):
+    config = machine.load(machine.translate(databases="shop = host=db\n* = host=other port=5433"))
+    template = config.pools["*"]
+    assert (template.server_host, template.server_port) == ("other", 5433)
+    assert list(template.users) == ["app", "web"]
+    asking = machine.load(machine.translate("auth_user = web", "* = host=db")).pools["*"].auth_query
+    assert asking is not None
+    assert asking.database == "postgres"
 
 
 def test_scram_secret_cannot_stand_for_a_password(machine: Machine):
