@@ -40,7 +40,6 @@ _ABSENT_SHOWS = frozenset(
     (
         "fds",
         "mem",
-        "state",
     )
 )
 

@@ -74,6 +74,8 @@ USERS_COLUMNS = (
     Column("current_client_connections", INT4),
 )
 
+STATE_COLUMNS = (Column("key"), Column("value"))
+
 LISTS_COLUMNS = (Column("list"), Column("items", INT4))
 
 
@@ -163,6 +165,15 @@ def users_rows(view: View) -> Iterable[Row]:
             view.config.general.max_user_client_connections,
             clients_of(mine),
         )
+
+
+def state_rows(view: View) -> Iterable[Row]:
+    """Say whether clients are served; paused is what a PAUSE without a name has done."""
+    rows = view.segment.pool_rows()
+    is_paused = bool(rows) and all(_is_held(row, Hold.PAUSED) for row in rows)
+    yield "active", "no" if is_paused else "yes"
+    yield "paused", "yes" if is_paused else "no"
+    yield "suspended", "no"  # there is no SUSPEND: an upgrade needs none
 
 
 def lists_rows(view: View) -> Iterable[Row]:

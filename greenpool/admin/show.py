@@ -26,10 +26,12 @@ from greenpool.admin.pools import (
     DATABASES_COLUMNS,
     LISTS_COLUMNS,
     POOLS_COLUMNS,
+    STATE_COLUMNS,
     USERS_COLUMNS,
     databases_rows,
     lists_rows,
     pools_rows,
+    state_rows,
     users_rows,
 )
 from greenpool.admin.result import Row
@@ -135,6 +137,7 @@ SHOWS: Mapping[str, Show] = {
     "sockets": Show(SOCKETS_COLUMNS, sockets_rows, "every connection, as PgBouncer shows it"),
     "active_sockets": Show(SOCKETS_COLUMNS, active_sockets_rows, "those that are active"),
     "pins": Show(PINS_COLUMNS, pins_rows, "what keeps clients on their servers, now and in total"),
+    "state": Show(STATE_COLUMNS, state_rows, "whether clients are served, or PAUSE holds them all"),
     "lists": Show(LISTS_COLUMNS, lists_rows, "how many there are of everything"),
     "config": Show(
         (Column("key"), Column("value"), Column("default"), Column("changeable")),

@@ -24,7 +24,7 @@ SHARED = sorted(
     set(SHOWS)
     & {
         *("active_sockets", "clients", "config", "databases", "dns_hosts", "dns_zones", "lists"),
-        *("peer_pools", "peers", "pools", "servers", "sockets", "stats", "stats_averages"),
+        *("peer_pools", "peers", "pools", "servers", "sockets", "state", "stats", "stats_averages"),
         *("stats_totals", "totals", "users", "version"),
     }
 )

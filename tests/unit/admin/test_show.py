@@ -14,7 +14,7 @@ from greenpool.admin.connections import split_address
 from greenpool.admin.show import SHOWS
 from greenpool.config import LOOKUP_USER, AuthQuery, Config
 from greenpool.protocol.backend import INT4, INT8, NUMERIC, TEXT
-from greenpool.records import Pin
+from greenpool.records import Hold, Pin
 from greenpool.tallies import Tally
 from tests.unit.admin.samples import Bench, FakeSegment, load_config, pool, worker
 
@@ -72,6 +72,7 @@ COLUMNS = {
     "dns_zones": "zonename serial count |",
     "peers": "peer_id host port pool_size |",
     "peer_pools": "peer_id cl_active_cancel_req cl_waiting_cancel_req sv_active_cancel sv_login |",
+    "state": "key value |",
     "lists": "list items |",
     "config": "key value default changeable |",
     "databases": (
@@ -134,6 +135,18 @@ def test_pools(bench: Bench) -> None:
     assert (app["maxwait"], app["maxwait_us"]) == (2, 345)
     assert (app["pool_size"], app["min_pool_size"], app["load_balance_hosts"]) == (10, 2, None)
     assert (bob["user"], logs["database"], logs["cl_active"]) == ("bob", "logs", 0)
+
+
+def test_state_is_paused_when_all_pools_are(bench: Bench) -> None:
+    def state() -> dict[str, str]:
+        return {row["key"]: row["value"] for row in bench.show("SHOW STATE")}
+
+    assert state() == {"active": "yes", "paused": "no", "suspended": "no"}
+    pools = bench.segment.pools
+    pools[0] = replace(pools[0], held=Hold.PAUSED)
+    assert state()["paused"] == "no"
+    bench.segment.pools = [replace(each, held=Hold.PAUSED) for each in pools]
+    assert state() == {"active": "no", "paused": "yes", "suspended": "no"}
 
 
 def test_sockets_are_clients_and_servers(bench: Bench) -> None:
