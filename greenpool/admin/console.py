@@ -1,7 +1,7 @@
 """The console: what a statement means, and what it answers.
 
-Law: pure apart from RELOAD, UPGRADE and SHUTDOWN, which are handed to `command` (the worker tells
-the master), and from `commands.py`. Everything a client can get wrong is a ClientError of severity
+Law: pure apart from RELOAD, UPGRADE, SHUTDOWN and SET, which are handed on (the worker tells the
+master), and from `commands.py`. Everything a client can get wrong is a ClientError of severity
 ERROR; nothing else is raised, whatever the text.
 Partners: `show.py` (what there is to see), `chatter.py` (what drivers say), `conversation.py`.
 """
@@ -9,11 +9,12 @@ Partners: `show.py` (what there is to see), `chatter.py` (what drivers say), `co
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 
-from greenpool.admin import chatter, commands
+from greenpool.admin import chatter, commands, settings
 from greenpool.admin.lexer import Statement, TokenKind, shown, statements, syntax_error
 from greenpool.admin.result import AdminResult, Pending, Plan, Row
 from greenpool.admin.show import SHOWS
@@ -48,10 +49,11 @@ class Console:
     """One worker's console, shared by all of its admin sessions.
 
     `config_getter` returns the configuration in force; `command` receives RELOAD, UPGRADE or
-    SHUTDOWN and must not wait. Call `sample()` at start and every `stats.STATS_PERIOD_S` seconds.
+    SHUTDOWN, `put` a setting and its value; neither may wait. Call `sample()` at start and every
+    `stats.STATS_PERIOD_S` seconds.
     """
 
-    __slots__ = ("_clock", "_command", "_config_getter", "_segment", "_tallies", "_window")
+    __slots__ = ("_clock", "_command", "_config_getter", "_put", "_segment", "_tallies", "_window")
 
     def __init__(
         self,
@@ -59,12 +61,14 @@ class Console:
         tallies: Tallies,
         config_getter: Callable[[], Config],
         command: Callable[[str], None],
+        put: Callable[[str, str], None],
         clock: Callable[[], Moment] = Moment.now,
     ) -> None:
         self._segment = segment
         self._tallies = tallies
         self._config_getter = config_getter
         self._command = command
+        self._put = put
         self._clock = clock
         self._window = StatsWindow()
 
@@ -96,7 +100,11 @@ class Console:
         if first.text in _ORDERS:
             return self._order(statement)
         if first.text in commands.COMMANDS:
-            return self._control(statement)
+            return self._said(commands.plan(self._segment, statement), statement)
+        if first.text == "set" and settings.is_ours(statement):
+            return self._said(
+                settings.plan(statement, self._config_getter, self._set, self._now_ns), statement
+            )
         if planner := chatter.STATEMENTS.get(first.text):
             return planner(statement)
         if first.text in _ABSENT_COMMANDS:
@@ -120,8 +128,8 @@ class Console:
         show = SHOWS[name]
         return Plan("SHOW", show.columns, lambda: show.rows(self._view()))
 
-    def _control(self, statement: Statement) -> Plan:
-        plan = commands.plan(self._segment, statement)
+    def _said(self, plan: Plan, statement: Statement) -> Plan:
+        """Have a command logged when it is given."""
 
         def command() -> Pending:
             is_done = plan.command()
@@ -137,16 +145,29 @@ class Console:
         return Plan(verb.upper(), rows=lambda: self._carry_out(verb))
 
     def _carry_out(self, verb: str) -> Iterable[Row]:
-        try:
+        with _passing_on(verb):
             self._command(verb)
-        except (GreenpoolError, OSError) as exc:
-            message = f"cannot pass {verb.upper()} on to the master: {exc}"
-            raise ClientError(Severity.ERROR, SqlState.SYSTEM_ERROR, message) from exc
         return ()
+
+    def _set(self, name: str, text: str) -> None:
+        with _passing_on("set"):
+            self._put(name, text)
+
+    def _now_ns(self) -> int:
+        return self._clock().monotonic_ns
 
     def _view(self) -> View:
         config = self._config_getter()
         return View(self._segment, self._tallies, config, self._window, self._clock())
+
+
+@contextmanager
+def _passing_on(verb: str) -> Iterator[None]:
+    try:
+        yield
+    except (GreenpoolError, OSError) as exc:
+        message = f"cannot pass {verb.upper()} on to the master: {exc}"
+        raise ClientError(Severity.ERROR, SqlState.SYSTEM_ERROR, message) from exc
 
 
 def _unknown(prefix: str, word: str, known: Iterable[str]) -> ClientError:

@@ -59,6 +59,7 @@ from greenpool.config.model import (
 )
 from greenpool.config.pem import PemFile
 from greenpool.config.reference import reference, sample
+from greenpool.config.setting import SETTABLE, has_setting, with_setting
 from greenpool.config.show import show_rows
 from greenpool.config.table import is_supported
 from greenpool.config.tree import is_unicode
@@ -69,6 +70,7 @@ __all__ = [
     "DEFAULT_ADMIN_PASSWORD",
     "LOOKUP_USER",
     "SECRET_OPTIONS",
+    "SETTABLE",
     "TEMPLATE",
     "Address",
     "AddressKeyword",
@@ -107,6 +109,7 @@ __all__ = [
     "Web",
     "changes",
     "guest_member",
+    "has_setting",
     "heir_of",
     "home_of",
     "is_setting",
@@ -122,4 +125,5 @@ __all__ = [
     "reference",
     "sample",
     "show_rows",
+    "with_setting",
 ]

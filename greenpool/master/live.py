@@ -85,6 +85,15 @@ class LiveConfig:
         log_result(result)
         return result
 
+    def put(self, name: str, text: str) -> ReloadResult:
+        """Change one setting until the next reload; go on as after that."""
+        try:
+            result = self._adopt(configuration.with_setting(self.config, name, text))
+        except (ConfigError, EngineError) as exc:
+            result = ReloadResult(_now(), errors=(str(exc),))
+        log_result(result)
+        return result
+
     def settle(self) -> None:
         """Retire what the old configuration needed. After the workers have taken the new one."""
         for index in self._doomed:

@@ -43,12 +43,12 @@ class Rollout:
         self._asked: list[tuple[Reply, ReloadResult]] = []
         self._deadline = 0.0
 
-    def begin(self, reply: Reply | None) -> None:
-        """Reload; `reply` is called once all workers have taken it, or at once with the errors."""
+    def begin(self, change: Callable[[], ReloadResult], reply: Reply | None) -> None:
+        """Make the change; `reply` once all workers have it, or at once with the errors."""
         if not self._is_under_way:
             self._is_under_way = True
             self._begun()
-        result = self._live.reload()
+        result = change()
         if reply is not None:
             self._asked.append((reply, result))
         if result.is_ok:

@@ -29,6 +29,7 @@ from greenpool.master import status
 from greenpool.master.control import UPGRADE_S, Reply, Request
 from greenpool.master.estate import Estate
 from greenpool.master.found_pools import FoundPools, Rights
+from greenpool.master.live import ReloadResult
 from greenpool.master.observer import Observer, last_reload
 from greenpool.master.predecessor import Predecessor
 from greenpool.master.rollout import Rollout
@@ -44,6 +45,7 @@ from greenpool.worker.control import (
     HandOver,
     Made,
     NotMade,
+    Put,
     Released,
     Reloaded,
     Wanted,
@@ -175,13 +177,16 @@ class Supervisor:
     # ---- signals ---------------------------------------------------------------------------
 
     def handle_reload(self, reply: Reply | None = None) -> None:
+        self._change(self._live.reload, reply)
+
+    def _change(self, change: Callable[[], ReloadResult], reply: Reply | None = None) -> None:
         if self._phase not in _IS_LEAVING and not self._upgrade.is_under_way:
             self._found.keep_all()
-            self._rollout.begin(reply)
+            self._rollout.begin(change, reply)
             self._found.follow()
             return
         refusal = _UPGRADING if self._upgrade.is_under_way else _STOPPING
-        log.warning("no reload: %s", refusal["error"])
+        log.warning("the configuration stays as it is: %s", refusal["error"])
         if reply is not None:
             reply(refusal)
 
@@ -258,6 +263,8 @@ class Supervisor:
                 self._found.want(message, partial(self._workers.send, slot))
             case Released():
                 self._found.acknowledge(slot, message)
+            case Put():
+                self._change(partial(self._live.put, message.name, message.text))
             case Command(name="reload"):
                 self.handle_reload()
             case Command(name="upgrade"):

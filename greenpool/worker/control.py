@@ -122,6 +122,14 @@ class Command:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Worker to master: the administrator wants another value of a setting (config/setting.py)."""
+
+    name: str
+    text: str
+
+
 ControlMessage = (
     Reload
     | Wanted
@@ -136,6 +144,7 @@ ControlMessage = (
     | Reloaded
     | Drained
     | Command
+    | Put
     | News
 )
 """News is for the observer, which is spoken with in the same way."""

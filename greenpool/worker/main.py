@@ -53,6 +53,7 @@ from greenpool.worker.control import (
     Listen,
     Made,
     NotMade,
+    Put,
     Ready,
     Release,
     Reload,
@@ -142,7 +143,8 @@ class _Process:
             segment=context.segment,
             config=context.config,
             console=Console(
-                context.segment, context.tallies, lambda: self._worker.config, self._command
+                *(context.segment, context.tallies, lambda: self._worker.config),
+                *(self._command, self._put),
             ),
             threads=self._hub.threadpool,
             tallies=context.tallies,
@@ -222,6 +224,10 @@ class _Process:
     def _command(self, name: str) -> None:
         """Pass on what the administrator wants. Switches: no."""
         self._tell(Command(name))
+
+    def _put(self, name: str, text: str) -> None:
+        """Pass on what the administrator sets. Switches: no."""
+        self._tell(Put(name, text))
 
     def _tell(self, message: ControlMessage) -> None:
         """Have something said to the master. Switches: no."""

@@ -305,3 +305,22 @@ def _workers_alive(pooler: Pooler) -> Rows:
 def _complaints(found: list[Message]) -> list[tuple[str, str]]:
     errors = [each.fields for each in found if each.kind == b"E"]
     return [(each["S"], each["C"]) for each in errors]
+
+
+def test_set_holds_in_all_workers_until_the_next_reload(make_pooler: MakePooler) -> None:
+    pooler = make_pooler(2, **QUIET)
+
+    def setting(name: str) -> str:
+        (row,) = [each for each in pooler.admin("SHOW CONFIG") if each["key"] == name]
+        return str(row["value"])
+
+    pooler.admin("SET log_level = debug")
+    pooler.admin("SET shutdown_timeout = '7s'")
+    wait_for(lambda: {setting("log_level") for _ in range(4)} == {"debug"}, "all workers have it")
+    assert setting("shutdown_timeout") == "7s"
+    with pooler.log_contains(r"DEBUG"):
+        pooler.connect().close()
+    pooler.reload()
+    assert (setting("log_level"), setting("shutdown_timeout")) == ("info", "10s")
+    with pytest.raises(psycopg.Error, match="is not supported by the admin console"):
+        pooler.admin("SET query_wait_timeout = '1s'")

@@ -203,9 +203,12 @@ class Bench:
         self.segment = busy_segment() if segment is None else segment
         self.now = NOW
         self.commands: list[str] = []
+        self.settings: list[tuple[str, str]] = []
+        self.config = config
         self.tallies = Tallies.create(16, 2)
         self.console = Console(
-            *(self.segment, self.tallies, lambda: config, self.commands.append),
+            *(self.segment, self.tallies, lambda: self.config, self.commands.append),
+            lambda *setting: self.settings.append(setting),
             clock=lambda: self.now,
         )
 

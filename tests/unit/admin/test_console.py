@@ -129,10 +129,12 @@ def test_commands_are_passed_on_when_they_run_and_not_before(bench: Bench) -> No
 
 
 def test_a_command_that_cannot_be_passed_on_is_an_error(config: Config) -> None:
-    def refuse(name: str) -> None:
+    def refuse(*words: str) -> None:
         raise ControlError("the master is gone")
 
-    console = Console(FakeSegment(), Tallies.create(1, 1), lambda: config, refuse)
+    console = Console(FakeSegment(), Tallies.create(1, 1), lambda: config, refuse, refuse)
+    with pytest.raises(ClientError, match="cannot pass SET on to the master"):
+        console.execute("SET log_level = debug")
     with pytest.raises(
         ClientError, match="cannot pass RELOAD on to the master: the master is gone"
     ) as caught:
@@ -153,9 +155,13 @@ def test_junk_gives_an_answer_or_a_client_error(bench: Bench, sql: str) -> None:
             assert all(len(row) == len(result.columns) for row in result.rows)
 
 
+def _never(name: str, text: str) -> None:
+    pytest.fail(f"{name} was set to {text}")
+
+
 @given(st.text(min_size=1))
 def test_errors_about_junk_can_be_sent(text: str) -> None:
-    console = Console(FakeSegment(), Tallies.create(1, 1), pytest.fail, pytest.fail)
+    console = Console(FakeSegment(), Tallies.create(1, 1), pytest.fail, pytest.fail, _never)
     try:
         console.plan(f"SHOW x{text}")
     except ClientError as error:

@@ -234,7 +234,9 @@ def make_worker(config: Config, segment: FakeSegment | None = None) -> FakedWork
         engine=engine,
         segment=cast(Any, segment),
         config=config,
-        console=Console(cast(Any, segment), tallies, lambda: config, lambda _: None),
+        console=Console(
+            cast(Any, segment), tallies, lambda: config, lambda _: None, lambda *_: None
+        ),
         threads=gevent.get_hub().threadpool,
         tallies=tallies,
         tell=told.append,
