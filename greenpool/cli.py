@@ -224,6 +224,11 @@ def version() -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print a script that teaches a shell to complete greenpool's commands."""
+    click.echo(completion_script(shell), nl=False)
+
+
+def completion_script(shell: str) -> str:
+    """Return it; packages bring it along."""
     kind = get_completion_class(shell)
     assert kind is not None  # one of click's own
-    click.echo(kind(cli, {}, "greenpool", "_GREENPOOL_COMPLETE").source())
+    return kind(cli, {}, "greenpool", "_GREENPOOL_COMPLETE").source()

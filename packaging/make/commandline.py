@@ -13,19 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
 import greenpool
-from greenpool.cli import cli
+from greenpool.cli import cli, completion_script
 
 NAME = "greenpool"
-# click's name for the variable by which the shell asks the program.
-_VARIABLE = "_GREENPOOL_COMPLETE"
 _PAGE = "usr/share/man/man1/greenpool.1"
-_COMPLETIONS: dict[str, type[ShellComplete]] = {
-    "usr/share/bash-completion/completions/greenpool": BashComplete,
-    "usr/share/zsh/vendor-completions/_greenpool": ZshComplete,
-    "usr/share/fish/vendor_completions.d/greenpool.fish": FishComplete,
+_COMPLETIONS = {
+    "usr/share/bash-completion/completions/greenpool": "bash",
+    "usr/share/zsh/vendor-completions/_greenpool": "zsh",
+    "usr/share/fish/vendor_completions.d/greenpool.fish": "fish",
 }
 # In click's help a paragraph that begins with this line keeps its line breaks.
 _AS_IT_STANDS = "\b\n"
@@ -35,7 +32,7 @@ def write(target: Path) -> None:
     """Write all files below `target`."""
     _write(target / _PAGE, page())
     for path, shell in _COMPLETIONS.items():
-        _write(target / path, shell(cli, {}, NAME, _VARIABLE).source())
+        _write(target / path, completion_script(shell))
 
 
 def page() -> str:
@@ -70,6 +67,9 @@ def _commands(group: click.Group, context: click.Context) -> Iterator[str]:
         yield f'.SS "{_text(usage)}"'
         yield from _paragraphs(command.help or "")
         yield from _options(command, inner)
+        if command.epilog:
+            yield ".PP"
+            yield from _paragraphs(command.epilog)
         if isinstance(command, click.Group):
             yield from _commands(command, inner)
 
