@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,15 @@ from greenpool.config.key import Section
 from greenpool.config.table import KEYS, REWORDINGS
 
 COMMENTED_KEY = re.compile(r"^( *)# (\w+:)", re.MULTILINE)
+
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "configuration.md"
+
+
+def test_document_is_up_to_date() -> None:
+    assert DOCUMENT.read_text() == reference(), (
+        "run: .venv/bin/greenpool generate --reference > docs/configuration.md"
+    )
 
 
 def test_sample_is_a_configuration_that_works(files):
