@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import psycopg
 import pytest
 
 from greenpool.admin.show import SHOWS
 from greenpool.demo.installation import unprivileged_user
-from tests.integration.conftest import MakePooler
+from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.ports import PortLock
 from tests.integration.harness.waiting import wait_for
 
@@ -30,35 +33,46 @@ SHARED = sorted(
 )
 Shape = list[tuple[str, int]]
 
-pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed")
+pytestmark = [
+    ANY_POSTGRESQL,
+    pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed"),
+]
 
 
 @pytest.fixture
-def pgbouncer(tmp_path: Path) -> Iterator[int]:
+def pgbouncer() -> Iterator[int]:
     """Start PgBouncer, return its port."""
     lock = PortLock()
-    config = tmp_path / "pgbouncer.ini"
-    config.write_text(
-        f"[databases]\napp = host=127.0.0.1\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-        f"listen_port = {lock.port}\nunix_socket_dir =\nauth_type = any\nadmin_users = admin\n"
-    )
     account = unprivileged_user()
-    for each in (config, *config.parents[:3]):
-        each.chmod(0o755)
-    process = subprocess.Popen(
-        [str(PGBOUNCER), "-q", str(config)],
-        stderr=subprocess.PIPE,
-        user=account.pw_uid if account else None,
-        cwd="/",
-    )
-    try:
-        wait_for(lambda: process.poll() is not None or _answers(lock.port), "PgBouncer answers")
-        assert process.poll() is None, process.communicate()[1]
-        yield lock.port
-    finally:
-        process.terminate()
-        process.communicate()
-        lock.release()
+    with tempfile.TemporaryDirectory(prefix="greenpool-test-") as directory:
+        config = Path(directory) / "pgbouncer.ini"
+        config.write_text(
+            f"[databases]\napp = host=127.0.0.1\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+            f"listen_port = {lock.port}\nunix_socket_dir =\nauth_type = any\nadmin_users = admin\n"
+        )
+        Path(directory).chmod(0o755)  # it refuses to run as root
+        command = [str(PGBOUNCER), "-q", str(config)]
+        with _running(command, user=account.pw_uid if account else None) as process:
+            _wait_for(process, lambda: _answers(lock.port))
+            yield lock.port
+    lock.release()
+
+
+@contextmanager
+def _running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, cwd="/", **options) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def _wait_for(process: subprocess.Popen[bytes], answers: Callable[[], object]) -> None:
+    wait_for(lambda: process.poll() is not None or answers(), f"{process.args!r} answers")
+    if process.poll() is not None:
+        assert process.stderr is not None
+        raise AssertionError(f"{process.args!r} has ended: {process.stderr.read()!r}")
 
 
 def test_debians_exporter_works_unchanged(make_pooler: MakePooler) -> None:
@@ -66,23 +80,15 @@ def test_debians_exporter_works_unchanged(make_pooler: MakePooler) -> None:
     with pooler.connect() as connection:
         connection.execute("select 1")
     lock = PortLock()
-    process = subprocess.Popen(
-        [
-            *("prometheus-pgbouncer-exporter", "--host", "127.0.0.1", "--port", str(lock.port)),
-            *("--pgbouncer-host", pooler.host, "--pgbouncer-port", str(pooler.port)),
-            *("--pgbouncer-user", "admin"),
-        ],
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PGPASSWORD": "admin-secret"},
-    )
-    try:
-        wait_for(lambda: process.poll() is not None or _scrape(lock.port), "the exporter answers")
-        assert process.poll() is None, process.communicate()[1]
+    command = [
+        *("prometheus-pgbouncer-exporter", "--host", "127.0.0.1", "--port", str(lock.port)),
+        *("--pgbouncer-host", pooler.host, "--pgbouncer-port", str(pooler.port)),
+        *("--pgbouncer-user", "admin"),
+    ]
+    with _running(command, env={**os.environ, "PGPASSWORD": "admin-secret"}) as process:
+        _wait_for(process, lambda: _scrape(lock.port))
         told = [line for line in _scrape(lock.port).splitlines() if "pgbouncer_" in line]
-    finally:
-        process.terminate()
-        process.communicate()
-        lock.release()
+    lock.release()
     (stats,) = [row for row in pooler.admin("SHOW STATS") if row["database"] == "app"]
     assert stats["total_query_count"] > 0
     for sample in (
