@@ -8,6 +8,7 @@ import yaml
 
 from greenpool import __version__
 from greenpool.admin.show import SHOWS
+from greenpool.admin.strangers import none_rows
 from greenpool.admin.welcome import ADMIN_DATABASES
 from tests.integration.conftest import MakePooler
 from tests.integration.harness.pooler import Pooler
@@ -26,6 +27,9 @@ def test_everything_can_be_shown(make_pooler: MakePooler) -> None:
         connection.execute("SELECT 1")
         for name, show in SHOWS.items():
             found = pooler.admin(f"SHOW {name.upper()};")
+            if show.rows is none_rows:
+                assert not found
+                continue
             assert found, name
             assert list(found[0]) == [column.name for column in show.columns]
 
