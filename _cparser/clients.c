@@ -87,9 +87,30 @@ void gp_client_clear(struct gp_engine *e, struct gp_client *c)
     gp_names_clear(&c->names, &e->interner);
 }
 
-void gp_client_forget(struct gp_engine *e, uint32_t client)
+uint32_t gp_client_here(struct gp_engine *e, uint32_t after)
+{
+    for (uint32_t row = after; row < e->seg->clients_max; row++)
+        if (e->clients[row])
+            return row + 1;
+    return GP_NO_CLIENT;
+}
+
+uint32_t gp_clients_here(struct gp_engine *e)
+{
+    return e->clients_live;
+}
+
+bool gp_client_is_own(struct gp_engine *e, uint32_t client)
 {
     struct gp_client *c = gp_client_find(e, client);
+
+    return c && c->own;
+}
+
+int32_t gp_client_forget(struct gp_engine *e, uint32_t client)
+{
+    struct gp_client *c = gp_client_find(e, client);
+    int32_t fd = c ? c->conn.fd : -1;
 
     if (c) {
         gp_conn_detach(e->transport, &c->conn);
@@ -104,6 +125,7 @@ void gp_client_forget(struct gp_engine *e, uint32_t client)
             free(c);
     }
     gp_client_release(e->seg, client, e->worker);
+    return fd;
 }
 
 void gp_pool_refuse(struct gp_engine *e, uint32_t pool, uint32_t reason, const char *sqlstate,

@@ -21,7 +21,7 @@
 #define GP_NODISCARD __attribute__((warn_unused_result))
 
 /* cdef:begin */
-#define GP_ABI_VERSION        7
+#define GP_ABI_VERSION        8
 #define GP_PINS               8                  /* reasons that keep a client on its server */
 #define GP_NOTE_UNREAD        0xffffffffffffffff /* no version of a note */
 #define GP_TLS_SECRET_BYTES   32
@@ -110,15 +110,13 @@ enum gp_event_kind {
                         */
     GP_EVENT_CANCEL,   /* pool, slot: its client has vanished in a query; send a CancelRequest, then
                           gp_server_canceled */
-    GP_EVENT_GOODBYE,  /* client, detail: enum gp_reason; the engine has let go of the descriptor:
-                          log, close it, gp_client_forget */
+    GP_EVENT_GOODBYE,  /* client, detail: enum gp_reason: log, gp_client_forget, close what that
+                          gives */
     GP_EVENT_ACCEPTED, /* detail: a client's descriptor that another worker accepted; nothing read
                           yet; now owned by Python */
     GP_EVENT_DRAINED,  /* gp_engine_drain, or gp_engine_hand_over, is complete: no client is left */
-    GP_EVENT_ARRIVED, /* client, pool, detail: its descriptor, Python's from here: another worker has
-                          moved it here, and the relay serves it already */
-    GP_EVENT_MOVED,   /* client: another worker has it; close the descriptor, and that is all.
-                         detail: 1: its TLS session stays, and the descriptor is the engine's now */
+    GP_EVENT_ARRIVED, /* client, pool: another worker has moved it here, and the relay serves it
+                         already */
     GP_EVENT_PROVED,  /* client: has proved who it is, and its plan is open; gp_client_welcome or
                           gp_client_dismiss must follow */
     GP_EVENT_SERVED,  /* client: has been let in, and its plan says to tell */
@@ -402,8 +400,8 @@ GP_API uint32_t gp_engine_step(struct gp_engine *engine, struct gp_event *events
 GP_API void gp_engine_sweep(struct gp_engine *engine);
 /* Close clients as they become idle, with 57P01; GP_EVENT_DRAINED when none is left. */
 GP_API void gp_engine_drain(struct gp_engine *engine);
-/* Move a client, with its server, to another worker as soon as it can be: GP_EVENT_MOVED here,
- * GP_EVENT_ARRIVED there. If the other worker does not take it, it stays, and nobody is told.
+/* Move a client, with its server, to another worker as soon as it can be: GP_EVENT_ARRIVED there.
+ * If the other worker does not take it, it stays. Nobody is told here.
  * GP_ENOENT: no such client here, or no such worker alive. GP_EPROTO: it cannot be moved: it is
  * greenpool itself, or about to end, or has TLS and this worker does not hand over. */
 GP_API enum gp_result gp_engine_move(struct gp_engine *engine, uint32_t client, uint32_t target);
@@ -506,10 +504,10 @@ GP_API void gp_plan_free(struct gp_plan *plan);
 
 /* Let a client in as the plan says: it proves who it is, is welcomed and served until
  * GP_EVENT_GOODBYE, or refused as PostgreSQL refuses it, with GP_REASON_REFUSED in that event. early:
- * bytes already read from it. The descriptor stays Python's to close, after the goodbye. tls: its
- * session after the handshake, read empty and with nothing left to take; the engine's to free from
- * here, whatever comes of it. NULL: plain. spent_ms: of the plan's timeout. GP_OK, also when the
- * client is refused at once; GP_EFULL: no memory, GP_EIO: errno, and it is Python's again. */
+ * bytes already read from it. The descriptor is the engine's until gp_client_forget. tls: its session
+ * after the handshake, read empty and with nothing left to take; the engine's to free from here,
+ * whatever comes of it. NULL: plain. spent_ms: of the plan's timeout. GP_OK, also when the client is
+ * refused at once; GP_EFULL: no memory, GP_EIO: errno, and the descriptor is Python's again. */
 GP_API enum gp_result gp_client_login(struct gp_engine *engine, uint32_t client,
                                       struct gp_plan *plan, int32_t fd, struct gp_tls *tls,
                                       uint32_t spent_ms, const uint8_t *early,
@@ -537,8 +535,16 @@ GP_API void gp_login_refused(struct gp_engine *engine, uint32_t refusal);
 /* Close it with this FATAL error (at once when linked: its server is cleaned up). */
 GP_API enum gp_result gp_client_kill(struct gp_engine *engine, uint32_t client, uint32_t reason,
                                      const char *sqlstate, const char *message);
-/* Give back the row: after the goodbye, or when the login failed. */
-GP_API void gp_client_forget(struct gp_engine *engine, uint32_t client);
+/* Give back the row: after the goodbye, or when the login failed. Gives the descriptor, Python's from
+ * here; -1: the engine never had one. */
+GP_API int32_t gp_client_forget(struct gp_engine *engine, uint32_t client);
+/* The next client of this worker after that one (0: the first of all), whatever its state, until it is
+ * forgotten. 0: there is none. */
+GP_API uint32_t gp_client_here(struct gp_engine *engine, uint32_t after);
+/* How many there are. */
+GP_API uint32_t gp_clients_here(struct gp_engine *engine);
+/* Whether greenpool itself is this client. */
+GP_API bool gp_client_is_own(struct gp_engine *engine, uint32_t client);
 
 /* ---- logins, while Python has the socket ---- */
 

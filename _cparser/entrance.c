@@ -308,7 +308,7 @@ enum gp_result gp_client_login(struct gp_engine *e, uint32_t client, struct gp_p
     c->conn.tls = tls;
     describe(e, c);
     if (gp_conn_attach(e->transport, &c->conn) != GP_OK) {
-        gp_client_forget(e, client);
+        (void)gp_client_forget(e, client);
         return GP_EIO;
     }
     begin(e, c, early, early_length);

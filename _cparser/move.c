@@ -15,8 +15,8 @@ struct gp_away {
     uint32_t slot, generation; /* GP_NO_SLOT: it has no server */
     uint32_t to, births;       /* whom it is offered to: which process of that place */
     bool canceled;             /* while WAITING */
-    int32_t fd;                /* Python's */
-    struct gp_pump *pump;      /* of one with TLS: at rest; the descriptor will be its */
+    int32_t fd;                /* closed when it is gone; or its pump's */
+    struct gp_pump *pump;      /* of one with TLS: at rest */
     struct gp_buffer *record;
 };
 
@@ -410,7 +410,7 @@ static void adopted(struct gp_engine *e, const struct gp_arrival *arrival,
 
     e->clients_live++;
     gp_count(&e->me->moved_in, 1);
-    gp_event_push(e, GP_EVENT_ARRIVED, arrival->client, pool, 0, (uint64_t)arrival->client_fd);
+    gp_event_push(e, GP_EVENT_ARRIVED, arrival->client, pool, 0, 0);
     if (s &&
         !gp_slot_convey(e->seg, s->pool, s->slot, s->generation, from, arrival->client, e->worker))
         install_without(e, luggage, arrival->client_fd); /* its worker died meanwhile */
@@ -474,9 +474,10 @@ static void gone(struct gp_engine *e, struct gp_away *a)
         gp_server_retire(e, s, GP_REASON_REAPED);
     gp_count(&e->me->moved_out, 1);
     e->clients_live--;
-    gp_event_push(e, GP_EVENT_MOVED, a->client, a->pool, 0, a->pump != NULL);
     if (a->pump)
-        gp_pump_start(e, a->pump);
+        gp_pump_start(e, a->pump); /* which closes it when it is over */
+    else
+        close(a->fd);
     a->pump = NULL;
     away_free(e, a);
 }

@@ -10,7 +10,7 @@
  *                                                    row: offered -> target              (adopt)
  *                                                    slot: ACTIVE(source) -> ACTIVE(target)
  *                                                    goes on where the source stopped
- *     sees that the row is another's: Python closes its descriptor
+ *     sees that the row is another's: closes its descriptor
  *
  * The row's word decides (pool.h). The source takes the offer back, and goes on itself by the record
  * that it kept, when the target has declined, has died, or lets it wait. When the source dies before

@@ -390,7 +390,7 @@ class Engine:
         lib.gp_engine_drain(self._engine)
 
     def move(self, client: int, target: int) -> Result:
-        """Have another worker serve a client as soon as it can be moved; MOVED follows.
+        """Have another worker serve a client as soon as it can be moved.
 
         ENOENT: no such client here, or no such worker. EPROTO: this client cannot be moved.
         """
@@ -478,7 +478,7 @@ class Engine:
         """Let a client in as planned; it is the engine's until its GOODBYE. Raises: EngineError.
 
         `spent_ms`: how much of the plan's time is over; `early`: bytes already read from it. The
-        descriptor stays the caller's to close, after the goodbye; `tls` is no longer its own.
+        descriptor is the engine's, unless this raises; `tls` is no longer the caller's.
         """
         arguments = (client, plan.pointer, fd, _given(tls), spent_ms, early, len(early))
         _check(lib.gp_client_login(self._engine, *arguments), f"client {client}")
@@ -506,9 +506,26 @@ class Engine:
         result = lib.gp_client_kill(self._engine, client, reason, _bytes(sqlstate), _bytes(message))
         return int(result) == Result.OK
 
-    def forget(self, client: int) -> None:
-        """Give back the row: after the goodbye, or when the login failed."""
-        lib.gp_client_forget(self._engine, client)
+    def forget(self, client: int) -> int:
+        """Give back the row: after the goodbye, or when the login failed.
+
+        Return the descriptor, which is the caller's then; -1: the engine has had none.
+        """
+        return int(lib.gp_client_forget(self._engine, client))
+
+    def clients(self) -> Iterator[int]:
+        """Go through the clients of this worker, each looked for when it is asked for."""
+        client = 0
+        while client := lib.gp_client_here(self._engine, client):
+            yield client
+
+    def client_count(self) -> int:
+        """Return how many these are."""
+        return int(lib.gp_clients_here(self._engine))
+
+    def is_own(self, client: int) -> bool:
+        """Say whether greenpool itself is this client, which is not worth a log."""
+        return bool(lib.gp_client_is_own(self._engine, client))
 
     # ---- servers ---------------------------------------------------------------------------
 

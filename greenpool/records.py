@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-GP_ABI_VERSION = 7
+GP_ABI_VERSION = 8
 """The version of `_cparser/engine.h` that this program was written for."""
 
 NAME_BYTES = 63
@@ -111,11 +111,10 @@ class EventKind(IntEnum):
     ACCEPTED = 5
     DRAINED = 6
     ARRIVED = 7
-    MOVED = 8
-    PROVED = 9
-    SERVED = 10
-    SUSPECTS = 11
-    OVERDUE = 12
+    PROVED = 8
+    SERVED = 9
+    SUSPECTS = 10
+    OVERDUE = 11
 
 
 class LoginMethod(IntEnum):

@@ -119,7 +119,7 @@ static bool log_in(struct gp_engine *engine, struct gp_plan *plan)
         return false;
     bool done = gp_client_login(engine, client, plan, ends[0], NULL, 0, NULL, 0) == GP_OK &&
                 prove(engine, ends[1]) && leave(engine, ends[1]);
-    gp_client_forget(engine, client);
+    (void)gp_client_forget(engine, client);
     close(ends[0]);
     close(ends[1]);
     return done;

@@ -30,8 +30,7 @@ _OWN_WISH = frozenset(
 def on_event(worker: Worker, event: Event) -> None:
     """Take leave of one client. Runs in the hub. Switches: no."""
     client, reason = event.client, Reason(event.detail)
-    is_own = worker.clients.is_own(client)
-    fd = worker.clients.remove(client)
+    is_own = worker.engine.is_own(client)
     if worker.proofs:
         session.on_gone(worker, client, reason)
     if reason is Reason.REFUSED:
@@ -40,7 +39,7 @@ def on_event(worker: Worker, event: Event) -> None:
         log.debug("client %d: gone during login", client)
     elif worker.config.general.log_client_disconnections and not is_own:
         _log(worker, client, reason)
-    worker.engine.forget(client)
+    fd = worker.engine.forget(client)
     if reason not in _OWN_WISH:
         gevent.spawn(take_leave, socket.socket(fileno=fd))
     elif worker.config.general.tcp_so_linger_s:

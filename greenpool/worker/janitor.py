@@ -75,7 +75,7 @@ class Janitor:
         """Do what is due. Switches: no."""
         engine = self._worker.engine
         busy_permille = self._share.measure(now_s, time.thread_time())
-        engine.busy(busy_permille, len(self._worker.clients) + self._logins())
+        engine.busy(busy_permille, engine.client_count() + self._logins())
         engine.sweep()
         if now_s >= self._next_grow_s:
             self._next_grow_s = now_s + GROW_S

@@ -174,7 +174,6 @@ class _Process:
             EventKind.ACCEPTED: lambda event: self._listeners.adopt(event),
             EventKind.DRAINED: self._on_drained,
             EventKind.ARRIVED: lambda event: moves.on_arrived(worker, event),
-            EventKind.MOVED: lambda event: moves.on_moved(worker, event),
             EventKind.SUSPECTS: lambda event: suspects.on_event(worker, event),
         }
 
@@ -259,7 +258,7 @@ class _Process:
     def _dismiss(self, entry: PoolEntry) -> None:
         """End the clients of a pool that is no more."""
         worker = self._worker
-        for client in worker.clients:
+        for client in worker.engine.clients():
             row = worker.segment.client_row(client)
             if row is not None and row.pool == entry.index + 1:
                 _kill(worker, client, Reason.KILLED)
@@ -309,10 +308,11 @@ class _Process:
         self._worker.is_draining = True
         self._listeners.stop()
         self._listeners.dismiss(_shutting_down())
-        for client in self._worker.clients:
-            if self._worker.clients.is_own(client):  # who wanted its answer has been dismissed
+        engine = self._worker.engine
+        for client in engine.clients():
+            if engine.is_own(client):  # who wanted its answer has been dismissed
                 _kill(self._worker, client, Reason.SHUTDOWN)
-        self._worker.engine.drain()
+        engine.drain()
         gevent.spawn(self._pump.run)
 
     def _hand_over(self, places: tuple[int, ...]) -> None:
@@ -348,11 +348,11 @@ class _Process:
     def _say_last_words(self) -> None:
         """Tell clients that are still here why they are closed; what they ran is cancelled."""
         worker = self._worker
-        for client in worker.clients:
+        for client in worker.engine.clients():
             _kill(worker, client, Reason.SHUTDOWN)
         self._listeners.dismiss(_shutting_down())
         with gevent.Timeout(LAST_WORDS_S, False):
-            while len(worker.clients) or len(self._listeners):
+            while worker.engine.client_count() or len(self._listeners):
                 self._pump.run()
                 gevent.sleep(0.01)
 

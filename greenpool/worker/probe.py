@@ -111,11 +111,9 @@ def _become_client(worker: Worker, entry: PoolEntry, sock: socket.socket) -> Non
     terms = Terms(entry.index, state_hash=0, state_sql=RESET.encode(), look_sql=b"")
     plan = LoginPlan(challenge, terms, database=entry.pool.name, application="greenpool")
     fd = sock.detach()
-    worker.clients.add(client, fd, is_own=True)
     try:
         worker.engine.login(client, plan, fd)
     except BaseException:
-        worker.clients.remove(client)
         worker.engine.forget(client)
         os.close(fd)
         raise

@@ -36,6 +36,6 @@ def _run(worker: Worker, others: tuple[int, ...], pause_s: float, _watcher: obje
     """Greenlet: shuffle until the worker ends. The watcher lives as long as it is named here."""
     while not worker.is_draining:
         gevent.sleep(pause_s or 3600)
-        for client in worker.clients:
+        for client in worker.engine.clients():
             if random.random() < 0.5:
                 worker.engine.move(client, random.choice(others))

@@ -9,7 +9,7 @@
 The greenlet ends when the engine lets the client in by itself: an idle client shall cost no Python
 stack. Its goodbye comes as an event (`goodbye.py`). A client whose startup packet was seen before
 is given to the engine at once (`planning.py`). Law: whoever owns the descriptor closes it, so `run`
-does until it is the client table's; a client is told why it is refused, with PostgreSQL's words and
+does until it is the engine's; a client is told why it is refused, with PostgreSQL's words and
 SQLSTATE. Source: "Message Flow > Start-up".
 """
 
@@ -407,17 +407,15 @@ class Session:
             self._candidate.refused()
 
     def _hand_over(self, decision: Decision) -> None:
-        """Give the client to the engine. From here on its descriptor is the table's to close."""
+        """Give the client to the engine, which has its descriptor from here on."""
         worker = self._worker
         client = self._enter()
         fd, tls, rest = (self._fd, None, b"") if self._sock is None else unwrap(self._sock)
-        worker.clients.add(client, fd)
         self._is_engines, self._unsent = True, b""  # the plan has that too
         early = self._early + rest
         try:
             worker.engine.login(client, decision.plan, fd, tls, self._spent_ms, early)
         except BaseException:
-            worker.clients.remove(client)
             worker.engine.forget(client)
             os.close(fd)
             raise

@@ -6,7 +6,7 @@ Law: nothing here waits. Parts get the `Worker` and reach each other only throug
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,46 +35,9 @@ AUTHORITY_THREADS = 16
 """Passwords that outside authorities may be asked about at a time; more logins wait, idle."""
 
 
-class ClientTable:
-    """The descriptors of clients that the engine serves, by client number.
-
-    An idle client costs this side a dictionary entry and nothing else: its names and times stand
-    in its row of the shared segment.
-    """
-
-    __slots__ = ("_fds", "_own")
-
-    def __init__(self) -> None:
-        self._fds: dict[int, int] = {}
-        self._own: set[int] = set()
-
-    def __len__(self) -> int:
-        return len(self._fds)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(tuple(self._fds))
-
-    def add(self, client: int, fd: int, *, is_own: bool = False) -> None:
-        """Note a client; `is_own`: it is greenpool itself that asks, which is not worth a log."""
-        if client in self._fds:
-            raise AssertionError(f"client {client} is served already")
-        self._fds[client] = fd
-        if is_own:
-            self._own.add(client)
-
-    def is_own(self, client: int) -> bool:
-        """Whether greenpool itself is this client."""
-        return client in self._own
-
-    def remove(self, client: int) -> int:
-        """Forget a client, return its descriptor."""
-        self._own.discard(client)
-        return self._fds.pop(client)
-
-
 @dataclass(slots=True)
 class Worker:
-    """One worker process: its engine, its configuration, its pools, its clients."""
+    """One worker process: its engine, which has its clients, its configuration, its pools."""
 
     index: int
     engine: Engine
@@ -87,7 +50,6 @@ class Worker:
     """Say something to the master. Switches: no."""
     boot_secret: bytes = field(repr=False)
     pools: PoolDirectory = field(init=False)
-    clients: ClientTable = field(default_factory=ClientTable)
     plans: PlanCache = field(init=False)
     proofs: dict[int, AsyncResult] = field(default_factory=dict)
     """Sessions that wait for what the engine says of their client: see `session.py`."""

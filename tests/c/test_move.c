@@ -13,14 +13,13 @@ enum { EVENTS = 64, SECOND_NS = 1000000000 };
 
 struct worker {
     struct gp_engine *engine;
-    uint32_t moved, arrived, drained, goodbyes;
-    int32_t arrived_fd;
+    uint32_t arrived, drained, goodbyes;
     uint32_t open_slot; /* of the last OPEN */
 };
 
 struct peer {
     uint32_t client;
-    int32_t near, far; /* near: -1 once it is closed */
+    int32_t far;
 };
 
 static struct gp_segment *seg;
@@ -50,9 +49,8 @@ static void setup(uint32_t size)
     gp_segment_limits(seg, 16, 4);
     CHECK_EQ(gp_pool_define(seg, "shop", "ann", &settings, &pool), GP_OK);
     for (uint32_t w = 0; w < 2; w++) {
-        workers[w] = (struct worker){.engine = gp_engine_new(seg, w, GP_IO_EPOLL),
-                                     .arrived_fd = -1,
-                                     .open_slot = GP_NO_SLOT};
+        workers[w] =
+            (struct worker){.engine = gp_engine_new(seg, w, GP_IO_EPOLL), .open_slot = GP_NO_SLOT};
         CHECK(workers[w].engine != NULL);
     }
     postgres[0] = postgres[1] = -1;
@@ -60,15 +58,11 @@ static void setup(uint32_t size)
 
 static void note(struct worker *w, const struct gp_event *event)
 {
-    w->moved += event->kind == GP_EVENT_MOVED;
     w->drained += event->kind == GP_EVENT_DRAINED;
     w->goodbyes += event->kind == GP_EVENT_GOODBYE;
     if (event->kind == GP_EVENT_OPEN)
         w->open_slot = event->slot;
-    if (event->kind == GP_EVENT_ARRIVED) {
-        w->arrived++;
-        w->arrived_fd = (int32_t)event->detail;
-    }
+    w->arrived += event->kind == GP_EVENT_ARRIVED;
 }
 
 static void step(uint32_t worker)
@@ -101,13 +95,13 @@ static struct peer log_in(uint32_t worker)
     int32_t ends[2];
 
     pair(ends);
-    struct peer peer = {gp_client_enter(e, false, "here"), ends[0], ends[1]};
+    struct peer peer = {gp_client_enter(e, false, "here"), ends[1]};
     const struct gp_plan_settings settings = {
         .method = GP_LOGIN_NONE,
         .terms = {.pool = pool, .look_sql = (const uint8_t *)"look", .look_length = 4},
     };
     struct gp_plan *plan = gp_plan_new(&settings);
-    CHECK_EQ(gp_client_login(e, peer.client, plan, peer.near, NULL, 0, NULL, 0), GP_OK);
+    CHECK_EQ(gp_client_login(e, peer.client, plan, ends[0], NULL, 0, NULL, 0), GP_OK);
     gp_plan_free(plan);
     return peer;
 }
@@ -168,18 +162,17 @@ static struct peer linked(void)
 
 static void hang_up(struct peer *peer)
 {
-    if (peer->near != -1)
-        close(peer->near);
     close(peer->far);
 }
 
 static void teardown(void)
 {
     for (uint32_t w = 0; w < 2; w++) {
-        if (workers[w].arrived_fd != -1)
-            close(workers[w].arrived_fd);
-        for (uint32_t row = 0; row < 16; row++)
-            gp_client_forget(workers[w].engine, row + 1);
+        for (uint32_t row = 0; row < 16; row++) {
+            int32_t fd = gp_client_forget(workers[w].engine, row + 1);
+            if (fd != -1)
+                close(fd);
+        }
         for (uint32_t slot = 0; slot < 2; slot++) {
             struct gp_server *s = gp_server_find(workers[w].engine, pool, slot);
             if (s)
@@ -203,20 +196,18 @@ static void move(const struct peer *peer)
 }
 
 /* It has gone to worker 1, and nobody else has it. */
-static void check_moved(struct peer *peer)
+static void check_moved(const struct peer *peer)
 {
-    CHECK_EQ(workers[0].moved, 1);
+    CHECK_EQ(workers[0].engine->me->moved_out, 1);
     CHECK_EQ(workers[1].arrived, 1);
     CHECK_EQ(gp_client_worker(seg, peer->client), 1);
     CHECK_EQ(workers[0].engine->clients_live, 0);
     CHECK(workers[0].engine->away == NULL);
-    close(peer->near); /* as Python does */
-    peer->near = -1;
 }
 
 static void check_stayed(const struct peer *peer)
 {
-    CHECK_EQ(workers[0].moved, 0);
+    CHECK_EQ(workers[0].engine->me->moved_out, 0);
     CHECK_EQ(workers[1].arrived, 0);
     CHECK_EQ(gp_client_worker(seg, peer->client), 0);
     CHECK_EQ(workers[0].engine->clients_live, 1);
@@ -351,8 +342,6 @@ static void test_who_has_waited_longer_is_served_first(void)
     step_both();
     hear(second.far, LITERAL(ROW DONE IDLE_NOW));
     hear_nothing(third.far);
-    close(second.near);
-    second.near = -1;
     hang_up(&first);
     hang_up(&second);
     hang_up(&third);
@@ -372,8 +361,6 @@ static void test_a_cancel_follows_who_waits(void)
     char answer[256];
     ssize_t n = recv(second.far, answer, sizeof(answer), 0);
     CHECK(n > 0 && memmem(answer, (size_t)n, "57014", 5) != NULL);
-    close(second.near);
-    second.near = -1;
     hang_up(&first);
     hang_up(&second);
     teardown();

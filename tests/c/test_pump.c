@@ -29,8 +29,7 @@ static struct credential own;
 static struct gp_tls_context *contexts[2]; /* a client's, a server's */
 static struct gp_segment *seg;
 static struct gp_engine *engines[2];
-static uint32_t pool, arrived, moved;
-static int32_t arrived_fd;
+static uint32_t pool, arrived;
 
 /* ---- both sides ---- */
 
@@ -44,15 +43,8 @@ static void step(uint32_t worker)
     struct gp_event events[EVENTS];
     uint32_t count = gp_engine_step(engines[worker], events, EVENTS);
 
-    for (uint32_t i = 0; i < count; i++) {
-        if (events[i].kind == GP_EVENT_ARRIVED) {
-            arrived++;
-            arrived_fd = (int32_t)events[i].detail;
-        } else if (events[i].kind == GP_EVENT_MOVED) {
-            CHECK_EQ(events[i].detail, 1);
-            moved++;
-        }
-    }
+    for (uint32_t i = 0; i < count; i++)
+        arrived += events[i].kind == GP_EVENT_ARRIVED;
 }
 
 static void step_both(void)
@@ -76,17 +68,17 @@ static void setup(void)
         engines[w] = gp_engine_new(seg, w, backend);
         CHECK(engines[w] != NULL);
     }
-    arrived = moved = 0;
-    arrived_fd = -1;
+    arrived = 0;
 }
 
 static void teardown(void)
 {
-    if (arrived_fd != -1)
-        close(arrived_fd);
     for (uint32_t w = 0; w < 2; w++) {
-        for (uint32_t row = 0; row < 16; row++)
-            gp_client_forget(engines[w], row + 1);
+        for (uint32_t row = 0; row < 16; row++) {
+            int32_t fd = gp_client_forget(engines[w], row + 1);
+            if (fd != -1)
+                close(fd);
+        }
         step(w);
         free(engines[w]->queues[pool]);
         gp_engine_free(engines[w]);
@@ -382,7 +374,7 @@ static void test_a_client_with_tls_moves_when_its_worker_ends(void)
     hand_over();
     client_says(&c, LITERAL("gin\0")); /* while it is nobody's */
     step_both();
-    CHECK_EQ(moved, 1);
+    CHECK_EQ(engines[0]->me->moved_out, 1);
     CHECK_EQ(arrived, 1);
     CHECK_EQ(gp_client_worker(seg, c.number), 1);
     CHECK_EQ(is_pumped(&c), 1);
@@ -410,7 +402,7 @@ static void test_it_stays_when_nobody_takes_it(void)
     step(0);
     client_must_hear(&c, LITERAL(BEGUN));
     CHECK_EQ(gp_engine_pumps(engines[0]), 0);
-    CHECK_EQ(moved, 0);
+    CHECK_EQ(engines[0]->me->moved_out, 0);
     client_free(&c);
     teardown();
 }

@@ -84,7 +84,9 @@ class FakeEngine:
         self.on_login: Any = None
         self.rows_free = 10
         self.reserve_free = 10
-        self.clients = 0
+        self.entered = 0
+        self.fds: dict[int, int] = {}
+        self.own: set[int] = set()
         self.on_serve: Any = None
         self.cancel_answer: CancelTarget | Result = Result.ENOENT
         self.events: list[list[Event]] = []
@@ -108,8 +110,8 @@ class FakeEngine:
             self.reserve_free -= 1
         else:
             return 0
-        self.clients += 1
-        return self.clients
+        self.entered += 1
+        return self.entered
 
     def client_key(self, client: int, length: int) -> bytes:
         return bytes([client]) * length
@@ -126,12 +128,28 @@ class FakeEngine:
         if self.on_login is not None:
             self.on_login()
         self.plans[client] = plan
+        self.fds[client] = fd
         if not is_own(plan):
             self.logins[client] = FakeLogin(self.worker, client, plan, fd, early)
             return
+        self.own.add(client)
         self.served[client] = (plan.terms, fd, early)
         if self.on_serve is not None:
             self.on_serve(client, fd)
+
+    def forget(self, client: int) -> int:
+        self.calls.append(("forget", client))
+        self.own.discard(client)
+        return self.fds.pop(client, -1)
+
+    def clients(self) -> Iterator[int]:
+        return iter(tuple(self.fds))
+
+    def client_count(self) -> int:
+        return len(self.fds)
+
+    def is_own(self, client: int) -> bool:
+        return client in self.own
 
     def welcome(self, client: int, plan: FakePlan) -> bool:
         return self._conclude(client, plan)
@@ -285,9 +303,9 @@ def served_fds(worker: Worker) -> Iterator[None]:
     try:
         yield
     finally:
-        for client in worker.clients:
+        for client in worker.engine.clients():
             with suppress(OSError):
-                os.close(worker.clients.remove(client))
+                os.close(worker.engine.forget(client))
 
 
 def read_all(sock: socket.socket) -> list[Message]:

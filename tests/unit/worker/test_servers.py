@@ -355,7 +355,7 @@ def test_goodbye_closes_logs_and_gives_the_row_back(
 ):
     caplog.set_level("INFO")
     ours, theirs = socket.socketpair()
-    worker.clients.add(5, theirs.detach())
+    worker.engine.fds[5] = theirs.detach()
     worker.segment.clients[5] = client_row(5)
     goodbye.on_event(worker, event(EventKind.GOODBYE, client=5, detail=reason))
     assert worker.engine.named("forget") == [(5,)]
@@ -363,7 +363,7 @@ def test_goodbye_closes_logs_and_gives_the_row_back(
     ours.close()
     assert "client ada@shop 10.0.0.1:5: left: " in caplog.text
     assert "transactions 2, queries 3" in caplog.text
-    assert len(worker.clients) == 0
+    assert worker.engine.client_count() == 0
 
 
 def test_last_words_arrive_although_input_is_unread(worker: FakedWorker):
@@ -375,7 +375,7 @@ def test_last_words_arrive_although_input_is_unread(worker: FakedWorker):
     listener.close()
     ours.sendall(b"x" * 1000)
     theirs.sendall(b"last words")
-    worker.clients.add(5, theirs.detach())
+    worker.engine.fds[5] = theirs.detach()
     goodbye.on_event(worker, event(EventKind.GOODBYE, client=5, detail=Reason.KILLED))
     gevent.sleep(0.01)
     assert ours.recv(100) == b"last words"
@@ -386,7 +386,8 @@ def test_last_words_arrive_although_input_is_unread(worker: FakedWorker):
 def test_own_questions_are_not_logged(worker: FakedWorker, caplog: pytest.LogCaptureFixture):
     caplog.set_level("INFO")
     ours, theirs = socket.socketpair()
-    worker.clients.add(5, theirs.detach(), is_own=True)
+    worker.engine.fds[5] = theirs.detach()
+    worker.engine.own.add(5)
     worker.segment.clients[5] = client_row(5)
     goodbye.on_event(worker, event(EventKind.GOODBYE, client=5, detail=Reason.CLIENT_EOF))
     ours.close()

@@ -130,7 +130,7 @@ def test_trusted_client_is_welcomed_and_served(worker: FakedWorker):
         assert messages[-2].body == b"\0\0\0\1" + b"\1" * 4
         terms, fd, early = worker.engine.served[1]
         assert terms.look_sql
-        assert (terms.pool, fd, early) == (entry.index, worker.clients.remove(1), b"")
+        assert (terms.pool, fd, early) == (entry.index, worker.engine.fds.pop(1), b"")
         os.close(fd)
         assert terms.state_hash
         assert terms.state_sql.startswith(RESET.encode() + b"; SELECT ")
@@ -376,7 +376,7 @@ def test_failure_nobody_expected_is_logged_and_told(
         assert client.rest() == []
         client.wait()
     assert "broken" in caplog.text
-    assert len(worker.clients) == 0
+    assert worker.engine.client_count() == 0
     assert worker.engine.named("forget") == [(1,)]
 
 
@@ -428,10 +428,9 @@ def test_client_knows_that_it_was_let_in_while_the_pool_is_asked(worker: FakedWo
         client.send(startup())
         assert client.read(BackendType.AUTHENTICATION)[0].body == b"\0\0\0\0"
         with gevent.Timeout(5):
-            while not any(map(worker.clients.is_own, worker.clients)):
+            while not worker.engine.own:
                 gevent.sleep(0)
-        (probe,) = filter(worker.clients.is_own, worker.clients)
-        os.close(worker.clients.remove(probe))
+        os.close(worker.engine.forget(*worker.engine.own))
         assert error_of(client.rest())[1] == "08006"
 
 
