@@ -119,6 +119,7 @@ int32_t gp_client_forget(struct gp_engine *e, uint32_t client)
         e->clients[client - 1] = NULL;
         e->clients_live--;
         e->movers -= c->target != 0;
+        gp_place_vacated(e);
         if (c->todo)
             c->forgotten = 1;
         else

@@ -15,8 +15,10 @@
 
 #include "deadlines.h"
 #include "entrance.h"
+#include "listeners.h"
 #include "move.h"
 #include "obey.h"
+#include "plans.h"
 #include "prepare.h"
 #include "pump.h"
 
@@ -86,12 +88,41 @@ struct gp_engine *gp_engine_new(struct gp_segment *seg, uint32_t worker, uint32_
     return e;
 }
 
+static void run_todo(struct gp_engine *e)
+{
+    while (e->todo_first) {
+        struct gp_conn *conn = e->todo_first;
+
+        if (conn->kind == GP_CONN_CLIENT) {
+            struct gp_client *c = (struct gp_client *)conn;
+            e->todo_first = c->next_todo;
+            c->todo = 0;
+            if (c->forgotten) {
+                free(c);
+                conn = NULL;
+            }
+        } else {
+            struct gp_server *s = (struct gp_server *)conn;
+            e->todo_first = s->next_todo;
+            s->todo = 0;
+        }
+        if (!e->todo_first)
+            e->todo_last = NULL;
+        if (conn)
+            gp_turn(e, conn);
+    }
+}
+
 void gp_engine_free(struct gp_engine *e)
 {
     if (!e)
         return;
     if (e->tick.fd != -1)
         close(e->tick.fd);
+    gp_engine_deafen(e);
+    gp_guests_free(e);
+    run_todo(e);
+    gp_plans_free(e);
     gp_transport_free(e->transport);
     gp_moves_free(e);
     gp_pumps_free(e);
@@ -206,6 +237,8 @@ void gp_on_closed(struct gp_engine *e, struct gp_conn *conn, enum gp_result how)
     if (c->state == GP_CLIENT_CLOSING) {
         conn->broken = 1;
         gp_todo(e, conn);
+    } else if (c->state == GP_CLIENT_FREE) {
+        gp_guest_closed(e, c);
     } else if (c->entrance) {
         gp_client_finish(e, c, GP_REASON_LOGIN_LEFT);
     } else if (how != GP_EOF) {
@@ -264,6 +297,7 @@ static void woken(struct gp_engine *e)
     gp_yield_sweep(e);
     if (e->away)
         gp_moves_settle(e);
+    gp_listeners_continue(e);
 }
 
 void gp_on_stirred(struct gp_engine *e, struct gp_conn *conn)
@@ -284,6 +318,9 @@ void gp_on_stirred(struct gp_engine *e, struct gp_conn *conn)
         if (read(conn->fd, &ticks, sizeof(ticks)) == (ssize_t)sizeof(ticks))
             e->ticked = true;
         break;
+    case GP_CONN_LISTENER:
+        gp_listener_stirred(e, conn);
+        break;
     case GP_CONN_CLIENT:
     case GP_CONN_PUMP_CLIENT:
     case GP_CONN_PUMP_WORKER:
@@ -292,31 +329,6 @@ void gp_on_stirred(struct gp_engine *e, struct gp_conn *conn)
 }
 
 /* ---- the step ---- */
-
-static void run_todo(struct gp_engine *e)
-{
-    while (e->todo_first) {
-        struct gp_conn *conn = e->todo_first;
-
-        if (conn->kind == GP_CONN_CLIENT) {
-            struct gp_client *c = (struct gp_client *)conn;
-            e->todo_first = c->next_todo;
-            c->todo = 0;
-            if (c->forgotten) {
-                free(c);
-                conn = NULL;
-            }
-        } else {
-            struct gp_server *s = (struct gp_server *)conn;
-            e->todo_first = s->next_todo;
-            s->todo = 0;
-        }
-        if (!e->todo_first)
-            e->todo_last = NULL;
-        if (conn)
-            gp_turn(e, conn);
-    }
-}
 
 /* No event of the batch can name them any more. */
 static void bury(struct gp_engine *e)
@@ -425,6 +437,8 @@ void gp_engine_sweep(struct gp_engine *e)
     gp_servers_census(e);
     gp_yield_sweep(e);
     gp_moves_sweep(e);
+    gp_listeners_sweep(e);
+    gp_guests_sweep(e);
     run_todo(e);
     bury(e);
     if (e->draining && e->clients_live == 0 && !e->drained) {
@@ -462,6 +476,12 @@ static uint64_t accepting(struct gp_engine *e)
     return atomic_load_explicit(&e->seg->accepting, memory_order_relaxed);
 }
 
+static bool may_pack(const struct gp_worker *worker)
+{
+    return atomic_load_explicit(&worker->clients, memory_order_relaxed) < GP_PACK_CLIENTS &&
+           atomic_load_explicit(&worker->busy_permille, memory_order_relaxed) < GP_PACK_PERMILLE;
+}
+
 /* Few clients are packed on the first worker, since one busy process wakes up for less than two idle
  * ones; more are spread by their number, and busier workers count for more. */
 static uint32_t emptiest(struct gp_engine *e)
@@ -475,7 +495,7 @@ static uint32_t emptiest(struct gp_engine *e)
         uint32_t busy = atomic_load_explicit(&worker->busy_permille, memory_order_relaxed);
         uint32_t clients = atomic_load_explicit(&worker->clients, memory_order_relaxed);
 
-        if (clients < GP_PACK_CLIENTS && busy < GP_PACK_PERMILLE)
+        if (may_pack(worker))
             return w;
         uint64_t load = (uint64_t)clients * (1000 + busy);
         if (load < least) {
@@ -494,4 +514,27 @@ uint32_t gp_engine_place(struct gp_engine *e)
 
     atomic_fetch_add_explicit(&gp_worker_at(e->seg, worker)->clients, 1, memory_order_relaxed);
     return worker;
+}
+
+bool gp_place_may_be_here(struct gp_engine *e)
+{
+    for (uint64_t set = accepting(e); set != 0; set &= set - 1) {
+        uint32_t w = (uint32_t)__builtin_ctzll(set);
+        if (w == e->worker)
+            return true;
+        if (may_pack(gp_worker_at(e->seg, w)))
+            return false;
+    }
+    return true; /* nobody wants any: as far as this one listens, it serves them */
+}
+
+/* Others add to the number meanwhile: it is never right for long, nor far from right. */
+void gp_place_vacated(struct gp_engine *e)
+{
+    uint32_t clients = atomic_load_explicit(&e->me->clients, memory_order_relaxed);
+
+    while (clients &&
+           !atomic_compare_exchange_weak_explicit(&e->me->clients, &clients, clients - 1,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
 }

@@ -112,14 +112,13 @@ enum gp_event_kind {
                           gp_server_canceled */
     GP_EVENT_GOODBYE,  /* client, detail: enum gp_reason: log, gp_client_forget, close what that
                           gives */
-    GP_EVENT_ACCEPTED, /* detail: a client's descriptor that another worker accepted; nothing read
-                          yet; now owned by Python */
+    GP_EVENT_GUEST,    /* a client has come whose like is not known: gp_guest_take */
     GP_EVENT_DRAINED,  /* gp_engine_drain, or gp_engine_hand_over, is complete: no client is left */
-    GP_EVENT_ARRIVED, /* client, pool: another worker has moved it here, and the relay serves it
+    GP_EVENT_ARRIVED,  /* client, pool: another worker has moved it here, and the relay serves it
                          already */
-    GP_EVENT_PROVED,  /* client: has proved who it is, and its plan is open; gp_client_welcome or
-                          gp_client_dismiss must follow */
-    GP_EVENT_SERVED,  /* client: has been let in, and its plan says to tell */
+    GP_EVENT_PROVED,   /* client, detail: the tag of its plan, which is open: has proved who it is;
+                         gp_client_welcome or gp_client_dismiss must follow */
+    GP_EVENT_SERVED,   /* client: has been let in, and its plan says to tell */
     GP_EVENT_SUSPECTS, /* pool: its list of suspects is void; ask for another */
     GP_EVENT_OVERDUE   /* pool, slot: its query has run for query_timeout; send a CancelRequest,
                           then gp_cancel_done with the generation in detail */
@@ -417,19 +416,48 @@ GP_API uint32_t gp_engine_pumps(struct gp_engine *engine);
  * GP_EIO: errno, and they go on here. */
 GP_API enum gp_result gp_engine_leave_pumps(struct gp_engine *engine);
 GP_API void gp_engine_busy(struct gp_engine *engine, uint32_t busy_permille, uint32_t clients);
-/* The worker that should serve a connection that this one has just accepted: one of those that want
- * any; this one if none does. */
-GP_API uint32_t gp_engine_place(struct gp_engine *engine);
-/* Pass an accepted descriptor, nothing read from it yet, to another worker (it gets
- * GP_EVENT_ACCEPTED). The caller still closes its own copy. GP_AGAIN: its inbox is full; serve the
- * client here. */
-GP_API enum gp_result gp_engine_pass(struct gp_engine *engine, uint32_t worker, int32_t fd);
+/* Accept clients from this nonblocking socket, which stays the caller's; it closes it after
+ * gp_engine_deafen. GP_EFULL: no memory. */
+GP_API enum gp_result gp_engine_listen(struct gp_engine *engine, int32_t fd);
+/* Accept no more, from none of them. */
+GP_API void gp_engine_deafen(struct gp_engine *engine);
 /* Counters of this process: wakes, steps, events, recv and send calls, hot sleeps (for
  * measurements). */
 struct gp_engine_counts {
     uint64_t steps, waits, sleeps, ready, recvs, sends, sent_partial, peeks;
 };
 GP_API void gp_engine_counts(struct gp_engine *engine, struct gp_engine_counts *counts);
+
+/* ---- worker: guests: clients from accept to their startup packet; guests.h ---- */
+
+struct gp_guest_settings {
+    uint32_t guests_max;          /* more of them are Python's at once */
+    uint32_t address_guests_max;  /* of one address; 0: no limit */
+    uint32_t address_clients_max; /* more clients of one address are not let in; 0: no limit */
+    uint32_t timeout_ms;          /* after so long they are Python's; 0: never */
+    bool welcome;                 /* false: all are, before they say anything */
+    bool knows;                   /* those whose like is known are let in without Python */
+    bool offers_tls;              /* who asks for TLS on TCP is Python's, and not refused */
+};
+GP_API void gp_engine_guests(struct gp_engine *engine, const struct gp_guest_settings *settings);
+GP_API uint32_t gp_guests_here(struct gp_engine *engine);
+
+/* What a guest was refused. */
+enum gp_encryption { GP_ENCRYPTION_SSL = 1, GP_ENCRYPTION_GSS = 2 };
+
+struct gp_guest_info {
+    int32_t fd; /* Python's from here */
+    int32_t family;
+    char host[48]; /* empty: a UNIX socket */
+    uint32_t port;
+    uint32_t refused; /* enum gp_encryption, bits */
+    uint32_t spent_ms;
+    uint32_t neighbours; /* guests of its address that are left, where that is limited */
+    uint32_t said_length;
+    const uint8_t *said; /* and not answered; until the next call */
+};
+/* Take the oldest guest that is Python's; any: or one of the others. False: there is none. */
+GP_API bool gp_guest_take(struct gp_engine *engine, bool any, struct gp_guest_info *info);
 
 /* ---- worker: clients ---- */
 
@@ -493,6 +521,7 @@ struct gp_plan_settings {
     struct gp_scram_secret scram;
     uint32_t binding_length;           /* 0: there is nothing to bind SCRAM to */
     uint8_t binding[GP_BINDING_BYTES]; /* the hash of our certificate: tls-server-end-point */
+    uint64_t tag;                      /* Python's own name for it, not 0 */
     uint32_t greeting_length;
     const uint8_t *greeting; /* what precedes all else: NegotiateProtocolVersion */
     struct gp_terms terms;
@@ -501,6 +530,18 @@ struct gp_plan_settings {
 /* Texts and secrets are copied. A plan may be freed while logins follow it. NULL: no memory. */
 GP_API struct gp_plan *gp_plan_new(const struct gp_plan_settings *settings);
 GP_API void gp_plan_free(struct gp_plan *plan);
+
+/* Have clients that show this follow the plan from now on; plans.h tells what `who` is. as_of: the
+ * version of the note GP_NOTE_WELCOME that its terms were made from; it is forgotten when that
+ * changes. GP_EFULL: no memory. */
+GP_API enum gp_result gp_plan_know(struct gp_engine *engine, const uint8_t *who,
+                                   uint32_t who_length, const uint8_t *packet,
+                                   uint32_t packet_length, struct gp_plan *plan, uint64_t as_of);
+/* The tag of the plan that such a client would follow; 0: none is known. */
+GP_API uint64_t gp_plan_tag(struct gp_engine *engine, const uint8_t *who, uint32_t who_length,
+                            const uint8_t *packet, uint32_t packet_length);
+/* Forget the plans with terms of this pool; GP_ALL: all plans there are. */
+GP_API void gp_plans_forget(struct gp_engine *engine, uint32_t pool);
 
 /* Let a client in as the plan says: it proves who it is, is welcomed and served until
  * GP_EVENT_GOODBYE, or refused as PostgreSQL refuses it, with GP_REASON_REFUSED in that event. early:

@@ -183,7 +183,7 @@ static void conclude(struct gp_engine *e, struct gp_client *c, enum gp_result re
     say(e, c, out);
     if (result == GP_OK) {
         gp_conn_pause(&c->conn);
-        gp_event_push(e, GP_EVENT_PROVED, c->id, 0, 0, 0);
+        gp_event_push(e, GP_EVENT_PROVED, c->id, 0, 0, plan->is.tag);
         keep(e, c, rest, rest_len);
     } else if (result != GP_AGAIN) {
         refuse(e, c);
@@ -197,6 +197,10 @@ void gp_entrance_received(struct gp_engine *e, struct gp_client *c, const uint8_
     struct gp_login_out out;
     size_t taken;
 
+    if (c->state == GP_CLIENT_FREE) {
+        gp_guest_received(e, c, data, len);
+        return;
+    }
     if (c->state != GP_CLIENT_LOGIN)
         return; /* refused: what else it says does not matter */
     if (c->entrance->login.state == GP_LOGIN_PROVED) {
@@ -223,25 +227,7 @@ void gp_entrance_free(struct gp_client *c)
     c->entrance = NULL;
 }
 
-/* ---- the public functions ---- */
-
-static struct gp_entrance *make_entrance(struct gp_engine *e, struct gp_plan *plan,
-                                         uint32_t spent_ms)
-{
-    uint8_t random[GP_LOGIN_RANDOM_BYTES];
-    struct gp_entrance *entrance = calloc(1, sizeof(*entrance));
-
-    if (!entrance || getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
-        free(entrance);
-        return NULL;
-    }
-    gp_login_begin(&entrance->login, plan, random);
-    uint32_t timeout_ms = plan->is.timeout_ms;
-    if (timeout_ms)
-        entrance->deadline_ns =
-            e->now + (uint64_t)(timeout_ms > spent_ms ? timeout_ms - spent_ms : 0) * 1000000u;
-    return entrance;
-}
+/* ---- beginning ---- */
 
 /* Its row, as others see it from now on. */
 static void describe(struct gp_engine *e, struct gp_client *c)
@@ -255,26 +241,6 @@ static void describe(struct gp_engine *e, struct gp_client *c)
     /* whose pool goes away meanwhile is ended with it */
     if (!is->open)
         atomic_store_explicit(&row->pool, is->terms.pool + 1, memory_order_relaxed);
-}
-
-static struct gp_client *make_client(struct gp_engine *e, uint32_t client, struct gp_plan *plan,
-                                     uint32_t spent_ms)
-{
-    struct gp_client *c = calloc(1, sizeof(*c));
-
-    if (c && !(c->entrance = make_entrance(e, plan, spent_ms))) {
-        free(c);
-        return NULL;
-    }
-    if (!c)
-        return NULL;
-    c->conn.kind = GP_CONN_CLIENT;
-    c->id = client;
-    c->state = GP_CLIENT_LOGIN;
-    c->since_ns = e->now;
-    e->clients[client - 1] = c;
-    e->clients_live++;
-    return c;
 }
 
 static void begin(struct gp_engine *e, struct gp_client *c, const uint8_t *early, size_t early_len)
@@ -293,25 +259,61 @@ static void begin(struct gp_engine *e, struct gp_client *c, const uint8_t *early
     conclude(e, c, result, &out, early ? early + taken : NULL, early_len - taken);
 }
 
+struct gp_client *gp_entrance_client(int32_t fd)
+{
+    struct gp_client *c = calloc(1, sizeof(*c));
+
+    if (!c || !(c->entrance = calloc(1, sizeof(*c->entrance)))) {
+        free(c);
+        return NULL;
+    }
+    c->conn.kind = GP_CONN_CLIENT;
+    c->conn.fd = fd;
+    return c;
+}
+
+void gp_entrance_begin(struct gp_engine *e, struct gp_client *c, uint32_t client,
+                       struct gp_plan *plan, uint64_t since_ns, const uint8_t *early,
+                       size_t early_len)
+{
+    uint8_t random[GP_LOGIN_RANDOM_BYTES];
+    bool lucky = getrandom(random, sizeof(random), 0) == (ssize_t)sizeof(random);
+
+    gp_client_seat(e, c, client);
+    gp_login_begin(&c->entrance->login, plan, random);
+    if (plan->is.timeout_ms)
+        c->entrance->deadline_ns = since_ns + (uint64_t)plan->is.timeout_ms * 1000000u;
+    describe(e, c);
+    if (lucky) {
+        begin(e, c, early, early_len);
+        return;
+    }
+    (void)may_not(c, "58000", "could not generate random nonce");
+    refuse(e, c);
+}
+
+/* ---- the public functions ---- */
+
 enum gp_result gp_client_login(struct gp_engine *e, uint32_t client, struct gp_plan *plan,
                                int32_t fd, struct gp_tls *tls, uint32_t spent_ms,
                                const uint8_t *early, uint32_t early_length)
 {
-    e->now = gp_now_ns();
-    struct gp_client *c = make_client(e, client, plan, spent_ms);
+    struct gp_client *c = gp_entrance_client(fd);
 
+    e->now = gp_now_ns();
     if (!c) {
         gp_tls_free(tls);
         return GP_EFULL;
     }
-    c->conn.fd = fd;
     c->conn.tls = tls;
-    describe(e, c);
     if (gp_conn_attach(e->transport, &c->conn) != GP_OK) {
-        (void)gp_client_forget(e, client);
+        gp_tls_free(tls);
+        gp_client_clear(e, c);
+        free(c);
         return GP_EIO;
     }
-    begin(e, c, early, early_length);
+    gp_entrance_begin(e, c, client, plan, e->now - (uint64_t)spent_ms * 1000000u, early,
+                      early_length);
     if (e->todo_first || e->events_count)
         gp_worker_poke(e->seg, e->worker);
     return GP_OK;

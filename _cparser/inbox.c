@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "listeners.h"
 #include "move.h"
 
 enum inbox_kind { INBOX_SERVER = 1, INBOX_CLIENT, INBOX_CANCEL, INBOX_MOVE };
@@ -94,7 +95,7 @@ enum gp_result gp_inbox_share(struct gp_engine *e, uint32_t worker, const struct
     return post_head(e, worker, head, s->conn.fd);
 }
 
-enum gp_result gp_engine_pass(struct gp_engine *e, uint32_t worker, int32_t fd)
+enum gp_result gp_inbox_pass(struct gp_engine *e, uint32_t worker, int32_t fd)
 {
     return post_head(e, worker, (struct inbox_message){.kind = INBOX_CLIENT}, fd);
 }
@@ -263,6 +264,6 @@ void gp_inbox_receive(struct gp_engine *e)
         else if (parcel.head.kind == INBOX_SERVER)
             receive_server(e, &parcel.head, fds[0]);
         else
-            gp_event_push(e, GP_EVENT_ACCEPTED, 0, 0, 0, (uint64_t)fds[0]);
+            gp_listener_passed(e, fds[0]);
     }
 }

@@ -2,6 +2,7 @@
  * See relay.h. */
 #include "continuity.h"
 #include "deferred.h"
+#include "guests.h"
 #include "sequences.h"
 
 #include <stdio.h>
@@ -25,6 +26,7 @@ static const uint16_t server_moves[GP_SERVER_STATES] = {
 };
 
 static const uint16_t client_moves[GP_CLIENT_STATES] = {
+    [GP_CLIENT_FREE] = TO(GP_CLIENT_LOGIN),
     [GP_CLIENT_LOGIN] = TO(GP_CLIENT_IDLE) | TO(GP_CLIENT_CLOSING),
     [GP_CLIENT_IDLE] = TO(GP_CLIENT_WAITING) | TO(GP_CLIENT_ACTIVE) | TO(GP_CLIENT_CLOSING),
     [GP_CLIENT_WAITING] = TO(GP_CLIENT_IDLE) | TO(GP_CLIENT_ACTIVE) | TO(GP_CLIENT_CLOSING),
@@ -72,6 +74,14 @@ static void set_client_state(struct gp_engine *e, struct gp_client *c, enum gp_c
                               memory_order_release); /* pairs with gp_cancel_begin */
 }
 
+void gp_client_seat(struct gp_engine *e, struct gp_client *c, uint32_t client)
+{
+    c->id = client;
+    e->clients[client - 1] = c;
+    e->clients_live++;
+    set_client_state(e, c, GP_CLIENT_LOGIN);
+}
+
 /* ---- turns ---- */
 
 static void say_goodbye(struct gp_engine *e, struct gp_client *c);
@@ -87,7 +97,10 @@ void gp_turn(struct gp_engine *e, struct gp_conn *conn)
     struct gp_client *c = (struct gp_client *)conn;
     if (c->state == GP_CLIENT_GONE)
         return;
-    if (c->state == GP_CLIENT_CLOSING) {
+    if (c->state == GP_CLIENT_FREE) {
+        if (conn->broken)
+            gp_guest_closed(e, c);
+    } else if (c->state == GP_CLIENT_CLOSING) {
         if (gp_conn_sent(e->transport, conn) || conn->broken)
             say_goodbye(e, c);
     } else if (conn->broken) {

@@ -7,6 +7,7 @@
  *
  * A client (enum gp_client_state, engine.h):
  *
+ *   FREE --it says who it is (guests.h)--> LOGIN
  *   LOGIN --let in--> IDLE --request--> ACTIVE --transaction over--> IDLE
  *                     |  \--no server--> WAITING --a server comes--> ACTIVE
  *                     |                   \--refused (cancel, query_wait_timeout)--> IDLE
@@ -103,10 +104,12 @@ enum gp_server_state {
 };
 
 struct gp_entrance;
+struct gp_listener;
+struct gp_plans;
 
 struct gp_client {
     struct gp_conn conn;
-    uint32_t id; /* row + 1 */
+    uint32_t id; /* row + 1; 0 while FREE */
     uint32_t pool;
     uint8_t state;   /* enum gp_client_state */
     uint8_t reason;  /* enum gp_reason: why it is CLOSING or GONE */
@@ -130,7 +133,7 @@ struct gp_client {
     uint8_t begun;                     /* deferred.h: a transaction that has no server yet */
     uint8_t target;                    /* move.h: the worker + 1 that it is to go to; 0: none */
     struct gp_names names;             /* of its prepared statements */
-    struct gp_client *before, *behind; /* WAITING: the pool's queue */
+    struct gp_client *before, *behind; /* WAITING: the pool's queue; FREE: the other guests */
     struct gp_conn *next_todo;
     struct gp_entrance *entrance; /* entrance.h: until it is let in */
     uint64_t since_ns; /* WAITING: arrival; CLOSING, parted: beginning; else the last request */
@@ -214,6 +217,18 @@ struct gp_queue {
     char why[GP_WHY_BYTES]; /* ... why: see gp_pool_explain */
 };
 
+/* Clients that are FREE, in the order of their arrival: guests.h. */
+struct gp_guest_list {
+    struct gp_client *first, *last;
+};
+
+struct gp_guests {
+    struct gp_guest_settings is;
+    struct gp_guest_list waiting, strange;
+    uint32_t count;
+    struct gp_buffer *said; /* by the one that was taken last */
+};
+
 struct gp_engine {
     struct gp_segment *seg;
     struct gp_worker *me;
@@ -252,7 +267,11 @@ struct gp_engine {
     struct gp_interner interner;
     struct gp_intent *spare_intents; /* prepare.h */
     uint32_t spare_intents_count;
-    uint64_t reads_made;     /* that are one client's own */
+    uint64_t reads_made; /* that are one client's own */
+    struct gp_listener *listeners;
+    bool crowded; /* at the listeners: a batch of accepts was not enough */
+    struct gp_guests guests;
+    struct gp_plans *plans;  /* NULL: none was ever known */
     struct gp_event *events; /* for Python, a growing array read from the front */
     uint32_t events_first, events_count, events_cap;
 };
@@ -280,6 +299,8 @@ void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason rea
 /* Only relay.c, clean.c and servers.c: the one mutator. */
 void gp_server_enter(struct gp_engine *e, struct gp_server *s, enum gp_server_state state);
 
+/* It has this row from now on: FREE --> LOGIN. */
+void gp_client_seat(struct gp_engine *e, struct gp_client *c, uint32_t client);
 /* A client that has been let in: LOGIN --> IDLE. */
 void gp_client_begin(struct gp_engine *e, struct gp_client *c);
 /* End a client: its server is cleaned up, its last words are delivered, Python says goodbye. */
@@ -378,8 +399,20 @@ void gp_server_clear(struct gp_engine *e, struct gp_server *s);
 /* Let go of a descriptor; the struct is freed when the batch is over. */
 void gp_server_drop(struct gp_engine *e, struct gp_server *s);
 
+/* ---- engine.c: placement ---- */
+/* The worker that should serve a connection that this one has just accepted: one of those that want
+ * any; this one if none does. */
+uint32_t gp_engine_place(struct gp_engine *e);
+/* Whether that may be this one. */
+bool gp_place_may_be_here(struct gp_engine *e);
+/* Somebody who was counted there has left. */
+void gp_place_vacated(struct gp_engine *e);
+
 /* ---- inbox.c ---- */
 void gp_inbox_receive(struct gp_engine *e);
+/* Pass an accepted descriptor, nothing read from it yet, to another worker. The caller still closes
+ * its own copy. GP_AGAIN: its inbox is full. */
+enum gp_result gp_inbox_pass(struct gp_engine *e, uint32_t worker, int32_t fd);
 /* Send a worker a server's descriptor. GP_AGAIN: its inbox is full. */
 enum gp_result gp_inbox_share(struct gp_engine *e, uint32_t worker, const struct gp_server *s);
 /* Have a WAITING client of that worker answered with 57014. GP_AGAIN: its inbox is full. GP_ENOENT:

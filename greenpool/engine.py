@@ -26,9 +26,12 @@ from greenpool.records import (
     CancelTarget,
     ClientRow,
     ClientState,
+    EncryptionFlags,
     EngineIo,
     Event,
     EventKind,
+    Guest,
+    GuestManners,
     Hold,
     NoteKind,
     PoolMode,
@@ -426,18 +429,62 @@ class Engine:
         lib.gp_engine_counts(self._engine, counts)
         return StepCounts(*(getattr(counts, field) for field in StepCounts.__slots__))
 
-    # ---- accepted connections --------------------------------------------------------------
+    # ---- guests: clients from accept to their startup packet -------------------------------
 
-    def place(self) -> int:
-        """Return the worker that should serve a connection just accepted here."""
-        return int(lib.gp_engine_place(self._engine))
+    def listen(self, fd: int) -> None:
+        """Accept clients from this socket, which must stay open until `deafen`."""
+        _check(lib.gp_engine_listen(self._engine, fd), "a listening socket")
 
-    def pass_fd(self, worker: int, fd: int) -> bool:
-        """Pass an accepted descriptor on; the caller still closes its own copy.
+    def deafen(self) -> None:
+        """Accept no more, from any of them."""
+        lib.gp_engine_deafen(self._engine)
 
-        False: the other's inbox is full, serve the client here.
+    def receive_guests(self, manners: GuestManners) -> None:
+        """Say how guests are received from now on."""
+        wire = ffi.new("struct gp_guest_settings *")
+        for field in GuestManners.__slots__:
+            setattr(wire, field, getattr(manners, field))
+        lib.gp_engine_guests(self._engine, wire)
+
+    def guest_count(self) -> int:
+        """Return how many there are."""
+        return int(lib.gp_guests_here(self._engine))
+
+    def take_guest(self, *, any_of_them: bool = False) -> Guest | None:
+        """Take a guest whose like is not known, its descriptor with it; None: there is none.
+
+        `any_of_them`: or one that has not said anything yet.
         """
-        return int(lib.gp_engine_pass(self._engine, worker, fd)) == Result.OK
+        found = ffi.new("struct gp_guest_info *")
+        if not lib.gp_guest_take(self._engine, any_of_them, found):
+            return None
+        return Guest(
+            fd=found.fd,
+            family=found.family,
+            address=(_text(found.host), found.port) if found.host[0] != b"\0" else "",
+            spent_ms=found.spent_ms,
+            refused=EncryptionFlags(found.refused),
+            said=bytes(ffi.buffer(found.said, found.said_length)) if found.said_length else b"",
+            neighbours=found.neighbours,
+        )
+
+    # ---- plans that are known --------------------------------------------------------------
+
+    def know_plan(self, who: bytes, packet: bytes, plan: LoginPlan, as_of: int) -> None:
+        """Have clients who show this follow a plan; see `_cparser/plans.h`. Raises: EngineError.
+
+        `as_of`: the version of the pool's NoteKind.WELCOME that its terms were made from.
+        """
+        key = (who, len(who), packet, len(packet))
+        _check(lib.gp_plan_know(self._engine, *key, plan.pointer, as_of), "a plan")
+
+    def plan_tag(self, who: bytes, packet: bytes) -> int:
+        """Return the tag of the plan that such a client would follow; 0: none is known."""
+        return int(lib.gp_plan_tag(self._engine, who, len(who), packet, len(packet)))
+
+    def forget_plans(self, pool: int | None = None) -> None:
+        """Forget the plans whose terms are this pool's; None: all there are."""
+        lib.gp_plans_forget(self._engine, lib.GP_ALL if pool is None else pool)
 
     # ---- clients ---------------------------------------------------------------------------
 

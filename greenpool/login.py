@@ -75,7 +75,8 @@ class LoginPlan:
     """What is to be done with clients that are alike; freed when no login follows it any more.
 
     Without `terms` it is open: the engine asks (EventKind.PROVED) when a client has proved who it
-    is. `greeting` precedes all else. `tells`: EventKind.SERVED, when it is let in.
+    is, and names the plan by its `tag`. `greeting` precedes all else. `tells`: EventKind.SERVED,
+    when it is let in.
     """
 
     __slots__ = ("pointer",)
@@ -90,11 +91,12 @@ class LoginPlan:
         greeting: bytes = b"",
         timeout_ms: int = 0,
         tells: bool = False,
+        tag: int = 0,
     ) -> None:
         wire = ffi.new("struct gp_plan_settings *")
         kept = [greeting]  # what the struct only points to
         wire.method, wire.timeout_ms, wire.tells = challenge.method, timeout_ms, tells
-        wire.open = terms is None
+        wire.open, wire.tag = terms is None, tag
         wire.user, wire.database = _name(challenge.user), _name(database)
         wire.application = _name(application)
         wire.greeting, wire.greeting_length = _pointer(greeting, kept), len(greeting)

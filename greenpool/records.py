@@ -108,7 +108,7 @@ class EventKind(IntEnum):
     RETIRE = 2
     CANCEL = 3
     GOODBYE = 4
-    ACCEPTED = 5
+    GUEST = 5
     DRAINED = 6
     ARRIVED = 7
     PROVED = 8
@@ -200,6 +200,45 @@ class Event:
     pool: int
     slot: int
     detail: int
+
+
+class EncryptionFlags(IntFlag):
+    """Kinds of encryption: `enum gp_encryption`."""
+
+    NONE = 0
+    SSL = 1
+    GSS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class GuestManners:
+    """How guests are received: `struct gp_guest_settings`."""
+
+    guests_max: int
+    address_guests_max: int
+    address_clients_max: int
+    timeout_ms: int
+    welcome: bool
+    knows: bool
+    offers_tls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """An accepted client of whom no more is known than this.
+
+    `address`: as `accept` returns it. `refused`: the encryption that it asked for. `said`: what it
+    has said and nobody has answered. `neighbours`: guests of its address that are left, where their
+    number is limited. The descriptor is the holder's.
+    """
+
+    fd: int
+    family: int
+    address: object
+    spent_ms: int = 0
+    refused: EncryptionFlags = EncryptionFlags.NONE
+    said: bytes = b""
+    neighbours: int = 0
 
 
 class SessionHandling(IntEnum):

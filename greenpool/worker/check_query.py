@@ -78,6 +78,7 @@ def _ask(worker: Worker, entry: PoolEntry) -> None:
     except (ClientError, gevent.Timeout) as exc:
         log.debug("%s: pooler_check_query is not answered: %s", entry, exc)
         entry.check = CheckState.UNKNOWN
+        worker.engine.forget_plans(entry.index)  # so that the next client is seen here
         return
     except Exception:
         log.exception("%s: cannot ask pooler_check_query", entry)

@@ -14,11 +14,24 @@ from gevent import socket
 
 from greenpool.auth.peer import Certificate, Peer, Transport
 from greenpool.protocol.errors import ClientError, Severity, SqlState
-from greenpool.protocol.startup import EncryptionRequest, StartupMessage
+from greenpool.protocol.startup import (
+    ENCRYPTION_REQUESTS,
+    Encryption,
+    EncryptionRequest,
+    StartupMessage,
+)
+from greenpool.records import EncryptionFlags
 from greenpool.tls import TlsContext, TlsFacts, TlsFailure
 from greenpool.worker import sockets, tls_contexts
 from greenpool.worker.state import Worker
 from greenpool.worker.tls_socket import AnySocket, TlsSocket, facts_of
+
+_FLAGS = {Encryption.SSL: EncryptionFlags.SSL, Encryption.GSSAPI: EncryptionFlags.GSS}
+
+
+def requests(kinds: EncryptionFlags) -> list[bytes]:
+    """Return the packets by which these kinds of encryption are asked for."""
+    return [packet for packet, kind in ENCRYPTION_REQUESTS.items() if _FLAGS[kind] & kinds]
 
 
 def offer(worker: Worker, family: int) -> TlsContext | None:

@@ -13,7 +13,6 @@ from gevent import socket
 
 from greenpool.engine import now_ns, reason_text
 from greenpool.records import Event, Reason
-from greenpool.worker import session
 from greenpool.worker.sockets import take_leave
 from greenpool.worker.state import Worker
 
@@ -32,7 +31,7 @@ def on_event(worker: Worker, event: Event) -> None:
     client, reason = event.client, Reason(event.detail)
     is_own = worker.engine.is_own(client)
     if worker.proofs:
-        session.on_gone(worker, client, reason)
+        _wake(worker, client, reason)
     if reason is Reason.REFUSED:
         _log_refusal(worker, client)
     elif reason is Reason.LOGIN_LEFT:
@@ -46,6 +45,13 @@ def on_event(worker: Worker, event: Event) -> None:
         worker.threads.spawn(os.close, fd)  # close(2) waits for SO_LINGER, nonblocking or not
     else:
         os.close(fd)
+
+
+def _wake(worker: Worker, client: int, reason: Reason) -> None:
+    """Wake the session, if there is one, that waits for what becomes of the client."""
+    proof = worker.proofs.pop(client, None)
+    if proof is not None:
+        proof.set(reason)
 
 
 def _log_refusal(worker: Worker, client: int) -> None:

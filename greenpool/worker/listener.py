@@ -1,8 +1,9 @@
-"""Accept clients, and have each served by the worker that should serve it.
+"""The doors of a worker: listening sockets, guests, and the sessions that are logging in.
 
-All workers accept from the same sockets. Before a byte is read the engine says who shall have the
-client, by measured load; another worker gets the descriptor and makes the session of it.
-Out of descriptors (EMFILE), StreamServer stops accepting for 10 ms to 1 s, which is no busy loop.
+The engine accepts, and keeps its guests until they have said who they are. Those whose like is
+known it lets in by itself (`planning.py`); all others come here, and become sessions. Who serves a
+client is decided before a byte is read, by measured load: all workers accept from the same sockets
+(`_cparser/listeners.h`).
 """
 
 from __future__ import annotations
@@ -12,19 +13,16 @@ import os
 import socket as plain
 from collections import Counter
 from collections.abc import Iterable
-from functools import partial
 
 import gevent
-from gevent import socket
 from gevent.pool import Group
-from gevent.server import StreamServer
 
 from greenpool.config import General
 from greenpool.protocol.errors import ClientError
-from greenpool.records import Event, Refusal
-from greenpool.worker import limits
+from greenpool.records import Event, Guest, GuestManners, Refusal
+from greenpool.worker import limits, refusals
 from greenpool.worker.session import Session
-from greenpool.worker.sockets import host_of, peer_address, set_options
+from greenpool.worker.sockets import host_of, set_options
 from greenpool.worker.state import Worker
 
 log = logging.getLogger(__name__)
@@ -33,108 +31,116 @@ log = logging.getLogger(__name__)
 class Listeners:
     """The listening sockets of this worker, and the sessions that are logging in."""
 
-    __slots__ = ("_of_address", "_servers", "_sessions", "_worker")
+    __slots__ = ("_is_welcome", "_of_address", "_sessions", "_sockets", "_worker")
 
     def __init__(self, worker: Worker, listeners: Iterable[plain.socket]) -> None:
         self._worker = worker
         self._sessions = Group()
         self._of_address: Counter[bytes] = Counter()  # of the sessions
-        self._servers = [self._make_server(each) for each in listeners]
+        self._sockets = list(listeners)
+        self._is_welcome = True
 
     def __len__(self) -> int:
-        """Sessions that Python has in hand: logins, and the admin console's."""
-        return len(self._sessions)
+        """Clients that are no one else's yet: guests, logins, and the admin console's."""
+        return len(self._sessions) + self._worker.engine.guest_count()
 
     def logins(self) -> int:
-        """Count the sessions that are not the admin console's."""
-        return sum(each not in self._worker.consoles for each in self._sessions)
+        """Count those that are not the admin console's."""
+        sessions = sum(each not in self._worker.consoles for each in self._sessions)
+        return sessions + self._worker.engine.guest_count()
 
     def start(self) -> None:
         """Accept from now on."""
-        self.set_options(self._worker.config.general)
-        for server in self._servers:
-            server.start()
+        self.apply(self._worker.config.general)
+        for sock in self._sockets:
+            sock.setblocking(False)
+            self._worker.engine.listen(sock.fileno())
 
     def stop(self) -> None:
         """Accept no more; this process's copies of the sockets are closed. Sessions go on."""
         self._worker.segment.accept(self._worker.index, False)
-        for server in self._servers:
-            server.close()
-        self._servers = []
+        self._worker.engine.deafen()
+        for sock in self._sockets:
+            sock.close()
+        self._sockets = []
 
     def dismiss(self, error: ClientError) -> None:
-        """End all sessions that Python has in hand, with these words. Switches: no."""
+        """End all guests and sessions with these words. Switches: no."""
+        self._is_welcome = False
+        self._receive(self._worker.config.general)
+        while guest := self._worker.engine.take_guest(any_of_them=True):
+            self._begin(guest)
         # A greenlet that is killed before it began would neither say them nor close its socket;
         # callbacks run in order, so those that are to begin have begun by then.
         gevent.get_hub().loop.run_callback(self._kill_all, error)
 
-    def set_options(self, general: General) -> None:
-        """Set socket options for whoever is accepted from now on (they are inherited)."""
-        for server in self._servers:
-            set_options(server.socket, general)
+    def apply(self, general: General) -> None:
+        """Do as the configuration says with whoever is accepted from now on."""
+        for sock in self._sockets:
+            set_options(sock, general)  # they are inherited
+        self._receive(general)
 
-    def adopt(self, event: Event) -> None:
-        """Serve a client that another worker has accepted. Runs in the hub.
+    def on_guest(self) -> None:
+        """Make a session of a guest. Runs in the hub."""
+        guest = self._worker.engine.take_guest()
+        if guest is not None:  # `dismiss` may have been quicker
+            self._begin(guest)
 
-        It was on its way here when this worker stopped to accept: then another may have it.
-        """
-        with plain.socket(fileno=event.detail) as sock:
-            if self._servers or not self._pass_on(sock.fileno()):
-                address = peer_address(sock)
-                self._begin(sock.detach(), sock.family, address)
+    def on_proved(self, event: Event) -> None:
+        """Wake the session whose client has proved who it is, or make one. Runs in the hub."""
+        worker, client = self._worker, event.client
+        if (proof := worker.proofs.get(client)) is not None:
+            proof.set(None)
+        elif (known := worker.plans.of(event.detail)) is not None:
+            session = Session.of_known(worker, client, *known)
+            self._sessions.spawn(session.finish, known[1])
+        else:
+            error = refusals.forgotten()
+            worker.engine.refused(refusals.refusal_of(error))
+            worker.engine.dismiss(client, error.response())
 
     def _kill_all(self, error: ClientError) -> None:
         self._sessions.kill(error, block=False)
 
-    def _make_server(self, listener: plain.socket) -> StreamServer:
-        """Make one that hands over bare descriptors: sockets are made for the few who need one.
+    def _receive(self, general: General) -> None:
+        address_max = general.max_address_client_connections
+        manners = GuestManners(
+            guests_max=limits.logins_limit(general.max_connections),
+            address_guests_max=address_max + limits.ADMIN_CLIENTS if address_max else 0,
+            address_clients_max=address_max,
+            timeout_ms=general.client_login_timeout_ms,
+            welcome=self._is_welcome,
+            knows=not general.login_rate_limit,
+            offers_tls=self._worker.tls.clients is not None,
+        )
+        self._worker.engine.receive_guests(manners)
 
-        spawn=None: `_route` is called in the hub, and owns what it is given.
-        """
-        sock = socket.socket(fileno=listener.detach())
-        server = StreamServer(sock, handle=partial(self._route, sock.family), spawn=None)
-        server.do_read = partial(_accept, sock)
-        server.do_close = _keep
-        return server
-
-    def _route(self, family: int, fd: int, address: object) -> None:
-        """Decide who serves a client that was just accepted. Runs in the hub. Switches: no."""
-        if self._pass_on(fd):
-            os.close(fd)
-        else:
-            self._begin(fd, family, address)
-
-    def _pass_on(self, fd: int) -> bool:
-        """Pass a client to the worker that should serve it; False: that is this one."""
-        worker = self._worker
-        target = worker.engine.place()
-        return target != worker.index and worker.engine.pass_fd(target, fd)
-
-    def _begin(self, fd: int, family: int, address: object) -> None:
-        network = limits.network_of(host_of(address))
-        if self._is_full() or self._is_full_of(network):
-            os.close(fd)
+    def _begin(self, guest: Guest) -> None:
+        network = limits.network_of(host_of(guest.address))
+        if self._is_full() or self._is_full_of(network, guest.neighbours):
+            os.close(guest.fd)
             return
         self._of_address[network] += 1
-        self._sessions.spawn(self._run, Session(self._worker, fd, family, address), network)
+        self._sessions.spawn(self._run, Session(self._worker, guest), network)
 
     def _is_full(self) -> bool:
         limit = limits.logins_limit(self._worker.config.general.max_connections)
-        if len(self._sessions) < limit:
+        if len(self) < limit:
             return False
         log.warning("%d clients are logging in: closing another unheard", limit)
         return True
 
-    def _is_full_of(self, network: bytes) -> bool:
+    def _is_full_of(self, network: bytes, guests: int) -> bool:
         """Whether an address has so many logins in hand that no other address may suffer from it.
 
         They count for its limit when they have said what they want: here is who says nothing.
+        `guests`: so many of them are the engine's.
         """
         limit = self._worker.config.general.max_address_client_connections
         if not limit or not network:
             return False
         limit = limits.logins_limit(limit + limits.ADMIN_CLIENTS)
-        if self._of_address[network] < limit:
+        if self._of_address[network] + guests < limit:
             return False
         log.info("%d clients of one address are logging in: closing another unheard", limit)
         self._worker.engine.refused(Refusal.ADDRESS)
@@ -148,17 +154,3 @@ class Listeners:
             self._of_address[network] -= 1
             if not self._of_address[network]:
                 del self._of_address[network]
-
-
-def _accept(listener: socket.socket) -> tuple[int, object] | None:
-    """Accept a client, nonblocking; None: nobody is there. StreamServer itself makes sockets."""
-    try:
-        fd, address = listener._accept()
-    except BlockingIOError:
-        return None
-    os.set_blocking(fd, False)
-    return fd, address
-
-
-def _keep(*_: object) -> None:
-    """Close nothing when a handler returns: the descriptor is the session's."""

@@ -34,11 +34,11 @@ from greenpool.worker import (
     cancel,
     check_query,
     goodbye,
+    logins,
     moves,
     rehearsal,
     retire,
     server_login,
-    session,
     suspects,
 )
 from greenpool.worker.context import WorkerContext
@@ -169,9 +169,9 @@ class _Process:
             EventKind.CANCEL: in_task(lambda event: cancel.on_event(worker, event)),
             EventKind.OVERDUE: in_task(lambda event: cancel.on_overdue(worker, event)),
             EventKind.GOODBYE: lambda event: goodbye.on_event(worker, event),
-            EventKind.PROVED: lambda event: session.on_proved(worker, event),
-            EventKind.SERVED: lambda event: session.on_served(worker, event),
-            EventKind.ACCEPTED: lambda event: self._listeners.adopt(event),
+            EventKind.PROVED: lambda event: self._listeners.on_proved(event),
+            EventKind.SERVED: lambda event: logins.on_served(worker, event),
+            EventKind.GUEST: lambda _: self._listeners.on_guest(),
             EventKind.DRAINED: self._on_drained,
             EventKind.ARRIVED: lambda event: moves.on_arrived(worker, event),
             EventKind.SUSPECTS: lambda event: suspects.on_event(worker, event),
@@ -245,8 +245,8 @@ class _Process:
         worker.adopt(message.config)
         general = message.config.general
         logs.setup(general.log_level, general.log_format, general.syslog_prog_name, self._index)
-        self._listeners.set_options(general)
         worker.tls.apply(message.config)
+        self._listeners.apply(general)
         gone = worker.pools.apply(message.config, message.pools)
         worker.lookups.apply(message.config)
         for entry in gone:

@@ -13,7 +13,7 @@ from greenpool.worker.state import Worker
 
 
 def on_arrived(worker: Worker, event: Event) -> None:
-    """See that a client that the engine serves already has a pool. Runs in the hub. Switches: no."""
+    """See that a client which is served already has a pool. Runs in the hub. Switches: no."""
     entry = worker.pools.at(event.pool) or worker.found.discover(event.pool)
     if entry is not None:
         check_query.on_client(worker, entry)

@@ -79,6 +79,11 @@ class Note:
         self._text = text
         return text
 
+    @property
+    def version(self) -> int:
+        """The version that was looked at last."""
+        return self._version or 0
+
     def tell(self, text: bytes) -> None:
         """Let all workers know. What cannot be told (it is too long) stays with this one."""
         board = self._board

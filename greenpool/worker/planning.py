@@ -5,15 +5,18 @@
     the next client with the same packet ----+------------------- PlanCache -------------+
 
 A plan goes to the engine, which has the client prove who it is and lets it in. It is open as long
-as the session state that the startup packet asks for is not known: then the engine asks back.
+as the session state that the startup packet asks for is not known: then the engine asks back. The
+engine also knows which plan the next client like this one follows, and does so without Python.
 Law: what is decided depends on the packet, on the address it came from, on what TLS showed, and
 on the configuration; nothing else may be remembered, and a reload forgets all of it. Users that do
 not exist have plans like any other, which are remembered alike. Nothing here waits but for PBKDF2.
-Partners: `session.py`, `access.py`; `_cparser/entrance.c`, which follows plans.
+Partners: `session.py`, `access.py`; `_cparser/plans.h`, which knows plans, and `entrance.c`, which
+follows them.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -28,27 +31,30 @@ from greenpool.worker.pools import PoolEntry
 from greenpool.worker.startup_state import SessionState, StateCache
 
 if TYPE_CHECKING:
+    from greenpool.engine import Engine
     from greenpool.worker.state import Worker
 
-CAPACITY = 2048
-"""Decisions remembered by a worker: an application has one for each host that it runs on."""
+CAPACITY = 4096
+"""Decisions remembered by a worker: twice as many as plans that the engine knows (`plans.h`), since
+clients may be on their way that follow one which it has forgotten."""
 
 SHORT_KEY_BYTES = 4
 LONG_KEY_BYTES = 32
 """Cancel keys: what protocol 3.0 can carry, and what PostgreSQL 18 makes for 3.2."""
 
-PlanKey: TypeAlias = tuple[bytes, str, Certificate | None, bytes | None]
-"""A startup packet, the host it came from, and what TLS showed: certificate and binding, if any."""
+PlanKey: TypeAlias = tuple[bytes, bytes]
+"""Who it is as far as the connection shows, and the startup packet: see `_cparser/plans.h`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What was decided for a client. `entry` None: there is no such pool.
 
-    `states` None: the plan is open. Otherwise its terms come from one of these, and hold as long as
-    they are the pool's.
+    `tag`: the plan's. `states` None: the plan is open. Otherwise its terms come from one of these,
+    and hold as long as they are the pool's.
     """
 
+    tag: int
     startup: StartupMessage
     challenge: Challenge
     secret: Secret | None = field(repr=False)
@@ -61,33 +67,65 @@ class Decision:
         """Whether the client's session state is still to be found."""
         return self.states is None
 
-    @property
-    def is_current(self) -> bool:
-        """Whether what was concluded from the pool's parameters still holds."""
-        if self.states is None or self.entry is None:
-            return True
-        return self.entry.states is self.states
-
 
 class PlanCache:
-    """Decisions by what they depend on; the oldest goes first."""
+    """Decisions under one configuration; the engine knows whom they are for.
 
-    __slots__ = ("_capacity", "_decisions")
+    Clients of the configuration before may still be on their way: what was decided for these is
+    found by the tag as before, but nothing is remembered any more.
+    """
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
-        self._capacity = capacity
-        self._decisions: dict[PlanKey, Decision] = {}
+    __slots__ = ("_decisions", "_engine", "_is_over")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._decisions: dict[int, tuple[PlanKey, Decision]] = {}
+        self._is_over = False
+
+    def renew(self) -> PlanCache:
+        """Begin anew, under another configuration; this cache remembers nothing from here on."""
+        self._is_over = True
+        self._engine.forget_plans()
+        new = PlanCache(self._engine)
+        new._decisions = self._decisions
+        return new
 
     def get(self, key: PlanKey) -> Decision | None:
         """Return what was decided for clients like this one, if it still holds."""
-        decision = self._decisions.get(key)
-        return decision if decision is not None and decision.is_current else None
+        found = None if self._is_over else self._decisions.get(self._engine.plan_tag(*key))
+        return None if found is None else found[1]
+
+    def of(self, tag: int) -> tuple[PlanKey, Decision] | None:
+        """Return what was decided for a client that follows the plan with this tag."""
+        return self._decisions.get(tag)
 
     def put(self, key: PlanKey, decision: Decision) -> None:
-        """Remember a decision."""
-        if key not in self._decisions and len(self._decisions) >= self._capacity:
+        """Remember a decision, unless it has been overtaken."""
+        entry, as_of = decision.entry, 0
+        if self._is_over:
+            return
+        if entry is not None and decision.states is not None:
+            if entry.states is not decision.states:
+                return
+            as_of = entry.as_of
+        if len(self._decisions) >= CAPACITY:
             del self._decisions[next(iter(self._decisions))]
-        self._decisions[key] = decision
+        self._decisions[decision.tag] = key, decision
+        self._engine.know_plan(*key, decision.plan, as_of)
+
+
+_tags = itertools.count(1)
+
+
+def who_of(host: str, certificate: Certificate | None, binding: bytes | None) -> bytes:
+    """Return what a connection shows; `binding` None: it has no TLS.
+
+    Clients with certificates are none of the engine's: it would write nothing like this.
+    """
+    who = host.encode() + b"\0"
+    if binding is None:
+        return who
+    return who + (b"T" if certificate is None else b"C" + repr(certificate).encode()) + binding
 
 
 def decide(
@@ -102,8 +140,9 @@ def decide(
     `entry` None: there is no such pool.
     """
     challenge = challenge_of(demand.method, startup.user, demand.secret, worker.auth, binding)
-    plan = _plan(worker, startup, challenge, None)
-    decision = Decision(startup, challenge, demand.secret, entry, plan)
+    tag = next(_tags)
+    plan = _plan(worker, startup, challenge, None, tag)
+    decision = Decision(tag, startup, challenge, demand.secret, entry, plan)
     if entry is None or demand.is_doomed or entry.is_locked:  # its keys are to unlock that
         return decision
     state = _known_state(entry, startup)
@@ -112,10 +151,9 @@ def decide(
 
 def complete(worker: Worker, decision: Decision, entry: PoolEntry, state: SessionState) -> Decision:
     """Set the terms: this state."""
-    plan = _plan(
-        worker, decision.startup, decision.challenge, _terms(worker, decision, entry, state)
-    )
-    return replace(decision, entry=entry, plan=plan, states=entry.states)
+    tag, terms = next(_tags), _terms(worker, decision, entry, state)
+    plan = _plan(worker, decision.startup, decision.challenge, terms, tag)
+    return replace(decision, tag=tag, entry=entry, plan=plan, states=entry.states)
 
 
 def _known_state(entry: PoolEntry, startup: StartupMessage) -> SessionState | None:
@@ -142,7 +180,7 @@ def _terms(worker: Worker, decision: Decision, entry: PoolEntry, state: SessionS
 
 
 def _plan(
-    worker: Worker, startup: StartupMessage, challenge: Challenge, terms: Terms | None
+    worker: Worker, startup: StartupMessage, challenge: Challenge, terms: Terms | None, tag: int
 ) -> LoginPlan:
     general = worker.config.general
     return LoginPlan(
@@ -153,4 +191,5 @@ def _plan(
         greeting=startup.negotiation(),
         timeout_ms=general.client_login_timeout_ms,
         tells=general.log_client_connections,
+        tag=tag,
     )

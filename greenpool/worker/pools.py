@@ -198,6 +198,11 @@ class PoolEntry:
         _ = self.parameters  # others may have heard of new ones
         return self._states
 
+    @property
+    def as_of(self) -> int:
+        """The version of the note from which `states` were concluded, when they were last read."""
+        return self._welcome_note.version
+
     def pass_on(self, credential: Credential | None) -> None:
         """Keep what a client has proved, SCRAM keys or an md5 hash, for logins at PostgreSQL."""
         if isinstance(credential, ScramKeys | Md5Hash) and self._is_passing_on:

@@ -54,3 +54,9 @@ def as_client_error(exc: ReportedError) -> ClientError:
         (("S", "FATAL"), ("V", "FATAL"), ("C", exc.sqlstate), ("M", exc.message))
     )
     return error
+
+
+def forgotten() -> ClientError:
+    """Make the error for a client whose login took longer than anybody remembers what for."""
+    message = "too many different logins are under way, connect again"
+    return ClientError(Severity.FATAL, SqlState.TOO_MANY_CONNECTIONS, message)

@@ -7,10 +7,10 @@
                                      +-> the admin console, whose exchange stays here
 
 The greenlet ends when the engine lets the client in by itself: an idle client shall cost no Python
-stack. Its goodbye comes as an event (`goodbye.py`). A client whose startup packet was seen before
-is given to the engine at once (`planning.py`). Law: whoever owns the descriptor closes it, so `run`
-does until it is the engine's; a client is told why it is refused, with PostgreSQL's words and
-SQLSTATE. Source: "Message Flow > Start-up".
+stack. Its goodbye comes as an event (`goodbye.py`). A client whose like was here before does not
+come here, or only to be let in when it has proved who it is (`planning.py`). Law: whoever owns the
+descriptor closes it, so `run` does until it is the engine's; a client is told why it is refused,
+with PostgreSQL's words and SQLSTATE. Source: "Message Flow > Start-up".
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from greenpool.protocol.startup import (
     StartupReader,
     packet_length,
 )
-from greenpool.records import Event, Reason, Refusal
+from greenpool.records import Guest, Reason, Refusal
 from greenpool.tls import TlsFailure
 from greenpool.worker import (
     access,
@@ -69,6 +69,7 @@ from greenpool.worker import (
 )
 from greenpool.worker.access import Demand
 from greenpool.worker.candidate import Candidate
+from greenpool.worker.logins import log_login
 from greenpool.worker.planning import LONG_KEY_BYTES, SHORT_KEY_BYTES, Decision, PlanKey
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.sockets import host_of, name_of, take_leave
@@ -90,69 +91,43 @@ class LoginTimeout(BaseException):
     """client_login_timeout is over; thrown into the greenlet, caught in `Session.run`."""
 
 
-def on_proved(worker: Worker, event: Event) -> None:
-    """Wake the session whose client has proved who it is. Runs in the hub."""
-    proof = worker.proofs.get(event.client)
-    if proof is not None:
-        proof.set(None)
-
-
-def on_gone(worker: Worker, client: int, reason: Reason) -> None:
-    """Wake the session, if there is one, whose client the engine has given up. Runs in the hub."""
-    proof = worker.proofs.pop(client, None)
-    if proof is not None:
-        proof.set(reason)
-
-
-def on_served(worker: Worker, event: Event) -> None:
-    """Log that the engine has let a client in. Runs in the hub."""
-    row = worker.segment.client_row(event.client)
-    if row is not None:
-        who = f"client {row.user}@{row.database} {row.address}"
-        _log_login(who, event.client, row.application, row.tls.replace("/", " ", 1))
-
-
-def _log_login(who: str, client: int, application: str, secured_by: str) -> None:
-    log.info(
-        "%s: logged in as %d, application %s%s",
-        *(who, client, application or "-", f", {secured_by}" if secured_by else ""),
-    )
-
-
 class Session:
     """One client from accept until the engine serves it, or its refusal. Make it, then `run` it."""
 
     __slots__ = (
-        "_address",
         "_candidate",
         "_client",
         "_early",
         "_family",
         "_fd",
+        "_host",
         "_is_engines",
         "_key",
         "_on_end",
         "_plans",
         "_proof",
         "_refused",
+        "_said",
         "_shown",
         "_sock",
         "_started_ns",
         "_startup",
         "_unsent",
+        "_where",
         "_worker",
     )
 
-    def __init__(self, worker: Worker, fd: int, family: int, address: object) -> None:
-        """Take an accepted socket; `address`: its peer's as `accept` returned it."""
+    def __init__(self, worker: Worker, guest: Guest) -> None:
+        """Take an accepted client."""
         self._worker = worker
         self._plans = worker.plans  # those of the configuration that it meets
-        self._fd = fd
-        self._family = family
+        self._fd = guest.fd
+        self._family = guest.family
         self._sock: AnySocket = None  # made when there is more to do than a known client needs
-        self._address = address
-        self._started_ns = time.monotonic_ns()
-        self._refused: list[bytes] = []  # requests for encryption, while there was no `_sock`
+        self._host, self._where = host_of(guest.address), name_of(guest.address)
+        self._started_ns = time.monotonic_ns() - guest.spent_ms * _NS_PER_MS
+        self._refused = client_tls.requests(guest.refused)  # while there is no `_sock`
+        self._said = guest.said
         self._startup: StartupMessage | None = None
         self._client = 0  # its row, while it is this session's to give back
         self._is_engines = False  # the socket is, and the row
@@ -164,10 +139,28 @@ class Session:
         self._key: PlanKey | None = None  # what is decided for it may be remembered under this
         self._proof: AsyncResult | None = None
 
+    @classmethod
+    def of_known(cls, worker: Worker, client: int, key: PlanKey, decision: Decision) -> Session:
+        """Take a client that the engine has and that has proved who it is, to `finish` it."""
+        self = cls(worker, Guest(-1, socket.AF_UNSPEC, None))
+        row = worker.segment.client_row(client)
+        self._where = "unknown" if row is None else row.address
+        self._startup, self._key, self._client = decision.startup, key, client
+        self._is_engines = True
+        self._proof = worker.proofs[client] = AsyncResult()
+        return self
+
     def run(self) -> None:
         """Live it. The outermost frame of the greenlet; raises nothing."""
+        self._guard(self._live)
+
+    def finish(self, decision: Decision) -> None:
+        """Let in a client `of_known`. The outermost frame of the greenlet; raises nothing."""
+        self._guard(partial(self._welcome_in_time, decision))
+
+    def _guard(self, live: Callable[[], None]) -> None:
         try:
-            self._live()
+            live()
         except LoginTimeout:
             self._refuse(None if self._startup is None else refusals.out_of_time())
         except ClientError as exc:
@@ -203,22 +196,22 @@ class Session:
     @property
     def _name(self) -> str:
         """The client as logs call it."""
-        startup, address = self._startup, name_of(self._address)
+        startup = self._startup
         if startup is None:
-            return f"client {address}"
-        return f"client {startup.user}@{startup.database} {address}"
+            return f"client {self._where}"
+        return f"client {startup.user}@{startup.database} {self._where}"
 
     # ---- the phases ------------------------------------------------------------------------
 
     def _live(self) -> None:
-        timeout_s = self._worker.config.general.client_login_timeout_ms / 1000
+        timeout_s = self._timeout_s
         data = self._meet(timeout_s)
         decision = self._recall(data)
         if decision is not None and not decision.is_open:
             self._hand_over(decision)  # which keeps the deadline
             return
         self._open()
-        with gevent.Timeout(timeout_s - self._spent_ms / 1000, LoginTimeout()):
+        with gevent.Timeout(max(0.0, timeout_s - self._spent_ms / 1000), LoginTimeout()):
             go_on = self._come_in(decision or self._read_startup(data))
         go_on()
 
@@ -228,10 +221,12 @@ class Session:
         Most often they have come already: plain system calls, and no wait. Switches: maybe.
         """
         while True:
+            data, self._said = self._said, b""
             try:
-                data = os.read(self._fd, _RECV_BYTES)
+                data = data or os.read(self._fd, _RECV_BYTES)
             except BlockingIOError:
-                wait_read(self._fd, timeout_s, LoginTimeout())
+                left_s = max(0.0, timeout_s - self._spent_ms / 1000)
+                wait_read(self._fd, left_s, LoginTimeout())
                 continue
             if not data:
                 raise Disconnected("it closed the connection")
@@ -252,6 +247,10 @@ class Session:
         if self._sock is None:
             self._sock = socket.socket(fileno=self._fd)
         return self._sock
+
+    @property
+    def _timeout_s(self) -> float:
+        return self._worker.config.general.client_login_timeout_ms / 1000
 
     @property
     def _spent_ms(self) -> int:
@@ -341,10 +340,10 @@ class Session:
 
     def _key_of(self, packet: bytes) -> PlanKey:
         facts = facts_of(self._sock)
-        host = host_of(self._address)
         if facts is None:
-            return packet, host, None, None
-        return packet, host, client_tls.certificate_of(facts), facts.binding
+            return planning.who_of(self._host, None, None), packet
+        certificate = client_tls.certificate_of(facts)
+        return planning.who_of(self._host, certificate, facts.binding), packet
 
     def _decide(self, startup: StartupMessage, request: Request, rule: HbaRule) -> Decision:
         """Decide, and remember it for others. Raises: ClientError if it is refused here."""
@@ -422,6 +421,10 @@ class Session:
         if decision.entry is not None and not decision.is_open:
             check_query.on_client(worker, decision.entry)
 
+    def _welcome_in_time(self, decision: Decision) -> None:
+        with gevent.Timeout(self._timeout_s, LoginTimeout()):  # the engine's own is over before
+            self._welcome(decision)
+
     def _welcome(self, decision: Decision) -> None:
         """Find the terms on which a client is let in that has proved who it is, and let it in."""
         worker, client = self._worker, self._client
@@ -487,7 +490,7 @@ class Session:
             facts = facts_of(self._sock)
             secured_by = f"{facts.version} {facts.cipher}" if facts else ""
             application = startup.parameters.get("application_name", "")
-            _log_login(self._name, self._client, application, secured_by)
+            log_login(self._name, self._client, application, secured_by)
 
     def _serve_admin(self) -> None:
         """Stay: the console is spoken here, in Python."""
@@ -510,13 +513,13 @@ class Session:
         if self._client:
             return self._client
         worker = self._worker
-        client = worker.engine.enter(may_use_reserve, name_of(self._address))
+        client = worker.engine.enter(may_use_reserve, self._where)
         if not client:
             raise ClientError(
                 Severity.FATAL, SqlState.TOO_MANY_CONNECTIONS, "sorry, too many clients already"
             )
         try:
-            limits.check_count(worker, client, host_of(self._address), may_use_reserve)
+            limits.check_count(worker, client, self._host, may_use_reserve)
         except ClientError:
             worker.engine.forget(client)  # at once: while it is told it takes no other's place
             raise

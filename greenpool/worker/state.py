@@ -67,6 +67,7 @@ class Worker:
     def __post_init__(self) -> None:
         self.pools = PoolDirectory(NoteBoard(self.segment, self.index, self.boot_secret))
         self.keys = KeyCache(self.threads)
+        self.plans = PlanCache(self.engine)
         self.adopt(self.config)
         self.authorities = ThreadPool(AUTHORITY_THREADS)
         self.tls = TlsContexts(self.boot_secret)
@@ -76,7 +77,7 @@ class Worker:
     def adopt(self, config: Config) -> None:
         """Let this configuration be the one in force. Who is deciding keeps the old plans."""
         iterations = config.general.scram_iterations
-        self.config, self.plans = config, PlanCache()
+        self.config, self.plans = config, self.plans.renew()
         self.auth = AuthContext(self.boot_secret, self.keys, iterations=iterations)
 
     def secret_of(self, verifier: Verifier) -> Secret | None:

@@ -420,7 +420,7 @@ def test_failed_login_frees_the_place_and_refusal_reaches_the_client(
     assert b'C3D000\0Mdatabase "shop" does not exist\0' in ours.recv(4096)
 
 
-# ---- cancel and placement ----------------------------------------------------------------------
+# ---- cancel ------------------------------------------------------------------------------------
 
 
 def test_cancel_of_nobody_says_so(engine: Engine) -> None:
@@ -433,22 +433,6 @@ def test_cancel_with_a_wrong_key_is_like_nobody(segment: Segment, engine: Engine
     wrong = bytes(each ^ 1 for each in key)
     assert engine.cancel_start(client, wrong) is Result.ENOENT
     assert not isinstance(engine.cancel_start(client, key), CancelTarget)
-
-
-def test_one_worker_places_everyone_with_itself(engine: Engine) -> None:
-    assert engine.place() == 0
-
-
-def test_passed_descriptor_arrives_as_an_event(
-    segment: Segment, engine: Engine, pair: tuple[socket.socket, socket.socket]
-) -> None:
-    ours, theirs = pair
-    assert engine.pass_fd(0, theirs.fileno())
-    fd = events_of(engine, EventKind.ACCEPTED)[0].detail
-    assert fd != theirs.fileno()
-    ours.sendall(b"x")
-    assert os.read(fd, 1) == b"x"
-    os.close(fd)
 
 
 def test_counts_grow_with_steps(engine: Engine) -> None:

@@ -15,7 +15,8 @@ from greenpool.login import RANDOM_BYTES, Challenge, LoginExchange, Terms
 from greenpool.protocol import backend
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.records import Event, EventKind, LoginMethod, Reason
-from greenpool.worker import goodbye, session
+from greenpool.worker import goodbye
+from greenpool.worker.listener import Listeners
 
 
 class FakePlan:
@@ -26,6 +27,7 @@ class FakePlan:
         self.terms = terms
         self.greeting: bytes = more.get("greeting", b"")
         self.timeout_s: float = more.get("timeout_ms", 0) / 1000
+        self.tag: int = more.get("tag", 0)
         self.names = (challenge.user, more.get("database"), more.get("application"))
 
 
@@ -68,7 +70,8 @@ class FakeLogin:
         if self._plan.terms is None:
             self._sock.sendall(out)
             out = b""
-            session.on_proved(self._worker, Event(EventKind.PROVED, self._client, 0, 0, 0))
+            event = Event(EventKind.PROVED, self._client, 0, 0, self._plan.tag)
+            Listeners(self._worker, []).on_proved(event)
             plan = self._verdict.get()
         if isinstance(plan, bytes):
             self._end(plan, Reason.REFUSED)

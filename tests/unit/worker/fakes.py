@@ -23,6 +23,7 @@ from greenpool.records import (
     ClientState,
     Event,
     EventKind,
+    Guest,
     NoteKind,
     Result,
 )
@@ -91,6 +92,8 @@ class FakeEngine:
         self.cancel_answer: CancelTarget | Result = Result.ENOENT
         self.events: list[list[Event]] = []
         self.is_list_known = True
+        self.guests: list[Guest] = []
+        self.known: dict[tuple[bytes, bytes], tuple[FakePlan, int]] = {}
         self.lists_due = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -170,8 +173,28 @@ class FakeEngine:
         self.calls.append(("cancel_start", client, key))
         return self.cancel_answer
 
-    def place(self) -> int:
-        return 0
+    def guest_count(self) -> int:
+        return len(self.guests)
+
+    def take_guest(self, *, any_of_them: bool = False) -> Guest | None:
+        return self.guests.pop(0) if self.guests else None
+
+    def know_plan(self, who: bytes, packet: bytes, plan: FakePlan, as_of: int) -> None:
+        self.known[who, packet] = plan, as_of
+
+    def plan_tag(self, who: bytes, packet: bytes) -> int:
+        plan, as_of = self.known.get((who, packet), (None, 0))
+        if plan is None:
+            return 0
+        space, terms = self.worker.segment, plan.terms
+        if terms is not None and space.note_version(terms.pool, NoteKind.WELCOME) != as_of:
+            return 0
+        return plan.tag
+
+    def forget_plans(self, pool: int | None = None) -> None:
+        for key, (plan, _) in tuple(self.known.items()):
+            if pool is None or (plan.terms is not None and plan.terms.pool == pool):
+                del self.known[key]
 
     def suspects_known(self, pool: int) -> tuple[bool, int]:
         return self.is_list_known, 7

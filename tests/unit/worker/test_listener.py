@@ -10,7 +10,7 @@ import gevent
 from gevent import socket
 
 from greenpool.protocol.errors import ClientError, Severity, SqlState
-from greenpool.records import Event, EventKind, Refusal
+from greenpool.records import Guest, Refusal
 from greenpool.worker.listener import Listeners
 from tests.unit.worker.fakes import FakedWorker
 
@@ -20,7 +20,8 @@ def test_session_that_has_not_begun_is_dismissed_with_words(worker: FakedWorker)
     listeners = Listeners(worker, [])
     ours, theirs = socket.socketpair()
     with ours, gevent.Timeout(5):
-        listeners.adopt(Event(EventKind.ACCEPTED, 0, 0, 0, theirs.detach()))
+        worker.engine.guests.append(Guest(theirs.detach(), theirs.family, ""))
+        listeners.on_guest()
         listeners.dismiss(ClientError(Severity.FATAL, SqlState.ADMIN_SHUTDOWN, "that is all"))
         assert b"that is all" in ours.recv(1000)
         ours.shutdown(socket.SHUT_WR)
@@ -30,7 +31,9 @@ def test_session_that_has_not_begun_is_dismissed_with_words(worker: FakedWorker)
 
 
 @contextlib.contextmanager
-def silent_clients(listeners: Listeners, source: str, count: int) -> Iterator[list[socket.socket]]:
+def silent_clients(
+    worker: FakedWorker, listeners: Listeners, source: str, count: int
+) -> Iterator[list[socket.socket]]:
     """Have clients of an address that say nothing."""
     with contextlib.ExitStack() as stack, socket.create_server(("127.0.0.1", 0)) as server:
         clients = []
@@ -39,7 +42,9 @@ def silent_clients(listeners: Listeners, source: str, count: int) -> Iterator[li
             clients.append(stack.enter_context(client))
             theirs, _ = server.accept()
             theirs.setblocking(False)
-            listeners.adopt(Event(EventKind.ACCEPTED, 0, 0, 0, theirs.detach()))
+            guest = Guest(theirs.detach(), theirs.family, (source, client.getsockname()[1]))
+            worker.engine.guests.append(guest)
+            listeners.on_guest()
         yield clients
 
 
@@ -47,18 +52,32 @@ def test_address_that_says_nothing_takes_no_other_s_place(worker: FakedWorker):
     general = replace(worker.config.general, max_address_client_connections=1)
     worker.config = replace(worker.config, general=general)
     listeners = Listeners(worker, [])
-    with silent_clients(listeners, "127.0.0.1", 19) as clients:
+    with silent_clients(worker, listeners, "127.0.0.1", 19) as clients:
         assert len(listeners) == 18  # twice what it may have, and the admin
         assert clients[-1].recv(1) == b""
         assert worker.engine.named("refused") == [(Refusal.ADDRESS,)]
-        with silent_clients(listeners, "127.0.0.2", 1):
+        with silent_clients(worker, listeners, "127.0.0.2", 1):
             assert len(listeners) == 19
         with gevent.Timeout(5):
             clients[0].close()
             while len(listeners) > 17:
                 gevent.sleep(0.001)
-        with silent_clients(listeners, "127.0.0.1", 1):
+        with silent_clients(worker, listeners, "127.0.0.1", 1):
             assert len(listeners) == 18
     with gevent.Timeout(5):
         while len(listeners):
             gevent.sleep(0.001)
+
+
+def test_address_whose_guests_say_nothing_takes_no_other_s_place(worker: FakedWorker):
+    general = replace(worker.config.general, max_address_client_connections=1)
+    worker.config = replace(worker.config, general=general)
+    listeners = Listeners(worker, [])
+    ours, theirs = socket.socketpair()
+    with ours, gevent.Timeout(5):
+        guest = Guest(theirs.detach(), theirs.family, ("127.0.0.1", 1), neighbours=18)
+        worker.engine.guests.append(guest)
+        listeners.on_guest()
+        assert len(listeners) == 0
+        assert ours.recv(1) == b""
+        assert worker.engine.named("refused") == [(Refusal.ADDRESS,)]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,98 +15,21 @@ from greenpool.auth.secret import Md5Hash, PlainPassword, ScramKeys, build_scram
 from greenpool.config import Config
 from greenpool.protocol import backend, frontend
 from greenpool.protocol.errors import ErrorFields, Severity, SqlState
-from greenpool.protocol.frame import FrameReader
-from greenpool.protocol.message import BackendType, Message
-from greenpool.records import CancelTarget, Refusal, Result
+from greenpool.protocol.message import BackendType
+from greenpool.records import CancelTarget, Guest, Refusal, Result
 from greenpool.worker import cancel
-from greenpool.worker.pools import PoolEntry
 from greenpool.worker.session import Session
 from greenpool.worker.startup_state import RESET
+from tests.unit.worker.client import DEFAULTS, connected, entry_of, log_in_scram, startup
 from tests.unit.worker.fakes import (
     FakedWorker,
     error_of,
     make_config,
     make_worker,
-    read_all,
     served_fds,
 )
 
-DEFAULTS = {"server_version": "15.1", "client_encoding": "UTF8", "application_name": ""}
 QUERY = frontend.query("select 1")
-
-
-def entry_of(worker: FakedWorker, database: str, user: str) -> PoolEntry:
-    entry = worker.pools.find(database, user)
-    assert entry is not None
-    entry.learn(entry.parameters or DEFAULTS)
-    return entry
-
-
-def startup(
-    user: str = "ada", database: str = "shop", version: int = 0x30000, **more: str
-) -> bytes:
-    return frontend.startup_message({"user": user, "database": database, **more}, version)
-
-
-class Client:
-    """The other end of a session."""
-
-    def __init__(self, worker: FakedWorker, sock: socket.socket, theirs: socket.socket) -> None:
-        self.sock = sock
-        self._reader = FrameReader(BackendType)
-        self._greenlet = gevent.spawn(
-            Session(worker, theirs.detach(), sock.family, sock.getsockname()).run
-        )
-
-    def send(self, data: bytes) -> None:
-        self.sock.sendall(data)
-
-    def read(self, until: BackendType) -> list[Message]:
-        messages: list[Message] = []
-        while True:
-            for message in self._reader.messages():
-                messages.append(message)
-                if message.type is until:
-                    return messages
-            data = self.sock.recv(65536)
-            assert data, f"closed after {messages}"
-            self._reader.feed(data)
-
-    def rest(self) -> list[Message]:
-        return [*self._reader.messages(), *read_all(self.sock)]
-
-    def wait(self) -> None:
-        self._greenlet.join(timeout=5)
-        assert self._greenlet.successful()
-
-
-@contextmanager
-def connected(worker: FakedWorker, *, tcp: bool = False) -> Iterator[Client]:
-    sock, theirs = _tcp_pair() if tcp else socket.socketpair()
-    sock.settimeout(5)
-    client = Client(worker, sock, theirs)
-    try:
-        yield client
-    finally:
-        sock.close()
-        client.wait()
-
-
-def _tcp_pair() -> tuple[socket.socket, socket.socket]:
-    with socket.socket(socket.AF_INET) as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        sock = socket.create_connection(listener.getsockname())
-        return sock, listener.accept()[0]
-
-
-def log_in_scram(client: Client, password: str) -> None:
-    """Play the client's side of SCRAM up to its proof."""
-    scram = ScramClient(PlainPassword(password))
-    client.read(BackendType.AUTHENTICATION)
-    client.send(frontend.sasl_initial_response(MECHANISM, scram.first()))
-    challenge = client.read(BackendType.AUTHENTICATION)[-1]
-    client.send(frontend.sasl_response(scram.final(challenge.body[4:])))
 
 
 # ---- a client of a pool ------------------------------------------------------------------------
@@ -408,7 +329,7 @@ def test_first_client_of_a_pool_asks_it_once_for_all(worker: FakedWorker):
     worker.engine.on_serve = answer({**rows, "TimeZone": None}, questions)
     clients = [socket.socketpair() for _ in range(3)]
     sessions = [
-        gevent.spawn(Session(worker, theirs.detach(), ours.family, "").run)
+        gevent.spawn(Session(worker, Guest(theirs.detach(), ours.family, "")).run)
         for ours, theirs in clients
     ]
     for ours, _ in clients:

@@ -1,0 +1,382 @@
+"""Guests: clients from accept to their startup packet, in the engine of one worker or of two."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from greenpool.engine import Engine, Segment, io_uring_refusal
+from greenpool.login import Challenge, LoginPlan, Terms
+from greenpool.protocol import frontend
+from greenpool.records import (
+    EncryptionFlags,
+    EngineIo,
+    Event,
+    EventKind,
+    Guest,
+    GuestManners,
+    LoginMethod,
+    NoteKind,
+    Reason,
+)
+from greenpool.worker import limits
+from tests.unit.test_engine import SETTINGS
+
+PACKET = frontend.startup_message({"user": "ada", "database": "shop"}, 0x30000)
+LOCAL = b"127.0.0.1\0"
+READY = b"Z\0\0\0\x05I"
+OK = b"R\0\0\0\x08\0\0\0\0"
+TERMINATE = b"X\0\0\0\x04"
+ROUNDS = 1000
+
+
+class House:
+    """Two workers of one segment, in this process; the first one listens, and so may the second."""
+
+    def __init__(self, io: EngineIo, stack: ExitStack) -> None:
+        self.segment = Segment.create(workers=2, pools_max=4, clients_max=5)
+        stack.callback(self.segment.close)
+        self.segment.limits(3, 4)
+        self.engines = [Engine(self.segment, worker, io) for worker in range(2)]
+        self.pool = self.segment.define_pool("shop", "ada", SETTINGS)
+        self.door = socket.create_server(("127.0.0.1", 0))
+        self.door.setblocking(False)
+        for engine in self.engines:
+            stack.callback(engine.close)
+            stack.callback(engine.deafen)
+            self.manners(engine)
+        stack.callback(self.door.close)
+        self._stack = stack
+
+    def open(self, *workers: int) -> None:
+        for worker in workers:
+            self.engines[worker].listen(self.door.fileno())
+            self.segment.accept(worker, True)
+
+    @staticmethod
+    def manners(
+        engine: Engine,
+        *,
+        guests_max: int = 10,
+        address_guests_max: int = 0,
+        address_clients_max: int = 0,
+        timeout_ms: int = 0,
+        welcome: bool = True,
+        knows: bool = True,
+        offers_tls: bool = False,
+    ) -> None:
+        engine.receive_guests(
+            GuestManners(
+                guests_max,
+                address_guests_max,
+                address_clients_max,
+                timeout_ms,
+                welcome=welcome,
+                knows=knows,
+                offers_tls=offers_tls,
+            )
+        )
+
+    def visitor(self) -> socket.socket:
+        sock = socket.create_connection(self.door.getsockname())
+        sock.settimeout(10)
+        self._stack.callback(sock.close)
+        return sock
+
+    def run(self, is_over: Callable[[list[Event]], bool]) -> list[Event]:
+        """Step until this is so, a bounded number of times; return all that was asked of Python."""
+        events: list[Event] = []
+        for _ in range(ROUNDS):
+            for engine in self.engines:
+                events += engine.step()
+            if is_over(events):
+                return events
+            for engine in self.engines:
+                engine.sweep()
+        raise AssertionError(f"it did not come to that; {events}")
+
+    def next_guest(self) -> Guest:
+        """Have the first worker meet somebody whose like it does not know."""
+        self.run(lambda events: any(each.kind is EventKind.GUEST for each in events))
+        guest = self.engines[0].take_guest()
+        assert guest is not None
+        self._stack.callback(os.close, guest.fd)
+        return guest
+
+    def know(self, who: bytes = LOCAL, *, tag: int = 7, is_open: bool = False) -> None:
+        terms = Terms(self.pool, 0, b"RESET ALL", b"look", key_bytes=4)
+        plan = LoginPlan(
+            Challenge(LoginMethod.TRUST, "ada"), None if is_open else terms, tag=tag, tells=True
+        )
+        as_of = self.segment.note_version(self.pool, NoteKind.WELCOME)
+        self.engines[0].know_plan(who, PACKET, plan, as_of)
+
+
+@pytest.fixture(params=EngineIo, ids=str)
+def house(request: pytest.FixtureRequest) -> Iterator[House]:
+    kind: EngineIo = request.param
+    if kind is EngineIo.URING and (refusal := io_uring_refusal()):
+        pytest.skip(f"io_uring: {os.strerror(refusal)}")
+    with ExitStack() as stack:
+        yield House(kind, stack)
+
+
+def heard(sock: socket.socket, length: int) -> bytes:
+    data = b""
+    while len(data) < length and (more := sock.recv(length - len(data))):
+        data += more
+    return data
+
+
+def test_unknown_guest_is_pythons_with_all_it_said(house: House) -> None:
+    house.open(0)
+    visitor = house.visitor()
+    visitor.send(PACKET + TERMINATE)
+    guest = house.next_guest()
+    assert (guest.said, guest.address) == (PACKET + TERMINATE, visitor.getsockname())
+    assert (guest.family, guest.refused) == (socket.AF_INET, EncryptionFlags.NONE)
+    visitor.send(b"more")
+    os.set_blocking(guest.fd, True)
+    assert os.read(guest.fd, 10) == b"more"
+    assert house.engines[0].guest_count() == 0
+
+
+def test_encryption_that_cannot_be_had_is_refused_once(house: House) -> None:
+    house.open(0)
+    visitor = house.visitor()
+    for request in (frontend.gssenc_request(), frontend.ssl_request()):
+        visitor.send(request)
+        house.run(lambda _: _has_something(visitor))
+        assert heard(visitor, 1) == b"N"
+    visitor.send(frontend.ssl_request())
+    guest = house.next_guest()
+    assert guest.said == frontend.ssl_request()
+    assert guest.refused == EncryptionFlags.SSL | EncryptionFlags.GSS
+
+
+def _has_something(sock: socket.socket) -> bool:
+    sock.setblocking(False)
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return False
+    finally:
+        sock.settimeout(10)
+
+
+def test_who_may_have_tls_is_pythons_to_encrypt(house: House) -> None:
+    house.manners(house.engines[0], offers_tls=True)
+    house.open(0)
+    house.visitor().send(frontend.ssl_request())
+    assert house.next_guest().said == frontend.ssl_request()
+
+
+def test_known_guest_is_let_in_and_leaves_without_python(house: House) -> None:
+    house.open(0)
+    house.know()
+    visitor = house.visitor()
+    visitor.send(PACKET)
+    events = house.run(lambda events: bool(events))
+    assert [each.kind for each in events] == [EventKind.SERVED]
+    assert heard(visitor, 9 + 13 + 6)[:9] == OK
+    (client,) = house.engines[0].clients()
+    row = house.segment.client_row(client)
+    assert row is not None
+    host, port = visitor.getsockname()
+    assert (row.user, row.address) == ("ada", f"{host}:{port}")
+    visitor.send(TERMINATE)
+    (goodbye,) = house.run(lambda events: bool(events))
+    assert (goodbye.client, goodbye.detail) == (client, Reason.CLIENT_TERMINATE)
+    os.close(house.engines[0].forget(client))
+
+
+@pytest.mark.parametrize("who", [b"127.0.0.2\0", LOCAL + b"T", b"\0"])
+def test_another_host_and_tls_make_another_plan(house: House, who: bytes) -> None:
+    house.open(0)
+    house.know(who)
+    house.visitor().send(PACKET)
+    assert house.next_guest().said == PACKET
+
+
+def test_known_guest_is_pythons_when_all_are(house: House) -> None:
+    house.manners(house.engines[0], knows=False)
+    house.open(0)
+    house.know()
+    house.visitor().send(PACKET)
+    assert house.next_guest().said == PACKET
+
+
+def test_known_guest_for_whom_there_is_no_room_is_pythons(house: House) -> None:
+    house.open(0)
+    house.know()
+    for _ in range(3):
+        house.engines[0].enter(False, "unix")
+    house.visitor().send(PACKET)
+    assert house.next_guest().said == PACKET
+
+
+def test_known_guest_whose_address_has_too_many_is_pythons(house: House) -> None:
+    house.manners(house.engines[0], address_clients_max=1)
+    house.open(0)
+    house.know()
+    house.visitor().send(PACKET)
+    house.run(lambda events: bool(events))
+    house.visitor().send(PACKET)
+    assert house.next_guest().said == PACKET
+    (client,) = house.engines[0].clients()
+    os.close(house.engines[0].forget(client))
+    house.visitor().send(PACKET)
+    house.run(lambda _: house.engines[0].client_count() == 1)
+
+
+def test_clients_of_an_address_are_counted_over_all_workers(house: House) -> None:
+    house.manners(house.engines[0], address_clients_max=1)
+    house.open(0)
+    house.know()
+    elsewhere = house.engines[1].enter(False, "127.0.0.1:1")
+    assert house.segment.client_from(elsewhere, limits.network_of("127.0.0.1"), 1)
+    house.visitor().send(PACKET)
+    assert house.next_guest().said == PACKET
+    house.engines[1].forget(elsewhere)
+    house.visitor().send(PACKET)
+    house.run(lambda _: house.engines[0].client_count() == 1)
+
+
+def test_plan_is_forgotten_when_its_pool_has_news(house: House) -> None:
+    house.know()
+    assert house.engines[0].plan_tag(LOCAL, PACKET) == 7
+    house.segment.write_note(house.pool, NoteKind.WELCOME, 0, b"news")
+    assert house.engines[0].plan_tag(LOCAL, PACKET) == 0
+    house.know(tag=8)
+    assert house.engines[0].plan_tag(LOCAL, PACKET) == 8
+
+
+def test_plans_are_replaced_and_forgotten_by_pool(house: House) -> None:
+    engine = house.engines[0]
+    house.know(tag=7)
+    house.know(tag=8)
+    assert engine.plan_tag(LOCAL, PACKET) == 8
+    engine.forget_plans(house.pool + 1)
+    assert engine.plan_tag(LOCAL, PACKET) == 8
+    engine.forget_plans(house.pool)
+    assert engine.plan_tag(LOCAL, PACKET) == 0
+    house.know(is_open=True)
+    engine.forget_plans(house.pool)
+    assert engine.plan_tag(LOCAL, PACKET) == 7  # it is no pool's yet
+    engine.forget_plans()
+    assert engine.plan_tag(LOCAL, PACKET) == 0
+
+
+def test_oldest_plan_goes_first(house: House) -> None:
+    for number in range(2049):
+        house.know(str(number).encode())
+    tags = [house.engines[0].plan_tag(str(number).encode(), PACKET) for number in range(2049)]
+    assert tags == [0] + 2048 * [7]
+
+
+def test_client_of_an_open_plan_is_asked_about_by_the_plans_tag(house: House) -> None:
+    house.open(0)
+    house.know(is_open=True, tag=9)
+    house.visitor().send(PACKET)
+    (event,) = house.run(lambda events: bool(events))
+    assert (event.kind, event.detail) == (EventKind.PROVED, 9)
+    os.close(house.engines[0].forget(event.client))
+
+
+def test_guest_without_words_is_pythons_in_the_end(house: House) -> None:
+    house.manners(house.engines[0], timeout_ms=1)
+    house.open(0)
+    house.visitor()
+    guest = house.next_guest()
+    assert guest.said == b""
+    assert guest.spent_ms >= 1
+
+
+def test_guest_that_leaves_is_closed_unheard(house: House) -> None:
+    house.open(0)
+    visitor = house.visitor()
+    house.run(lambda _: house.engines[0].guest_count() == 1)
+    visitor.close()
+    events = house.run(lambda _: house.engines[0].guest_count() == 0)
+    assert not events
+
+
+def test_guests_beyond_the_bound_are_pythons_at_once(house: House) -> None:
+    house.manners(house.engines[0], guests_max=1)
+    house.open(0)
+    house.visitor()
+    house.run(lambda _: house.engines[0].guest_count() == 1)
+    house.visitor()
+    assert house.next_guest().said == b""
+    assert house.engines[0].guest_count() == 1
+
+
+def test_guests_of_an_address_beyond_its_bound_are_pythons_at_once(house: House) -> None:
+    house.manners(house.engines[0], address_guests_max=2)
+    house.open(0)
+    house.visitor()
+    house.visitor()
+    house.run(lambda _: house.engines[0].guest_count() == 2)
+    house.visitor()
+    guest = house.next_guest()
+    assert (guest.said, guest.neighbours) == (b"", 2)
+
+
+def test_any_guest_may_be_taken(house: House) -> None:
+    house.open(0)
+    house.visitor()
+    house.run(lambda _: house.engines[0].guest_count() == 1)
+    assert house.engines[0].take_guest() is None
+    guest = house.engines[0].take_guest(any_of_them=True)
+    assert guest is not None
+    os.close(guest.fd)
+    assert house.engines[0].take_guest(any_of_them=True) is None
+
+
+def test_guests_go_to_the_worker_that_wants_them(house: House) -> None:
+    house.engines[0].listen(house.door.fileno())  # accepts, but wants nobody for itself
+    house.segment.accept(1, True)
+    visitor = house.visitor()
+    house.run(lambda _: house.engines[1].guest_count() == 1)
+    visitor.send(PACKET)
+    house.run(lambda events: any(each.kind is EventKind.GUEST for each in events))
+    guest = house.engines[1].take_guest()
+    assert guest is not None
+    assert (guest.said, guest.address) == (PACKET, visitor.getsockname())
+    os.close(guest.fd)
+
+
+def test_second_worker_accepts_when_the_first_does_not_look(house: House) -> None:
+    house.open(0, 1)
+    house.visitor()
+    house.engines[1].sweep()
+    with pytest.raises(BlockingIOError):
+        house.door.accept()
+    house.run(lambda _: house.engines[0].guest_count() == 1)  # few clients share one worker
+
+
+def test_unix_guest_has_no_address(house: House, tmp_path: object) -> None:
+    door = socket.socket(socket.AF_UNIX)
+    path = f"{tmp_path}/door"
+    door.bind(path)
+    door.listen()
+    door.setblocking(False)
+    engine = house.engines[0]
+    house.segment.accept(0, True)
+    engine.listen(door.fileno())
+    house.know(b"\0")
+    with socket.socket(socket.AF_UNIX) as visitor:
+        visitor.connect(path)
+        visitor.send(PACKET)
+        house.run(lambda events: any(each.kind is EventKind.SERVED for each in events))
+        (client,) = engine.clients()
+        row = house.segment.client_row(client)
+        assert row is not None
+        assert row.address == "unix"
+        os.close(engine.forget(client))
+    engine.deafen()
+    door.close()
