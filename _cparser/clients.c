@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "entrance.h"
 #include "move.h"
@@ -127,6 +128,29 @@ int32_t gp_client_forget(struct gp_engine *e, uint32_t client)
     }
     gp_client_release(e->seg, client, e->worker);
     return fd;
+}
+
+/* Whether nothing is left to do but to close its socket: it went by itself, and nobody waits for it. */
+static bool goes_quietly(struct gp_engine *e, const struct gp_client *c)
+{
+    switch ((enum gp_reason)c->reason) {
+    case GP_REASON_CLIENT_TERMINATE:
+    case GP_REASON_CLIENT_EOF:
+    case GP_REASON_CLIENT_IO:
+    case GP_REASON_LOGIN_LEFT:
+        return e->quiet && !c->own && !(c->entrance && c->entrance->login.plan->is.open);
+    default:
+        return false;
+    }
+}
+
+bool gp_client_let_go(struct gp_engine *e, const struct gp_client *c)
+{
+    bool quietly = goes_quietly(e, c);
+
+    if (quietly)
+        close(gp_client_forget(e, c->id));
+    return quietly;
 }
 
 void gp_pool_refuse(struct gp_engine *e, uint32_t pool, uint32_t reason, const char *sqlstate,

@@ -149,6 +149,11 @@ void gp_engine_hot(struct gp_engine *e, int32_t loop_fd)
     e->loop_fd = loop_fd;
 }
 
+void gp_engine_farewells(struct gp_engine *e, bool told)
+{
+    e->quiet = !told;
+}
+
 void gp_engine_counts(struct gp_engine *e, struct gp_engine_counts *counts)
 {
     *counts = e->transport->counts;

@@ -416,6 +416,10 @@ GP_API uint32_t gp_engine_pumps(struct gp_engine *engine);
  * GP_EIO: errno, and they go on here. */
 GP_API enum gp_result gp_engine_leave_pumps(struct gp_engine *engine);
 GP_API void gp_engine_busy(struct gp_engine *engine, uint32_t busy_permille, uint32_t clients);
+/* Whether Python is told of clients that end by themselves (GP_EVENT_GOODBYE), as it is at first.
+ * Otherwise the engine forgets and closes them, but for those of whom Python was told before they
+ * were let in, and greenpool's own. */
+GP_API void gp_engine_farewells(struct gp_engine *engine, bool told);
 /* Accept clients from this nonblocking socket, which stays the caller's; it closes it after
  * gp_engine_deafen. GP_EFULL: no memory. */
 GP_API enum gp_result gp_engine_listen(struct gp_engine *engine, int32_t fd);

@@ -509,13 +509,15 @@ void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason rea
         gp_client_fail(e, c, reason, "08006", "server closed the connection unexpectedly");
 }
 
+/* The last thing that is done with it: it may be freed. */
 static void say_goodbye(struct gp_engine *e, struct gp_client *c)
 {
     gp_conn_detach(e->transport, &c->conn);
     set_client_state(e, c, GP_CLIENT_GONE);
     if (!c->entrance && !c->own) /* it was let in */
         gp_count(&gp_counters_of(e, c->pool)->client_ends[c->reason], 1);
-    gp_event_push(e, GP_EVENT_GOODBYE, c->id, c->pool, 0, c->reason);
+    if (!gp_client_let_go(e, c))
+        gp_event_push(e, GP_EVENT_GOODBYE, c->id, c->pool, 0, c->reason);
 }
 
 void gp_client_finish(struct gp_engine *e, struct gp_client *c, enum gp_reason reason)

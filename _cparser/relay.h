@@ -268,6 +268,7 @@ struct gp_engine {
     struct gp_intent *spare_intents; /* prepare.h */
     uint32_t spare_intents_count;
     uint64_t reads_made; /* that are one client's own */
+    bool quiet;          /* Python need not hear of those who leave */
     struct gp_listener *listeners;
     bool crowded; /* at the listeners: a batch of accepts was not enough */
     struct gp_guests guests;
@@ -356,6 +357,8 @@ struct gp_state *gp_state_share(struct gp_state *state);
 void gp_state_release(struct gp_engine *e, struct gp_state *state);
 
 /* ---- clients.c ---- */
+/* It is GONE: forget it, and close its socket, if that is all there is to do. */
+bool gp_client_let_go(struct gp_engine *e, const struct gp_client *c);
 /* Free all that a client owns but for its connection. */
 void gp_client_clear(struct gp_engine *e, struct gp_client *c);
 

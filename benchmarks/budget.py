@@ -65,16 +65,13 @@ class Crowd(Enum):
 
 
 LOGIN = "login"
-"""A client logs in by SCRAM, is welcomed and leaves; nobody else is there."""
+"""A client comes, logs in by SCRAM, is welcomed and leaves; nobody else is there."""
 
 _COUNTED = (
     "gp_engine_step",
     "play_aside",
-    "gp_client_enter",
-    "gp_client_login",
-    "gp_client_forget",
 )
-"""Where counting is switched on, and within it off: what Python calls, and the peers' turn."""
+"""Where counting is switched on, and within it off: the step, and the peers' turn."""
 
 EXCHANGES = ("simple", "extended", "prepared", "pipelined", "transaction")
 

@@ -439,6 +439,13 @@ class Engine:
         """Accept no more, from any of them."""
         lib.gp_engine_deafen(self._engine)
 
+    def mind_farewells(self, told: bool) -> None:
+        """Say whether GOODBYE tells of clients that end by themselves, too.
+
+        Otherwise the engine forgets and closes most of them; see `gp_engine_farewells`.
+        """
+        lib.gp_engine_farewells(self._engine, told)
+
     def receive_guests(self, manners: GuestManners) -> None:
         """Say how guests are received from now on."""
         wire = ffi.new("struct gp_guest_settings *")

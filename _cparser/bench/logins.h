@@ -6,7 +6,7 @@
 
 #include "../engine.h"
 
-/* False: a login went another way than it must. */
-bool logins_run(struct gp_engine *engine, uint32_t pool, uint64_t wanted);
+/* False: a login went another way than it must. *others: system calls that the clients made. */
+bool logins_run(struct gp_engine *engine, uint32_t pool, uint64_t wanted, uint64_t *others);
 
 #endif

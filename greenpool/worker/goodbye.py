@@ -1,6 +1,7 @@
 """The end of a client that the engine served: log it, close it, give back its row.
 
-Runs in the hub for most clients: an idle client that leaves costs no greenlet either.
+Runs in the hub for most clients: an idle client that leaves costs no greenlet either. Where there
+is nothing to log, those who leave by themselves do not come here at all (`Worker.adopt`).
 """
 
 from __future__ import annotations

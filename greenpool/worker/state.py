@@ -79,6 +79,9 @@ class Worker:
         iterations = config.general.scram_iterations
         self.config, self.plans = config, self.plans.renew()
         self.auth = AuthContext(self.boot_secret, self.keys, iterations=iterations)
+        general = config.general  # close(2) waits for SO_LINGER: that is for a thread
+        is_told = general.log_client_disconnections or bool(general.tcp_so_linger_s)
+        self.engine.mind_farewells(is_told)
 
     def secret_of(self, verifier: Verifier) -> Secret | None:
         """Return what verifies the clients of a user of the configuration. Switches: maybe."""

@@ -194,6 +194,32 @@ def test_known_guest_is_let_in_and_leaves_without_python(house: House) -> None:
     os.close(house.engines[0].forget(client))
 
 
+def test_known_guest_that_nobody_wants_to_hear_of_is_forgotten(house: House) -> None:
+    house.open(0)
+    house.know()
+    house.engines[0].mind_farewells(False)
+    visitor = house.visitor()
+    visitor.send(PACKET + TERMINATE)
+    house.run(lambda events: bool(events) and not house.engines[0].client_count())
+    assert heard(visitor, 9 + 13 + 6 + 1).endswith(READY)
+    assert list(house.segment.client_rows()) == []
+    (row,) = house.segment.pool_rows()
+    assert (row.client_logins, row.client_ends[Reason.CLIENT_TERMINATE]) == (1, 1)
+
+
+def test_client_of_an_open_plan_is_told_of_though_it_leaves(house: House) -> None:
+    house.open(0)
+    house.know(is_open=True)
+    house.engines[0].mind_farewells(False)
+    visitor = house.visitor()
+    visitor.send(PACKET)
+    house.run(lambda events: bool(events))
+    visitor.close()
+    (event,) = house.run(lambda events: bool(events))
+    assert (event.kind, event.detail) == (EventKind.GOODBYE, Reason.LOGIN_LEFT)
+    os.close(house.engines[0].forget(event.client))
+
+
 @pytest.mark.parametrize("who", [b"127.0.0.2\0", LOCAL + b"T", b"\0"])
 def test_another_host_and_tls_make_another_plan(house: House, who: bytes) -> None:
     house.open(0)
