@@ -79,7 +79,7 @@ class PlanCache:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._decisions: dict[int, tuple[PlanKey, Decision]] = {}
+        self._decisions: dict[int, tuple[PlanKey | None, Decision]] = {}
         self._is_over = False
 
     def renew(self) -> PlanCache:
@@ -87,7 +87,7 @@ class PlanCache:
         self._is_over = True
         self._engine.forget_plans()
         new = PlanCache(self._engine)
-        new._decisions = self._decisions
+        new._decisions = {tag: (None, each) for tag, (_, each) in self._decisions.items()}
         return new
 
     def get(self, key: PlanKey) -> Decision | None:
@@ -95,8 +95,11 @@ class PlanCache:
         found = None if self._is_over else self._decisions.get(self._engine.plan_tag(*key))
         return None if found is None else found[1]
 
-    def of(self, tag: int) -> tuple[PlanKey, Decision] | None:
-        """Return what was decided for a client that follows the plan with this tag."""
+    def of(self, tag: int) -> tuple[PlanKey | None, Decision] | None:
+        """Return what was decided for a client that follows the plan with this tag.
+
+        Key None: under an earlier configuration, so nothing may be remembered of it.
+        """
         return self._decisions.get(tag)
 
     def put(self, key: PlanKey, decision: Decision) -> None:

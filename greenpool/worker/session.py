@@ -140,7 +140,9 @@ class Session:
         self._proof: AsyncResult | None = None
 
     @classmethod
-    def of_known(cls, worker: Worker, client: int, key: PlanKey, decision: Decision) -> Session:
+    def of_known(
+        cls, worker: Worker, client: int, key: PlanKey | None, decision: Decision
+    ) -> Session:
         """Take a client that the engine has and that has proved who it is, to `finish` it."""
         self = cls(worker, Guest(-1, socket.AF_UNSPEC, None))
         row = worker.segment.client_row(client)
