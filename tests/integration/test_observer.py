@@ -31,6 +31,12 @@ def pooler(make_pooler: MakePooler) -> Pooler:
     return pooler
 
 
+def _is_at_rest(pooler: Pooler) -> bool:
+    """Whether no server works, or logs in for clients that have been served meanwhile."""
+    pool = next(row for row in pooler.admin("show pools") if row["database"] == "app")
+    return pool["sv_login"] == pool["sv_active"] == 0
+
+
 def _observer_pid(pooler: Pooler) -> int:
     """Return the pid of the master's child that is no worker."""
     workers = {row["pid"] for row in pooler.admin("show workers")}
@@ -44,6 +50,7 @@ def test_figures_are_those_of_the_console(pooler: Pooler) -> None:
         crowd.wait_for_turns(20)
         during = scrape(pooler)
         crowd.stop()
+        wait_for(lambda: _is_at_rest(pooler), "all servers are idle")
         assert during.value("greenpool_transactions_total", **POOL) > 0
         found = scrape(pooler)
         stats = next(row for row in pooler.admin("show stats") if row["database"] == "app")
