@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from greenpool.admin.lexer import Statement, TokenKind, syntax_error
 from greenpool.admin.result import Pending, Plan
-from greenpool.config import SETTABLE, Config, has_setting, with_setting
+from greenpool.config import SETTABLE, Config, parse_setting, setting_of
 from greenpool.errors import ConfigError
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 
@@ -40,7 +40,7 @@ def plan(
         raise syntax_error(f"SET {name} takes one value", "Quote what is more than a word: '10s'.")
     text = "".join(token.text for token in statement[3:])  # 10s is a number and a word
     try:
-        with_setting(config(), name, text)
+        value = parse_setting(name, text)
     except ConfigError as exc:
         message = str(exc)
         raise ClientError(Severity.ERROR, SqlState.INVALID_PARAMETER_VALUE, message) from None
@@ -50,7 +50,7 @@ def plan(
         end_ns = now_ns() + PATIENCE_NS
 
         def is_done() -> bool:
-            if has_setting(config(), name, text):
+            if setting_of(config(), name) == value:
                 return True
             if now_ns() < end_ns:
                 return False

@@ -59,7 +59,7 @@ from greenpool.config.model import (
 )
 from greenpool.config.pem import PemFile
 from greenpool.config.reference import reference, sample
-from greenpool.config.setting import SETTABLE, has_setting, with_setting
+from greenpool.config.setting import SETTABLE, parse_setting, setting_of, with_setting
 from greenpool.config.show import show_rows
 from greenpool.config.table import is_supported
 from greenpool.config.tree import is_unicode
@@ -109,7 +109,6 @@ __all__ = [
     "Web",
     "changes",
     "guest_member",
-    "has_setting",
     "heir_of",
     "home_of",
     "is_setting",
@@ -120,10 +119,12 @@ __all__ = [
     "lookup_of",
     "members",
     "parse_jwt_keys",
+    "parse_setting",
     "peek_pid_file",
     "pool_of",
     "reference",
     "sample",
+    "setting_of",
     "show_rows",
     "with_setting",
 ]

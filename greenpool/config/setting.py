@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from greenpool.config.key import Invalid, Key, Literal, Reload, Section
 from greenpool.config.kinds import BOOL, CHOICE, DURATION, INT, SECONDS, SIZE
@@ -34,21 +35,25 @@ SETTABLE: Mapping[str, Key] = {
 """The keys that SET knows, by name."""
 
 
-def with_setting(config: Config, name: str, text: str) -> Config:
-    """Return the configuration with another value of one key. Raises: ConfigError."""
+def parse_setting(name: str, text: str) -> Any:
+    """Return the value of a key as the configuration holds it. Raises: ConfigError."""
     if name not in SETTABLE:
         raise ConfigError([f"{name} cannot be SET: change the configuration file, then RELOAD"])
-    key = SETTABLE[name]
     try:
-        value = key.literal(_literal(text))
+        return SETTABLE[name].literal(_literal(text))
     except Invalid as exc:
         raise ConfigError([f"{name}: {exc}"]) from None
-    return replace(config, general=replace(config.general, **{key.attribute: value}))
 
 
-def has_setting(config: Config, name: str, text: str) -> bool:
-    """Say whether that is in force."""
-    return with_setting(config, name, text) == config
+def with_setting(config: Config, name: str, text: str) -> Config:
+    """Return the configuration with another value of one key. Raises: ConfigError."""
+    value = parse_setting(name, text)
+    return replace(config, general=replace(config.general, **{SETTABLE[name].attribute: value}))
+
+
+def setting_of(config: Config, name: str) -> Any:
+    """Return the value that is in force."""
+    return getattr(config.general, SETTABLE[name].attribute)
 
 
 def _literal(text: str) -> Literal:
