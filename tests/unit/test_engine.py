@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import IntEnum
 from itertools import pairwise
 from typing import Any
@@ -29,36 +30,15 @@ from greenpool.records import (
     LoginMethod,
     NoteKind,
     PoolMode,
-    PoolSettings,
     Reason,
     Refusal,
     Result,
-    SessionHandling,
     SlotState,
     TimeKind,
 )
+from tests.unit.samples import POOL_SETTINGS
 
-SETTINGS = PoolSettings(
-    mode=PoolMode.TRANSACTION,
-    size=3,
-    min_size=0,
-    max_creates=2,
-    wait_timeout_ms=5000,
-    idle_timeout_ms=0,
-    idle_transaction_timeout_ms=0,
-    client_idle_timeout_ms=0,
-    session_state=SessionHandling.OFF,
-    deferred_begin=True,
-    statements_max=100,
-    wait_notify_ms=0,
-    transaction_timeout_ms=0,
-    query_timeout_ms=0,
-    copy_timeout_ms=0,
-    cancel_wait_timeout_ms=10_000,
-    round_robin=False,
-    idle_check_ms=0,
-    connect_timeout_ms=3_000,
-)
+SETTINGS = replace(POOL_SETTINGS, size=3, min_size=0, statements_max=100)
 READY = b"Z\0\0\0\x05I"
 QUERY = b"Q\0\0\0\x0dselect 1\0"
 ANSWER = b"C\0\0\0\x0dSELECT 1\0" + READY

@@ -16,17 +16,15 @@ from greenpool.records import (
     EngineIo,
     Hold,
     Pin,
-    PoolMode,
     PoolRow,
-    PoolSettings,
     Reason,
     Refusal,
-    SessionHandling,
     SlotRow,
     SlotState,
     WorkerRow,
 )
 from greenpool.tallies import Tallies
+from tests.unit.samples import POOL_SETTINGS
 
 S = 1_000_000_000
 NOW = Moment(monotonic_ns=1000 * S, epoch_ns=1_700_000_000 * S)  # 2023-11-14 22:13:20 UTC
@@ -98,32 +96,13 @@ class FakeSegment:
 
 def pool(index: int = 0, database: str = "app", user: str = "alice", **fields: Any) -> PoolRow:
     """Make a pool row; what is not given is 0."""
-    settings = PoolSettings(
-        mode=PoolMode.TRANSACTION,
-        size=10,
-        min_size=2,
-        max_creates=2,
-        wait_timeout_ms=5000,
-        idle_timeout_ms=0,
-        idle_transaction_timeout_ms=0,
-        client_idle_timeout_ms=0,
-        session_state=SessionHandling.OFF,
-        deferred_begin=True,
-        statements_max=0,
-        wait_notify_ms=0,
-        transaction_timeout_ms=0,
-        query_timeout_ms=0,
-        copy_timeout_ms=0,
-        cancel_wait_timeout_ms=10_000,
-        round_robin=False,
-        idle_check_ms=0,
-        connect_timeout_ms=3_000,
-    )
     head = ("index", "database", "user", "settings")
     values: dict[str, Any] = {name: 0 for name in PoolRow.__slots__ if name not in head}
     values |= {"in_use": 1, "pins_of": (0,) * len(Pin), "cl_pinned": (0,) * len(Pin)}
     values |= dict.fromkeys(("client_ends", "server_ends"), (0,) * len(Reason))
-    return PoolRow(index=index, database=database, user=user, settings=settings, **values | fields)
+    return PoolRow(
+        index=index, database=database, user=user, settings=POOL_SETTINGS, **values | fields
+    )
 
 
 def slot(index: int, state: SlotState, **fields: Any) -> SlotRow:
