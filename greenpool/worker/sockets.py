@@ -51,14 +51,6 @@ def set_options(sock: HasOptions, general: General) -> None:
     sock.setsockopt(plain.SOL_SOCKET, plain.SO_LINGER, linger)
 
 
-def peer_address(sock: plain.socket) -> object:
-    """Return the other end's address as `accept` does; None: it has gone already."""
-    try:
-        return sock.getpeername()
-    except OSError:  # reading will find that out
-        return None
-
-
 def host_of(address: object) -> str:
     """Return the host of an address, empty for a UNIX peer."""
     return str(address[0]) if isinstance(address, tuple) else ""
