@@ -22,7 +22,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "result.h"
+#include "engine.h"
 
 #define GP_HEADER_SIZE  5 /* type and length: what gp_frame_peek needs */
 #define GP_READY_TOTAL  6 /* a ReadyForQuery on the wire */

@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "result.h"
+#include "engine.h"
 
 #define GP_RING_SUBMISSIONS  512u
 #define GP_RING_COMPLETIONS  4096u

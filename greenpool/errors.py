@@ -89,9 +89,3 @@ class ServerUnavailable(ReportedError):
     """No server connection could be opened or logged in."""
 
     default_sqlstate: ClassVar[str] = "08006"  # connection_failure
-
-
-class PoolTimeout(ReportedError):
-    """No server connection came free within query_wait_timeout."""
-
-    default_sqlstate: ClassVar[str] = "53300"  # too_many_connections

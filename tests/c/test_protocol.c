@@ -297,13 +297,6 @@ static void test_integers_are_big_endian(void)
     CHECK_EQ(gp_get_u32be((const uint8_t *)"\xff\xff\xff\xff"), 0xffffffff);
 }
 
-static void test_results_have_names(void)
-{
-    CHECK(strcmp(gp_result_name(GP_OK), "GP_OK") == 0);
-    CHECK(strcmp(gp_result_name(GP_ENOENT), "GP_ENOENT") == 0);
-    CHECK(strcmp(gp_result_name((enum gp_result)99), "GP_?") == 0);
-}
-
 int main(void)
 {
     RUN(test_transcript_split_at_every_byte);
@@ -311,6 +304,5 @@ int main(void)
     RUN(test_every_type_and_its_limit);
     RUN(test_unknown_type_is_refused_from_its_first_byte);
     RUN(test_integers_are_big_endian);
-    RUN(test_results_have_names);
     return check_done();
 }

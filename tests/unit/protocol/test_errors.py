@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenpool.errors import PoolTimeout
+from greenpool.errors import ServerUnavailable
 from greenpool.protocol.body import MalformedBody
 from greenpool.protocol.errors import (
     ClientError,
@@ -59,11 +59,11 @@ def test_client_error_knows_its_severity_and_response():
 
 
 def test_error_response_tells_errors_of_other_rooms():
-    fields = ErrorFields.parse(error_response(PoolTimeout("query_wait_timeout"))[5:])
+    fields = ErrorFields.parse(error_response(ServerUnavailable("no such host"))[5:])
     assert (fields.severity, fields.sqlstate, fields.message) == (
         "FATAL",
-        "53300",
-        "query_wait_timeout",
+        "08006",
+        "no such host",
     )
 
 
