@@ -5,7 +5,6 @@ How each pooler is configured is in `configs.py`.
 
 from __future__ import annotations
 
-import contextlib
 import pwd
 import signal
 import subprocess
@@ -16,12 +15,12 @@ from typing import Protocol
 from benchmarks import cpu
 from benchmarks.errors import BenchError
 from benchmarks.plan import DIRECT_CLIENTS_MAX, Case, Mode
+from greenpool.demo.ending import end_process
 from greenpool.demo.errors import DemoError
 from greenpool.demo.pooler import answers
 from greenpool.demo.waiting import wait_until
 
 START_DEADLINE_S = 30.0
-STOP_DEADLINE_S = 20.0
 
 
 class Contender(Protocol):
@@ -101,12 +100,7 @@ class Pooler:
         """End it: in order, at once, by force."""
         if self._process is None:
             return
-        for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL):
-            if self._process.poll() is None:
-                self._process.send_signal(number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(STOP_DEADLINE_S)
-                break
+        end_process(self._process, signal.SIGTERM, signal.SIGQUIT)
         self._process = None
 
     def usage(self) -> cpu.Usage:

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import cpu, load
-from benchmarks.contenders import STOP_DEADLINE_S, Pooler
+from benchmarks.contenders import Pooler
 from benchmarks.errors import BenchError
 from benchmarks.plan import Case
 from benchmarks.sample import Latency, Outcome
+from greenpool.demo.ending import STOP_DEADLINE_S
 from greenpool.demo.errors import DemoError
 from greenpool.demo.waiting import wait_until
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from benchmarks import configs, memory, record
 from benchmarks.contenders import Direct, Pooler
@@ -20,8 +18,7 @@ from benchmarks.drivers import Measure, before_null_server, before_postgres
 from benchmarks.errors import BenchError
 from benchmarks.plan import DIRECT_CLIENTS_MAX
 from benchmarks.server import Backend, backend_of, start_null, start_postgres, target
-
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from greenpool.demo.ending import undisturbed_stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,33 +114,10 @@ def _begin(
 def _directory(clients: int) -> Iterator[tuple[ExitStack, Path]]:
     """Give a directory and a stack; when it has unwound, undisturbed, the directory is removed."""
     memory.raise_file_limit(clients)
-    with _interruptible(), ExitStack() as stack:
-        try:
-            directory = Path(tempfile.mkdtemp(prefix="greenpool-bench-"))
-            stack.callback(shutil.rmtree, directory)
-            yield stack, directory
-        finally:
-            _ignore_signals()
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Unwind at SIGTERM and SIGHUP as at Ctrl-C: our children have sessions of their own."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = {each: signal.signal(each, stop) for each in _STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for each, handler in previous.items():
-            signal.signal(each, handler)
-
-
-def _ignore_signals() -> None:
-    for each in _STOP_SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+    with undisturbed_stack(KeyboardInterrupt) as stack:
+        directory = Path(tempfile.mkdtemp(prefix="greenpool-bench-"))
+        stack.callback(shutil.rmtree, directory)
+        yield stack, directory
 
 
 def newest_pgbouncer() -> str:

@@ -12,7 +12,6 @@ does not end it before we do.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from greenpool.demo.ending import end_process
 from greenpool.demo.errors import DemoError
 from greenpool.demo.installation import (
     Installation,
@@ -30,7 +30,6 @@ from greenpool.demo.installation import (
 from greenpool.demo.waiting import wait_until
 
 START_DEADLINE_S = 30.0
-STOP_DEADLINE_S = 20.0
 
 _SETTINGS = {
     # Nothing here outlives the process, so nothing needs to reach the disk.
@@ -141,12 +140,7 @@ class Cluster:
         """End the server: disconnect everyone, then (after a deadline) without ceremony."""
         if self._postmaster is None:
             return
-        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-            if self._postmaster.poll() is None:
-                self._postmaster.send_signal(number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._postmaster.wait(STOP_DEADLINE_S)
-                break
+        end_process(self._postmaster, signal.SIGINT, signal.SIGQUIT)
         self._postmaster = None
 
     def psql(self, arguments: Sequence[str], user: str, password: str, database: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import socket
 import struct
@@ -10,11 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from greenpool.demo.ending import end_process
 from greenpool.demo.errors import DemoError
 from greenpool.demo.waiting import wait_until
 
 START_DEADLINE_S = 30.0
-STOP_DEADLINE_S = 20.0
 
 _SSL_REQUEST = struct.pack("!II", 8, 80877103)
 
@@ -54,12 +53,7 @@ class Pooler:
         """Let transactions end, then exit; after a deadline exit at once, then by force."""
         if self._process is None:
             return
-        for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL):
-            if self._process.poll() is None:
-                self._process.send_signal(number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(STOP_DEADLINE_S)
-                break
+        end_process(self._process, signal.SIGTERM, signal.SIGQUIT)
         self._process = None
 
     def log_tail(self, lines: int = 20) -> str:

@@ -10,19 +10,17 @@ from __future__ import annotations
 import secrets
 import shlex
 import shutil
-import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TextIO
 
 import yaml
 
 from greenpool.demo.cluster import Cluster
+from greenpool.demo.ending import undisturbed_stack
 from greenpool.demo.errors import DemoError
 from greenpool.demo.installation import Installation, find_installations
 from greenpool.demo.load import Figures, Target, fill, running_load
@@ -33,8 +31,6 @@ DATABASE = "demo"
 CLIENTS = 20
 POOL_SIZE = 5
 LOAD_S = 5
-
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _QUERY = (
     "select bid as branch, count(*) as accounts, min(aid) as first, max(aid) as last "
@@ -73,7 +69,7 @@ def run(stdout: TextIO, port: int | None = None, workers: int | None = None) -> 
     `port` None: any free one; `workers` None: one per core. Must be called by the main thread of a
     process without a gevent hub, because it handles signals and blocks.
     """
-    with _stop_on_signals(), ExitStack() as stack:
+    with undisturbed_stack(_Stop) as stack:
         try:
             scene = _set_up(stack, stdout, port or free_port(), workers)
             _show_query(scene, stdout)
@@ -82,8 +78,6 @@ def run(stdout: TextIO, port: int | None = None, workers: int | None = None) -> 
             scene.pooler.wait()
         except _Stop:
             _say(stdout, "\nStopping: greenpool, PostgreSQL, and their files.")
-        finally:
-            _ignore_signals()  # nothing disturbs the clean-up
     return 0
 
 
@@ -194,24 +188,3 @@ def _show_figures(stdout: TextIO, figures: Figures, servers: int) -> None:
 def _say(stdout: TextIO, text: str) -> None:
     stdout.write(text + "\n")
     stdout.flush()
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[None]:
-    """Raise _Stop at the first of _STOP_SIGNALS; put the old handlers back at the end."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        _ignore_signals()
-        raise _Stop
-
-    previous = {each: signal.signal(each, stop) for each in _STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for each, handler in previous.items():
-            signal.signal(each, handler)
-
-
-def _ignore_signals() -> None:
-    for each in _STOP_SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
