@@ -15,6 +15,7 @@
 
 #include "deadlines.h"
 #include "entrance.h"
+#include "handshakes.h"
 #include "listeners.h"
 #include "move.h"
 #include "obey.h"
@@ -303,6 +304,7 @@ static void woken(struct gp_engine *e)
     if (e->away)
         gp_moves_settle(e);
     gp_listeners_continue(e);
+    gp_handshakes_continue(e);
 }
 
 void gp_on_stirred(struct gp_engine *e, struct gp_conn *conn)

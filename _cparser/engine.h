@@ -21,7 +21,7 @@
 #define GP_NODISCARD __attribute__((warn_unused_result))
 
 /* cdef:begin */
-#define GP_ABI_VERSION        8
+#define GP_ABI_VERSION        9
 #define GP_PINS               8                  /* reasons that keep a client on its server */
 #define GP_NOTE_UNREAD        0xffffffffffffffff /* no version of a note */
 #define GP_TLS_SECRET_BYTES   32
@@ -441,7 +441,8 @@ struct gp_guest_settings {
     uint32_t timeout_ms;          /* after so long they are Python's; 0: never */
     bool welcome;                 /* false: all are, before they say anything */
     bool knows;                   /* those whose like is known are let in without Python */
-    bool offers_tls;              /* who asks for TLS on TCP is Python's, and not refused */
+    bool offers_tls;              /* who asks for TLS on TCP is not refused */
+    struct gp_tls_context *tls;   /* what they get; NULL: they are Python's */
 };
 GP_API void gp_engine_guests(struct gp_engine *engine, const struct gp_guest_settings *settings);
 GP_API uint32_t gp_guests_here(struct gp_engine *engine);
@@ -459,6 +460,8 @@ struct gp_guest_info {
     uint32_t neighbours; /* guests of its address that are left, where that is limited */
     uint32_t said_length;
     const uint8_t *said; /* and not answered; until the next call */
+    struct gp_tls *tls;  /* its session, the caller's from here, shaking hands or done; or NULL */
+    bool direct;         /* which began without a request: so it must have ALPN */
 };
 /* Take the oldest guest that is Python's; any: or one of the others. False: there is none. */
 GP_API bool gp_guest_take(struct gp_engine *engine, bool any, struct gp_guest_info *info);

@@ -9,12 +9,15 @@
 #include <unistd.h>
 
 #include "entrance.h"
+#include "handshakes.h"
 #include "plans.h"
+#include "tls.h"
 
 #define REQUEST_BYTES 8u
 #define PACKET_MIN    8u
 #define SSL_CODE      80877103u
 #define GSSENC_CODE   80877104u
+#define WHO_BYTES     (GP_HOST_BYTES + 1u + GP_BINDING_BYTES)
 
 static struct gp_guest *guest_of(struct gp_client *c)
 {
@@ -59,17 +62,26 @@ static void vanish(struct gp_engine *e, struct gp_client *c)
     gp_todo(e, &c->conn); /* the batch may still name it */
 }
 
+/* Its session, finished or not, whose owner is the caller from here on; NULL: it has none. */
+static struct gp_tls *take_tls(struct gp_client *c)
+{
+    struct gp_tls *tls = guest_of(c)->tls ? guest_of(c)->tls : c->conn.tls;
+
+    guest_of(c)->tls = c->conn.tls = NULL;
+    return tls;
+}
+
 static void close_guest(struct gp_engine *e, struct gp_client *c)
 {
     int32_t fd = c->conn.fd;
 
+    gp_tls_free(take_tls(c));
     vanish(e, c);
     close(fd);
     gp_place_vacated(e);
 }
 
-/* It is for Python to see what it wants. */
-static void estrange(struct gp_engine *e, struct gp_client *c)
+void gp_guest_estrange(struct gp_engine *e, struct gp_client *c)
 {
     delist(e, c);
     guest_of(c)->strange = true;
@@ -153,16 +165,17 @@ void gp_guest_greet(struct gp_engine *e, int32_t fd, const struct sockaddr_stora
     if (gp_conn_attach(e->transport, &c->conn) != GP_OK)
         close_guest(e, c);
     else if (!e->guests.is.welcome || is_one_too_many(e, guest_of(c)))
-        estrange(e, c);
+        gp_guest_estrange(e, c);
 }
 
 /* ---- what it says ---- */
 
 /* Which encryption it asks for that it cannot have; 0: it does not. */
-static uint8_t to_refuse(struct gp_engine *e, const struct gp_guest *guest, const uint8_t *data,
-                         size_t len)
+static uint8_t to_refuse(struct gp_engine *e, struct gp_client *c, const uint8_t *data, size_t len)
 {
-    if (len != REQUEST_BYTES || gp_get_u32be(data) != REQUEST_BYTES)
+    const struct gp_guest *guest = guest_of(c);
+
+    if (c->conn.tls || len != REQUEST_BYTES || gp_get_u32be(data) != REQUEST_BYTES)
         return 0;
     uint32_t code = gp_get_u32be(data + 4);
     uint8_t kind = code == GSSENC_CODE ? GP_ENCRYPTION_GSS
@@ -172,17 +185,31 @@ static uint8_t to_refuse(struct gp_engine *e, const struct gp_guest *guest, cons
     return guest->refused & kind || (kind == GP_ENCRYPTION_SSL && has_tls) ? 0 : kind;
 }
 
+/* What it shows: see plans.h. Gives the length. */
+static size_t write_who(uint8_t who[WHO_BYTES], const struct gp_guest *guest, bool is_secure)
+{
+    size_t len = strlen(guest->host) + 1;
+
+    memcpy(who, guest->host, len);
+    if (!is_secure)
+        return len;
+    who[len++] = 'T';
+    memcpy(who + len, guest->binding, guest->binding_length);
+    return len + guest->binding_length;
+}
+
 /* The plan for it, if `data` begins with a whole packet of its like. */
 static struct gp_plan *find_plan(struct gp_engine *e, struct gp_client *c, const uint8_t *data,
                                  size_t len, size_t *packet_len)
 {
     const struct gp_guest *guest = guest_of(c);
-    const struct gp_span who = {(const uint8_t *)guest->host, strlen(guest->host) + 1};
+    uint8_t who[WHO_BYTES];
 
     *packet_len = len >= PACKET_MIN ? gp_get_u32be(data) : 0;
-    if (!e->guests.is.knows || *packet_len < PACKET_MIN || *packet_len > len)
+    if (!e->guests.is.knows || guest->certified || *packet_len < PACKET_MIN || *packet_len > len)
         return NULL;
-    return gp_plans_find(e, who, (struct gp_span){data, *packet_len});
+    size_t who_len = write_who(who, guest, c->conn.tls != NULL);
+    return gp_plans_find(e, (struct gp_span){who, who_len}, (struct gp_span){data, *packet_len});
 }
 
 /* The address as logs and SHOW CLIENTS write it: name_of in greenpool/worker/sockets.py. */
@@ -225,21 +252,27 @@ static bool enter(struct gp_engine *e, struct gp_client *c, struct gp_plan *plan
 
 void gp_guest_received(struct gp_engine *e, struct gp_client *c, const uint8_t *data, size_t len)
 {
-    uint8_t kind = to_refuse(e, guest_of(c), data, len);
     size_t packet_len;
 
+    if (guest_of(c)->tls) {
+        gp_handshake_received(e, c, data, len);
+        return;
+    }
+    if (gp_handshake_begin(e, c, data, len))
+        return;
+    uint8_t kind = to_refuse(e, c, data, len);
     if (kind) {
         guest_of(c)->refused |= kind;
         gp_conn_send(e->transport, &c->conn, (const uint8_t *)"N", 1);
         return;
     }
-    struct gp_plan *plan = find_plan(e, c, data, len, &packet_len);
+    struct gp_plan *plan = guest_of(c)->strange ? NULL : find_plan(e, c, data, len, &packet_len);
     if (plan && enter(e, c, plan, data + packet_len, len - packet_len))
         return;
-    if (gp_buffer_append(&c->in, data, len))
-        estrange(e, c);
-    else
+    if (!gp_buffer_append(&c->in, data, len))
         close_guest(e, c);
+    else if (!guest_of(c)->strange)
+        gp_guest_estrange(e, c);
 }
 
 void gp_guest_closed(struct gp_engine *e, struct gp_client *c)
@@ -257,7 +290,7 @@ void gp_guests_sweep(struct gp_engine *e)
 
     while ((c = e->guests.waiting.first) && patience_ns &&
            e->now - guest_of(c)->since_ns >= patience_ns)
-        estrange(e, c);
+        gp_guest_estrange(e, c);
 }
 
 void gp_guests_free(struct gp_engine *e)
@@ -267,13 +300,19 @@ void gp_guests_free(struct gp_engine *e)
     while ((c = e->guests.strange.first) || (c = e->guests.waiting.first))
         close_guest(e, c);
     gp_buffer_free(&e->guests.said);
+    gp_tls_context_free(e->guests.is.tls);
 }
 
 /* ---- the public functions ---- */
 
 void gp_engine_guests(struct gp_engine *e, const struct gp_guest_settings *settings)
 {
+    struct gp_tls_context *before = e->guests.is.tls;
+
     e->guests.is = *settings;
+    if (settings->tls)
+        (void)gp_tls_context_share(settings->tls);
+    gp_tls_context_free(before);
 }
 
 uint32_t gp_guests_here(struct gp_engine *e)
@@ -281,12 +320,23 @@ uint32_t gp_guests_here(struct gp_engine *e)
     return e->guests.count;
 }
 
+/* What was received and not delivered. False: no memory. */
+static bool keep_held(struct gp_client *c, const struct gp_buffer *held)
+{
+    struct gp_tls *tls = guest_of(c)->tls ? guest_of(c)->tls : c->conn.tls;
+    uint32_t len = (uint32_t)gp_buffer_len(held);
+
+    if (!len)
+        return true;
+    return tls ? gp_tls_feed(tls, gp_buffer_at(held), len) == GP_OK
+               : gp_buffer_append(&c->in, gp_buffer_at(held), len);
+}
+
 /* All that was read and not answered. False: no memory. */
 static bool gather(struct gp_engine *e, struct gp_client *c)
 {
     gp_conn_pause(&c->conn);
-    const struct gp_buffer *held = gp_conn_halt(e->transport, &c->conn);
-    bool whole = !held || gp_buffer_append(&c->in, gp_buffer_at(held), gp_buffer_len(held));
+    bool whole = keep_held(c, gp_conn_halt(e->transport, &c->conn));
 
     gp_buffer_free(&e->guests.said);
     e->guests.said = c->in;
@@ -308,6 +358,7 @@ static void describe(struct gp_engine *e, const struct gp_guest *guest, int32_t 
         .neighbours = neighbours(e, guest),
         .said = e->guests.said ? gp_buffer_at(e->guests.said) : NULL,
         .said_length = e->guests.said ? (uint32_t)gp_buffer_len(e->guests.said) : 0,
+        .direct = guest->direct,
     };
     snprintf(info->host, sizeof(info->host), "%s", guest->host);
 }
@@ -321,12 +372,13 @@ bool gp_guest_take(struct gp_engine *e, bool any, struct gp_guest_info *info)
         if (!c)
             return false;
         if (!guest_of(c)->strange)
-            estrange(e, c); /* the event will find nobody */
+            gp_guest_estrange(e, c); /* the event will find nobody */
         if (!gather(e, c)) {
             close_guest(e, c); /* it did not take the one byte that it was told */
             continue;
         }
         describe(e, guest_of(c), c->conn.fd, info);
+        info->tls = take_tls(c);
         vanish(e, c);
         return true;
     }

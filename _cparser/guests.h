@@ -2,12 +2,12 @@
  *
  *     accepted --> WAITS --its like is known (plans.h)--> in LOGIN, with a row (entrance.h)
  *                  |  ^ \--anything else, or nothing in time--> STRANGE --gp_guest_take--> Python's
- *                  |  \--it asks for encryption and cannot have it: 'N'
+ *                  |  \--it asks for encryption: 'N', or a handshake (handshakes.h)
  *                  \--it leaves--> closed, and nobody is told
  *
  * A guest is a struct gp_client in state FREE: it has no row, and is in one of the engine's two
- * lists. Law: what Python gets is the connection as it is, with all bytes that were read and not
- * answered; Python then does with it whatever it does with a client that it has accepted itself. Who
+ * lists. Law: what Python gets is the connection as it is, with its TLS session and all bytes that were
+ * read and not answered; Python does with it whatever it does with one it has accepted itself. Who
  * is one too many, in all or of its address, is Python's to tell so.
  * Partners: listeners.c, which accepts them; greenpool/worker/listener.py, which takes them.
  * Source: "Message Flow > Start-up", "> SSL Session Encryption". */
@@ -31,6 +31,13 @@ struct gp_guest {
     char host[GP_HOST_BYTES];
     uint8_t network[GP_NETWORK_BYTES]; /* as which it is counted */
     uint32_t network_length;           /* 0: it is not */
+    /* handshakes.c */
+    struct gp_tls *tls; /* shakes hands; then it is the connection's */
+    bool direct;        /* with no request before */
+    bool is_due;        /* its bytes wait for a turn */
+    bool certified;     /* it has shown a certificate */
+    uint8_t binding[GP_BINDING_BYTES];
+    uint32_t binding_length;
 };
 
 /* Whom was accepted, with its address; its descriptor is the engine's. */
@@ -38,6 +45,8 @@ void gp_guest_greet(struct gp_engine *e, int32_t fd, const struct sockaddr_stora
 /* Give those to Python whose time is over. */
 void gp_guests_sweep(struct gp_engine *e);
 void gp_guests_free(struct gp_engine *e);
+/* It is for Python to see what it wants. */
+void gp_guest_estrange(struct gp_engine *e, struct gp_client *c);
 
 /* ---- of a client in state FREE ---- */
 void gp_guest_received(struct gp_engine *e, struct gp_client *c, const uint8_t *data, size_t len);

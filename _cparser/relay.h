@@ -222,9 +222,17 @@ struct gp_guest_list {
     struct gp_client *first, *last;
 };
 
+/* Which of them shake hands when: handshakes.c. */
+struct gp_handshakes {
+    uint64_t batch_ns; /* in the batch of this time ... */
+    uint32_t taken;    /* ... so many had their turn, ... */
+    bool due;          /* ... and others have none yet */
+};
+
 struct gp_guests {
     struct gp_guest_settings is;
     struct gp_guest_list waiting, strange;
+    struct gp_handshakes handshakes;
     uint32_t count;
     struct gp_buffer *said; /* by the one that was taken last */
 };

@@ -4,8 +4,8 @@
  *     wire --feed, open--> | kept | record being completed | --> plaintext
  *     wire <--take, sink-- | out |            records      | <-- plaintext
  *
- * Python runs the handshake and the login through the functions of engine.h; then the engine has the
- * session, and the relay's bytes go through gp_tls_open and gp_tls_seal (secure.c).
+ * Handshakes are driven by handshakes.c, or by Python through the functions of engine.h; then the
+ * engine has the session, and the relay's bytes go through gp_tls_open and gp_tls_seal (secure.c).
  *
  * Law: tls_context.c knows certificates, keys and tickets, tls.c knows bytes, and nothing else
  * includes OpenSSL's headers. A session belongs to one thread at a time; contexts are shared.
@@ -26,6 +26,8 @@ struct gp_tls_sink {
     uint8_t *data;
     size_t cap, len;
 };
+
+struct gp_tls_context *gp_tls_context_share(struct gp_tls_context *context);
 
 /* Decrypt what has come: all plaintext that is whole goes into `plain`, as far as it has room;
  * *got: its length, also when the result is another than GP_OK. GP_EOF: the peer has said that no

@@ -34,7 +34,6 @@ struct gp_tls {
 
 /* Describe OpenSSL's newest error in this thread, after `what` if that is given; forget all. */
 void gp_tls_explain(char why[GP_TLS_WHY_BYTES], const char *what);
-struct gp_tls_context *gp_tls_context_share(struct gp_tls_context *context);
 /* The BIO between a session and its bytes. */
 BIO_METHOD *gp_tls_wire_new(void);
 

@@ -450,7 +450,10 @@ class Engine:
         """Say how guests are received from now on."""
         wire = ffi.new("struct gp_guest_settings *")
         for field in GuestManners.__slots__:
-            setattr(wire, field, getattr(manners, field))
+            if field != "tls":
+                setattr(wire, field, getattr(manners, field))
+        if manners.tls is not None:
+            wire.tls = manners.tls.pointer
         lib.gp_engine_guests(self._engine, wire)
 
     def guest_count(self) -> int:
@@ -473,6 +476,8 @@ class Engine:
             refused=EncryptionFlags(found.refused),
             said=bytes(ffi.buffer(found.said, found.said_length)) if found.said_length else b"",
             neighbours=found.neighbours,
+            tls=TlsSession(found.tls) if found.tls != ffi.NULL else None,
+            is_direct=found.direct,
         )
 
     # ---- plans that are known --------------------------------------------------------------

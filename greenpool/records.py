@@ -11,8 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import TYPE_CHECKING
 
-GP_ABI_VERSION = 8
+if TYPE_CHECKING:
+    from greenpool.tls import TlsContext, TlsSession
+
+GP_ABI_VERSION = 9
 """The version of `_cparser/engine.h` that this program was written for."""
 
 NAME_BYTES = 63
@@ -212,7 +216,7 @@ class EncryptionFlags(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class GuestManners:
-    """How guests are received: `struct gp_guest_settings`."""
+    """How guests are received: `struct gp_guest_settings`. `tls`: whose hands the engine shakes."""
 
     guests_max: int
     address_guests_max: int
@@ -221,6 +225,7 @@ class GuestManners:
     welcome: bool
     knows: bool
     offers_tls: bool
+    tls: TlsContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +235,7 @@ class Guest:
     `address`: as `accept` returns it. `refused`: the encryption that it asked for. `said`: what it
     has said and nobody has answered. `neighbours`: guests of its address that are left, where their
     number is limited. The descriptor is the holder's.
+    `tls`: what its handshake has led to so far, if it has begun; `is_direct`: without a request.
     """
 
     fd: int
@@ -239,6 +245,8 @@ class Guest:
     refused: EncryptionFlags = EncryptionFlags.NONE
     said: bytes = b""
     neighbours: int = 0
+    tls: TlsSession | None = None
+    is_direct: bool = False
 
 
 class SessionHandling(IntEnum):

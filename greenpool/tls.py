@@ -65,56 +65,56 @@ class OwnCertificate:
 class TlsContext:
     """What all sessions of one configuration share. Set it up before the first session."""
 
-    __slots__ = ("_context",)
+    __slots__ = ("pointer",)
 
     def __init__(self, *, is_server: bool) -> None:
         context = lib.gp_tls_context_new(is_server)
         if context == ffi.NULL:
             raise EngineError("cannot make a TLS context")
-        self._context = ffi.gc(context, lib.gp_tls_context_free)
+        self.pointer = ffi.gc(context, lib.gp_tls_context_free)
 
     def set_certificate(self, pem: bytes) -> None:
         """Show this certificate, its chain behind it. Raises: TlsError."""
-        self._check(lib.gp_tls_context_certificate(self._context, pem, len(pem)))
+        self._check(lib.gp_tls_context_certificate(self.pointer, pem, len(pem)))
 
     def set_key(self, pem: bytes) -> None:
         """Use this key of the certificate. Raises: TlsError, also if it is another one's."""
-        self._check(lib.gp_tls_context_key(self._context, pem, len(pem)))
+        self._check(lib.gp_tls_context_key(self.pointer, pem, len(pem)))
 
     def set_authorities(self, pem: bytes) -> None:
         """Verify the other side's certificate by these. Raises: TlsError."""
-        self._check(lib.gp_tls_context_authorities(self._context, pem, len(pem)))
+        self._check(lib.gp_tls_context_authorities(self.pointer, pem, len(pem)))
 
     def set_versions(self, least: str, ciphers: str | None, suites: str | None) -> None:
         """Set the least version, "1.2" or "1.3", and what is spoken. Raises: TlsError."""
         minor = int(least.removeprefix("1."))
         arguments = (_optional(ciphers), _optional(suites))
-        self._check(lib.gp_tls_context_versions(self._context, minor, *arguments))
+        self._check(lib.gp_tls_context_versions(self.pointer, minor, *arguments))
 
     def set_tickets(self, secret: bytes) -> None:
         """Let clients resume sessions wherever the secret (SECRET_BYTES) is the same."""
         if len(secret) != SECRET_BYTES:
             raise ValueError(f"a ticket secret has {SECRET_BYTES} bytes")
-        lib.gp_tls_context_tickets(self._context, secret)
+        lib.gp_tls_context_tickets(self.pointer, secret)
 
     @property
     def own(self) -> OwnCertificate | None:
         """The certificate that it shows."""
         own = ffi.new("struct gp_tls_own *")
-        if not lib.gp_tls_context_own(self._context, own):
+        if not lib.gp_tls_context_own(self.pointer, own):
             return None
         return OwnCertificate(own.not_before_s, own.not_after_s, own.key_bits, own.key_is_rsa)
 
     def session(self, host: str | None = None, *, check_host: bool = False) -> TlsSession:
         """Begin a session; `host`: whom a client expects to meet. Raises: EngineError."""
-        tls = lib.gp_tls_new(self._context, _optional(host), check_host)
+        tls = lib.gp_tls_new(self.pointer, _optional(host), check_host)
         if tls == ffi.NULL:
             raise EngineError("cannot make a TLS session")
         return TlsSession(tls)
 
     def _check(self, result: int) -> None:
         if result != Result.OK:
-            raise TlsError(_text(lib.gp_tls_context_why(self._context)))
+            raise TlsError(_text(lib.gp_tls_context_why(self.pointer)))
 
 
 class TlsSession:

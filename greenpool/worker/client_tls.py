@@ -13,6 +13,7 @@ import gevent
 from gevent import socket
 
 from greenpool.auth.peer import Certificate, Peer, Transport
+from greenpool.config import General
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.protocol.startup import (
     ENCRYPTION_REQUESTS,
@@ -50,10 +51,24 @@ def shake_hands(
     if not early:
         sock.sendall(EncryptionRequest.CONSENT)
     secure = TlsSocket(sock, context.session())
-    facts = secure.handshake(early, worker.threads if worker.tls.is_slow else None)
-    if early and not facts.has_alpn:
-        raise TlsFailure("a direct handshake without ALPN")
+    go_on(worker, secure, early, is_direct=bool(early))
     return secure
+
+
+def of_the_engine(worker: Worker, general: General) -> TlsContext | None:
+    """Return what the engine shakes hands with; None: nothing, or each waits: a turn, a thread."""
+    waits = worker.tls.is_slow or general.tls_rate_limit_per_second
+    return None if waits else worker.tls.clients
+
+
+def go_on(worker: Worker, sock: TlsSocket, early: bytes = b"", *, is_direct: bool) -> None:
+    """Finish a handshake, wherever it is. `is_direct`: nobody asked for it before.
+
+    Switches: yes; the caller has a deadline. Raises: TlsFailure, OSError.
+    """
+    facts = sock.handshake(early, worker.threads if worker.tls.is_slow else None)
+    if is_direct and not facts.has_alpn:
+        raise TlsFailure("a direct handshake without ALPN")
 
 
 def wait_for_turn(worker: Worker) -> None:

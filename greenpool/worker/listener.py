@@ -20,7 +20,7 @@ from gevent.pool import Group
 from greenpool.config import General
 from greenpool.protocol.errors import ClientError
 from greenpool.records import Event, Guest, GuestManners, Refusal
-from greenpool.worker import limits, refusals
+from greenpool.worker import client_tls, limits, refusals
 from greenpool.worker.session import Session
 from greenpool.worker.sockets import host_of, set_options
 from greenpool.worker.state import Worker
@@ -112,6 +112,7 @@ class Listeners:
             welcome=self._is_welcome,
             knows=not general.login_rate_limit,
             offers_tls=self._worker.tls.clients is not None,
+            tls=client_tls.of_the_engine(self._worker, general),
         )
         self._worker.engine.receive_guests(manners)
 

@@ -101,6 +101,7 @@ class Session:
         "_family",
         "_fd",
         "_host",
+        "_is_direct",
         "_is_engines",
         "_key",
         "_on_end",
@@ -124,6 +125,9 @@ class Session:
         self._fd = guest.fd
         self._family = guest.family
         self._sock: AnySocket = None  # made when there is more to do than a known client needs
+        self._is_direct = guest.is_direct
+        if guest.tls is not None:
+            self._sock = TlsSocket(socket.socket(fileno=guest.fd), guest.tls)
         self._host, self._where = host_of(guest.address), name_of(guest.address)
         self._started_ns = time.monotonic_ns() - guest.spent_ms * _NS_PER_MS
         self._refused = client_tls.requests(guest.refused)  # while there is no `_sock`
@@ -207,7 +211,7 @@ class Session:
 
     def _live(self) -> None:
         timeout_s = self._timeout_s
-        data = self._meet(timeout_s)
+        data = b"" if self._sock is not None else self._meet(timeout_s)
         decision = self._recall(data)
         if decision is not None and not decision.is_open:
             self._hand_over(decision)  # which keeps the deadline
@@ -263,6 +267,10 @@ class Session:
         reader = StartupReader(self._worker.config.general.max_startup_packet_bytes)
         for request in self._refused:
             reader.feed(request)
+        if isinstance(self._sock, TlsSocket):  # the engine has begun it
+            client_tls.go_on(self._worker, self._sock, is_direct=self._is_direct)
+            reader.encrypt()
+            data = self._said or self._receive()
         while True:
             if not reader.pending and (decision := self._recall(data)):
                 return decision
