@@ -2,8 +2,9 @@
  *
  * Law: relay.c alone changes the state of a client, of a server, and the link between them
  * (set_client_state, gp_server_enter). frontend.c reads what clients say, backend.c what servers
- * say, queue.c keeps those who wait, clean.c brings servers to rest, servers.c opens, shares and
- * retires them, move.c takes clients to other workers, engine.c is the loop and the public face.
+ * say, queue.c keeps those who wait, growth.c decides when to open servers, clean.c brings them to
+ * rest, servers.c shares and retires them, move.c takes clients to other workers, engine.c is the
+ * loop and the public face.
  *
  * A client (enum gp_client_state, engine.h):
  *
