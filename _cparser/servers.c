@@ -152,6 +152,7 @@ enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slo
     share(e, s);
     gp_server_release(e, s);
     gp_pool_grow(e, pool);
+    gp_worker_poke(e->seg, e->worker); /* this is no step: its client's bytes are to go on */
     return GP_OK;
 }
 

@@ -6,6 +6,7 @@ Everything here runs on the real engine, in one process with one worker.
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -354,6 +355,8 @@ def test_query_opens_a_server_and_is_answered(
     server.settimeout(5)
     fd.setblocking(False)
     engine.server_opened(event.pool, event.slot, fd.detach(), None, 4711, b"k" * 32, 0, "db:5432")
+    # The client had to wait for the next sweep.
+    assert select.select([engine.fd()], [], [], 0)[0], "nobody calls the step"
     row = segment.slot_row(pool, event.slot)
     assert row is not None
     assert (row.state, row.backend_pid, row.address) == (SlotState.ACTIVE, 4711, "db:5432")
