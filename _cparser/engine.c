@@ -16,6 +16,7 @@
 #include "deadlines.h"
 #include "entrance.h"
 #include "handshakes.h"
+#include "growth.h"
 #include "listeners.h"
 #include "move.h"
 #include "obey.h"
@@ -59,9 +60,11 @@ static bool prepare(struct gp_engine *e, struct gp_segment *seg, uint32_t backen
         !e->events)
         return false;
     int32_t timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    int32_t haste = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     return watch(e, &e->wake, GP_CONN_WAKE, e->me->wake_fd) == GP_OK &&
            watch(e, &e->inbox, GP_CONN_INBOX, e->me->inbox_read) == GP_OK &&
-           watch(e, &e->tick, GP_CONN_TICK, timer) == GP_OK;
+           watch(e, &e->tick, GP_CONN_TICK, timer) == GP_OK &&
+           watch(e, &e->haste, GP_CONN_HASTE, haste) == GP_OK;
 }
 
 struct gp_engine *gp_engine_new(struct gp_segment *seg, uint32_t worker, uint32_t backend)
@@ -73,8 +76,9 @@ struct gp_engine *gp_engine_new(struct gp_segment *seg, uint32_t worker, uint32_
     e->seg = seg;
     e->worker = worker;
     e->loop_fd = -1;
-    e->tick.fd = -1;
+    e->tick.fd = e->haste.fd = -1;
     e->now = gp_now_ns();
+    e->dice = e->now * 2 + worker * 2 + 1; /* not 0 */
     if (!prepare(e, seg, backend)) {
         int why = errno;
         gp_engine_free(e);
@@ -120,6 +124,8 @@ void gp_engine_free(struct gp_engine *e)
         return;
     if (e->tick.fd != -1)
         close(e->tick.fd);
+    if (e->haste.fd != -1)
+        close(e->haste.fd);
     gp_engine_deafen(e);
     gp_guests_free(e);
     run_todo(e);
@@ -297,7 +303,7 @@ static void woken(struct gp_engine *e)
     gp_queue_handoffs(e);
     for (struct gp_queue *q = e->waiting; q; q = next) {
         next = q->behind;
-        if (q->length > q->opening)
+        if (gp_growth_wanted(q))
             gp_pool_grow(e, q->pool); /* a place may have become free */
     }
     gp_yield_sweep(e);
@@ -324,6 +330,10 @@ void gp_on_stirred(struct gp_engine *e, struct gp_conn *conn)
     case GP_CONN_TICK:
         if (read(conn->fd, &ticks, sizeof(ticks)) == (ssize_t)sizeof(ticks))
             e->ticked = true;
+        break;
+    case GP_CONN_HASTE:
+        if (read(conn->fd, &ticks, sizeof(ticks)) == (ssize_t)sizeof(ticks))
+            gp_growth_due(e);
         break;
     case GP_CONN_LISTENER:
         gp_listener_stirred(e, conn);

@@ -101,6 +101,9 @@ enum gp_note_kind {
 /* Times that are kept in histograms: histogram.h. */
 enum gp_time_kind { GP_TIME_QUERY = 0, GP_TIME_TRANSACTION, GP_TIME_WAIT, GP_TIMES };
 
+/* Why a client does not wait for a server to come back before one more is opened: growth.h. */
+enum gp_haste { GP_HASTE_COLD = 0, GP_HASTE_CROWD, GP_HASTE_LASTING, GP_HASTE_SLOW, GP_HASTES };
+
 /* What a step asks of Python. */
 enum gp_event_kind {
     GP_EVENT_OPEN = 1, /* pool, slot: CONNECTING(this worker); log in, then gp_server_opened or
@@ -198,6 +201,8 @@ struct gp_pool_settings {
     uint32_t round_robin;            /* server_round_robin: 1 = idle servers are used in turn */
     uint32_t idle_check_ms;          /* server_idle_check_timeout; 0: never */
     uint32_t connect_timeout_ms;     /* within which such a check must be answered; no 0 */
+    uint32_t warm_ratio;             /* scaling_warm_pool_ratio, 0..100 */
+    uint32_t fast_retries;           /* scaling_fast_retries */
 };
 
 /* ---- rows: copies of what is in the segment, for SHOW and metrics ---- */
@@ -223,6 +228,11 @@ struct gp_pool_row {
     uint64_t pins_of[GP_PINS]; /* by bit of gp_client_info.pins */
     uint64_t client_logins;
     uint64_t client_ends[GP_REASONS], server_ends[GP_REASONS];
+    /* how it grows: stats.h */
+    uint64_t creates, gate_waits, gate_overdue, patience_met, patience_lost, patience_opened;
+    uint64_t fills_deferred, spared, waits_left;
+    uint64_t hastes[GP_HASTES];
+    uint64_t login_ns; /* what a login takes lately; 0: not known yet */
 };
 
 struct gp_time_sums {
@@ -628,6 +638,9 @@ GP_API enum gp_result gp_server_opened(struct gp_engine *engine, uint32_t pool, 
  * nothing for another reason; nothing is concluded. */
 GP_API void gp_server_failed(struct gp_engine *engine, uint32_t pool, uint32_t slot,
                              uint64_t retry_ns);
+/* Whether the login of a slot, not begun yet, is of no use any more, since nobody waits and the pool
+ * has what it shall always have. Yes: its place is free. */
+GP_API bool gp_server_spare(struct gp_engine *engine, uint32_t pool, uint32_t slot);
 /* Answer every client of this worker that waits in the pool with this FATAL error. */
 GP_API void gp_pool_refuse(struct gp_engine *engine, uint32_t pool, uint32_t reason,
                            const char *sqlstate, const char *message);

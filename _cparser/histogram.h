@@ -56,6 +56,12 @@ struct gp_times {
     struct gp_histogram of[GP_TIMES];
 };
 
+/* From `since` until now: 0 if another process has noted it after this one last looked at the clock. */
+static inline uint64_t gp_elapsed(uint64_t now, uint64_t since)
+{
+    return now > since ? now - since : 0;
+}
+
 /* Count one time; only the worker whose they are. */
 static inline void gp_time_note(struct gp_histogram *h, uint64_t ns)
 {

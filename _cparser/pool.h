@@ -105,7 +105,7 @@
 #include "stats.h"
 
 #define GP_SEGMENT_MAGIC    0x67726e706f6f6c31ull /* "grnpool1" */
-#define GP_LAYOUT_VERSION   5u
+#define GP_LAYOUT_VERSION   6u
 #define GP_WORKERS_MAX      64u
 #define GP_SLOTS_MAX        1024u /* bound of pool_size; PostgreSQL itself rarely has more */
 #define GP_SLOT_WORDS       (GP_SLOTS_MAX / 64u)
@@ -214,6 +214,8 @@ struct gp_pool {
     _Atomic uint64_t resumed_ns, killed_ns;
     /* 1: the last login failed, so one is tried at a time. By whoever logged in, or the master */
     _Atomic uint32_t ailing;
+    _Atomic uint32_t warm_ratio, fast_retries; /* growth.h, as the next one */
+    _Atomic uint64_t login_ns;                 /* what a login takes lately; by whoever logged in */
     char database[GP_NAME_BYTES];
     char user[GP_NAME_BYTES];
     struct gp_counters inherited; /* of pools that are no more; by the master */
@@ -453,6 +455,10 @@ void gp_slot_assign(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32
  * in flight as the pool or the whole house allows (the worker is poked when one ends); a pool whose
  * last login failed allows one. Publish and settle first, then claim. */
 uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker);
+/* Whether the pool was found to have no FREE slot, and none has become so since. */
+bool gp_pool_full(struct gp_segment *seg, uint32_t pool);
+/* Whether as many logins are in flight as the pool or the house allows. */
+bool gp_pool_gate_shut(struct gp_segment *seg, uint32_t pool);
 
 /* The login of a slot failed, whose place is still taken: until one succeeds, gp_pool_claim grants
  * the pool one login at a time. */
@@ -481,6 +487,8 @@ bool gp_slot_closing(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint3
 /* CLOSING(worker) or CONNECTING(worker) -> FREE; frees the places of a login (and counts
  * login_failures); pokes the workers that wait. */
 void gp_slot_free(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker);
+/* The same for a login that has not begun: no failure. */
+void gp_slot_spare(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker);
 
 /* ---- cancel ---- */
 

@@ -218,7 +218,8 @@ static inline struct gp_histogram *times_measured(struct gp_segment *seg, uint32
         [GP_TIME_WAIT] = &c->wait_count,
     };
 
-    if (atomic_load_explicit(counts[kind], memory_order_relaxed) == 0)
+    if (atomic_load_explicit(counts[kind], memory_order_relaxed) == 0 &&
+        (kind != GP_TIME_WAIT || atomic_load_explicit(&c->waits_left, memory_order_relaxed) == 0))
         return NULL;
     return &gp_times_at(seg, pool, worker)->of[kind];
 }

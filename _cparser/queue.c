@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "relay.h"
+#include "growth.h"
 
 struct gp_queue *gp_queue_at(struct gp_engine *e, uint32_t pool)
 {
@@ -77,8 +77,10 @@ static void put_in(struct gp_engine *e, struct gp_queue *q, struct gp_client *c)
     } else if (q->unpublished == c->behind) {
         q->unpublished = c;
     }
-    if (q->length++ == 0)
+    if (q->length++ == 0) {
+        q->since_ns = e->now;
         enlist(e, q);
+    }
 }
 
 static void take_out(struct gp_engine *e, struct gp_queue *q, struct gp_client *c)
@@ -109,8 +111,8 @@ void gp_queue_join(struct gp_engine *e, struct gp_client *c)
     report(e, q);
     gp_pool_settle(e->seg, q->pool, e->worker, e->now);
     gp_queue_handoffs(e);
-    if (q->length > q->opening)
-        gp_pool_grow(e, q->pool);
+    if (c->state == GP_CLIENT_WAITING)
+        gp_growth_joined(e, q, c);
     gp_yield_plead(e, q);
 }
 
@@ -119,12 +121,22 @@ void gp_queue_leave(struct gp_engine *e, struct gp_client *c)
     struct gp_queue *q = gp_queue_at(e, c->pool);
     bool published = c->published;
 
+    gp_growth_left(e, q, c, false);
     take_out(e, q, c);
     if (published && q->length)
         (void)gp_lane_retract(e->seg, q->pool,
                               e->worker); /* granted already: the slot will bounce */
     publish(e, q);
     report(e, q);
+}
+
+void gp_queue_quit(struct gp_engine *e, struct gp_client *c)
+{
+    struct gp_histogram *waits = &gp_times_at(e->seg, c->pool, e->worker)->of[GP_TIME_WAIT];
+
+    gp_count(&gp_counters_of(e, c->pool)->waits_left, 1);
+    gp_time_note(waits, gp_elapsed(e->now, c->since_ns));
+    gp_queue_leave(e, c);
 }
 
 struct gp_client *gp_queue_pop(struct gp_engine *e, uint32_t pool)
@@ -135,6 +147,7 @@ struct gp_client *gp_queue_pop(struct gp_engine *e, uint32_t pool)
     if (!c)
         return NULL;
     bool published = c->published;
+    gp_growth_left(e, q, c, true);
     take_out(e, q, c);
     if (!published && q->length)
         (void)gp_lane_retract(e->seg, pool, e->worker);
@@ -220,7 +233,8 @@ static void notify(struct gp_engine *e, struct gp_queue *q, uint64_t bound)
                                 "");
 
     notice[0] = GP_NOTICE_RESPONSE; /* built alike */
-    for (struct gp_client *c = q->first; c && e->now - c->since_ns >= bound; c = c->behind) {
+    for (struct gp_client *c = q->first; c && gp_elapsed(e->now, c->since_ns) >= bound;
+         c = c->behind) {
         if (c->told)
             continue;
         c->told = 1;
@@ -250,8 +264,9 @@ void gp_queue_sweep(struct gp_engine *e)
         if (notice)
             notify(e, q, notice);
         publish_again(e, q);
-        if (q->length > q->opening)
+        if (gp_growth_wanted(q))
             gp_pool_grow(e, q->pool);
     }
+    gp_growth_due(e); /* in case that its timer could not be set */
     gp_queue_handoffs(e);
 }

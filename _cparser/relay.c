@@ -236,7 +236,7 @@ void gp_link_start(struct gp_engine *e, struct gp_server *s, struct gp_client *c
 
     if (waited) {
         gp_count(&counters->wait_count, 1);
-        gp_time_note(&s->times->of[GP_TIME_WAIT], e->now - c->since_ns);
+        gp_time_note(&s->times->of[GP_TIME_WAIT], gp_elapsed(e->now, c->since_ns));
     }
     gp_server_enter(e, s, GP_SERVER_LINKED);
     s->txn = s->status = GP_TXN_IDLE;
@@ -529,7 +529,7 @@ void gp_client_finish(struct gp_engine *e, struct gp_client *c, enum gp_reason r
         return;
     c->reason = reason;
     if (c->state == GP_CLIENT_WAITING)
-        gp_queue_leave(e, c);
+        gp_queue_quit(e, c);
     gp_conn_pause(&c->conn);
     if (s)
         s->undo |= s->left | c->pins;
@@ -579,7 +579,7 @@ void gp_client_refuse(struct gp_engine *e, struct gp_client *c, const char *sqls
     size_t len = gp_build_error(error, sizeof(error), "ERROR", sqlstate, message, "");
     uint8_t type = gp_buffer_at(c->in)[0]; /* a WAITING client has kept its request */
 
-    gp_queue_leave(e, c);
+    gp_queue_quit(e, c);
     set_client_state(e, c, GP_CLIENT_IDLE);
     if (c->begun)
         c->begun = GP_BEGIN_FAILED;

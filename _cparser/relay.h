@@ -123,6 +123,7 @@ struct gp_client {
     uint8_t told : 1;        /* WAITING: and it knows (query_wait_notify) */
     uint8_t forgotten : 1;   /* Python is done with it: freed when the todo list lets go */
     uint8_t todo : 1;
+    uint8_t patient : 1;  /* WAITING: no server is opened for its sake yet (growth.h) */
     uint8_t own : 1;      /* of greenpool itself: its coming and going are not counted */
     uint32_t msg_left;    /* bytes of the current message still to come */
     struct gp_buffer *in; /* received, not yet processed */
@@ -203,6 +204,17 @@ struct gp_server {
 
 #define GP_WHY_BYTES 256u
 
+/* What growth.c keeps of a pool in this worker. */
+struct gp_pace {
+    uint32_t patient;             /* of those who wait */
+    uint32_t used, opening, near; /* servers, as of ... */
+    uint64_t counted_ns;          /* ... this batch */
+    uint64_t patience_ns;         /* of those who are patient */
+    uint64_t count, sum_ns;       /* of transactions, as of ... */
+    uint64_t measured_ns;         /* ... this look */
+    uint64_t kept_ns;             /* how long they have kept a server; 0: none has ended yet */
+};
+
 /* Those who wait for a server of one pool, oldest first; the first `published` of them have a
  * ticket. */
 struct gp_queue {
@@ -210,6 +222,8 @@ struct gp_queue {
     uint32_t length;
     uint32_t opening; /* logins this worker has in flight for the pool */
     uint32_t pool;
+    uint64_t since_ns; /* when it last came to have waiters */
+    struct gp_pace pace;
     struct gp_queue *before, *behind; /* queues that have waiters */
     bool secured;                     /* the last server that this worker opened has TLS: yield.c */
     uint64_t yield_at_ns;             /* none is yielded before this */
@@ -251,7 +265,9 @@ struct gp_engine {
     uint64_t births_seen, controls_seen;
     bool draining, drained, ticking,
         ticked; /* ticking: the timer runs; ticked: it fired in this step */
-    struct gp_conn wake, inbox, tick;
+    struct gp_conn wake, inbox, tick, haste;
+    uint64_t haste_at;          /* when `haste`, a timer, is due: growth.h; 0: it is not */
+    uint64_t dice;              /* of its jitter */
     struct gp_client **clients; /* by row */
     uint32_t clients_live;      /* those who are away included */
     uint32_t movers;            /* clients with a target ... */
@@ -385,7 +401,9 @@ enum gp_result gp_backend_listen(struct gp_engine *e, struct gp_server *s);
 struct gp_queue *gp_queue_at(struct gp_engine *e, uint32_t pool); /* NULL: no memory */
 /* Join the queue, publish, look a second time. */
 void gp_queue_join(struct gp_engine *e, struct gp_client *c);
+/* For another worker's queue, where its wait goes on; or for good, and the wait is over. */
 void gp_queue_leave(struct gp_engine *e, struct gp_client *c);
+void gp_queue_quit(struct gp_engine *e, struct gp_client *c);
 /* Oldest waiter, taken from the queue because its ticket was claimed; NULL: nobody waits any more.
  */
 struct gp_client *gp_queue_pop(struct gp_engine *e, uint32_t pool);

@@ -45,6 +45,23 @@ static void settings_copy(struct gp_pool *p, struct gp_pool_settings *to)
     to->round_robin = load32(&p->round_robin);
     to->idle_check_ms = load32(&p->idle_check_ms);
     to->connect_timeout_ms = load32(&p->connect_timeout_ms);
+    to->warm_ratio = load32(&p->warm_ratio);
+    to->fast_retries = load32(&p->fast_retries);
+}
+
+static void growth_add(struct gp_counters *c, struct gp_pool_row *row)
+{
+    row->creates += load64(&c->creates);
+    row->gate_waits += load64(&c->gate_waits);
+    row->gate_overdue += load64(&c->gate_overdue);
+    row->patience_met += load64(&c->patience_met);
+    row->patience_lost += load64(&c->patience_lost);
+    row->patience_opened += load64(&c->patience_opened);
+    row->fills_deferred += load64(&c->fills_deferred);
+    row->spared += load64(&c->spared);
+    row->waits_left += load64(&c->waits_left);
+    for (unsigned i = 0; i < GP_HASTES; i++)
+        row->hastes[i] += load64(&c->hastes[i]);
 }
 
 static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
@@ -73,6 +90,7 @@ static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
         row->client_ends[i] += load64(&c->client_ends[i]);
         row->server_ends[i] += load64(&c->server_ends[i]);
     }
+    growth_add(c, row);
 }
 
 static void times_add(struct gp_segment *seg, uint32_t pool, uint32_t worker,
@@ -172,6 +190,7 @@ static void pool_copy(struct gp_segment *seg, uint32_t pool, struct gp_pool_row 
     row->in_use = load32(&p->in_use);
     row->ailing = load32(&p->ailing);
     row->held = load32(&p->hold);
+    row->login_ns = load64(&p->login_ns);
     lanes_add(seg, pool, row);
     slots_add(seg, pool, row);
 }

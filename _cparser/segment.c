@@ -302,7 +302,8 @@ static bool settings_sound(const struct gp_pool_settings *s)
 {
     return s->mode <= GP_MODE_STATEMENT && s->size >= 1 && s->size <= GP_SLOTS_MAX &&
            s->min_size <= s->size && s->max_creates >= 1 && s->max_creates <= GP_CREATES_MAX &&
-           s->statements_max <= GP_STATEMENTS_MAX && s->session_state <= GP_SESSION_TRACK;
+           s->statements_max <= GP_STATEMENTS_MAX && s->session_state <= GP_SESSION_TRACK &&
+           s->warm_ratio <= 100;
 }
 
 /* Release: pairs with the acquire loads of pool.c and slot.c. */
@@ -348,6 +349,8 @@ static void pool_apply(struct gp_segment *seg, struct gp_pool *p, const struct g
     setting_store(&p->round_robin, s->round_robin);
     setting_store(&p->idle_check_ms, s->idle_check_ms);
     setting_store(&p->connect_timeout_ms, s->connect_timeout_ms);
+    setting_store(&p->warm_ratio, s->warm_ratio);
+    setting_store(&p->fast_retries, s->fast_retries);
     atomic_fetch_add_explicit(&p->frees, 1,
                               memory_order_release); /* there may be room now: free_find */
     setting_store(&p->in_use, 1);

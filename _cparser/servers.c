@@ -142,6 +142,7 @@ enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slo
     gp_tls_name(tls, cold->tls, GP_TLS_NAME_BYTES);
     memset(cold->address, 0, sizeof(cold->address));
     strncpy(cold->address, address, sizeof(cold->address) - 1);
+    gp_growth_logged_in(e, pool, slot);
     gp_slot_opened(e->seg, pool, slot, e->worker, backend_pid, key, key_length, e->now,
                    lifetime_ns ? e->now + lifetime_ns : 0);
     gp_growth_login_over(e, pool);
@@ -192,7 +193,7 @@ void gp_server_freed(struct gp_engine *e, uint32_t pool, uint32_t slot)
         gp_server_drop(e, s);
     gp_slot_free(e->seg, pool, slot, e->worker);
     struct gp_queue *q = gp_queue_at(e, pool);
-    if (q && q->length > q->opening)
+    if (q && gp_growth_wanted(q))
         gp_pool_grow(e, pool);
 }
 

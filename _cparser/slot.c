@@ -162,6 +162,16 @@ static bool is_full(struct gp_pool *p)
            atomic_load_explicit(&p->frees, memory_order_acquire);
 }
 
+bool gp_pool_full(struct gp_segment *seg, uint32_t pool)
+{
+    return is_full(gp_pool_at(seg, pool));
+}
+
+bool gp_pool_gate_shut(struct gp_segment *seg, uint32_t pool)
+{
+    return !places_left(seg, gp_pool_at(seg, pool));
+}
+
 /* FREE -> CONNECTING(worker) for the lowest index there is. When there is none, remember at which
  * count of `frees`: until that grows nobody need search again. */
 static uint32_t free_find(struct gp_segment *seg, uint32_t pool, uint32_t worker)
@@ -376,7 +386,9 @@ bool gp_slot_closing(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint3
     return true;
 }
 
-void gp_slot_free(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker)
+/* Gives the state that it had; FREE: it was not this worker's to free. */
+static enum gp_slot_state slot_end(struct gp_segment *seg, uint32_t pool, uint32_t slot,
+                                   uint32_t worker)
 {
     struct gp_slot *s = gp_slot_at(seg, pool, slot);
     struct gp_word from;
@@ -384,13 +396,23 @@ void gp_slot_free(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t
     do {
         from = slot_word(s);
         if (!word_is(from, GP_SLOT_CLOSING, worker) && !word_is(from, GP_SLOT_CONNECTING, worker))
-            return;
+            return GP_SLOT_FREE;
         if (from.state == GP_SLOT_CONNECTING)
             places_free(seg, pool, slot, worker);
         atomic_store_explicit(&s->holders, 0,
                               memory_order_relaxed); /* before the word, which releases it */
     } while (!slot_vacate(s, from));                 /* a cancel ended meanwhile */
-    if (from.state == GP_SLOT_CONNECTING)
-        gp_count(&gp_lane_at(seg, pool, worker)->counters.login_failures, 1);
     vacancy_announce(seg, pool);
+    return from.state;
+}
+
+void gp_slot_free(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker)
+{
+    if (slot_end(seg, pool, slot, worker) == GP_SLOT_CONNECTING)
+        gp_count(&gp_lane_at(seg, pool, worker)->counters.login_failures, 1);
+}
+
+void gp_slot_spare(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker)
+{
+    (void)slot_end(seg, pool, slot, worker);
 }

@@ -32,6 +32,17 @@ struct gp_counters {
     _Atomic uint64_t server_ends[GP_REASONS]; /* servers that were retired */
     _Atomic uint64_t query_timeouts;          /* queries that were cancelled for their length */
     _Atomic uint64_t wait_notices;            /* clients told that they wait: query_wait_notify */
+    _Atomic uint64_t waits_left;              /* waits that ended without a server */
+    /* growth.h */
+    _Atomic uint64_t creates;           /* server logins granted a place */
+    _Atomic uint64_t spared;            /* ... and given up before they began: nobody waited */
+    _Atomic uint64_t fills_deferred;    /* of min_pool_size, for too many logins in flight */
+    _Atomic uint64_t hastes[GP_HASTES]; /* clients in haste from the start, by enum gp_haste */
+    _Atomic uint64_t gate_waits;        /* ... whose login had to wait for another to end */
+    _Atomic uint64_t patience_met;      /* patient clients that got a server in time */
+    _Atomic uint64_t patience_lost;     /* ... that came to be in haste */
+    _Atomic uint64_t patience_opened;   /* logins begun at once for these */
+    _Atomic uint64_t gate_overdue;      /* times that such a login had to wait for another to end */
 };
 
 /* Add to a counter that only this process writes. */

@@ -40,6 +40,7 @@ enum gp_conn_kind {
     GP_CONN_WAKE,
     GP_CONN_INBOX,
     GP_CONN_TICK,
+    GP_CONN_HASTE,
     GP_CONN_LISTENER,
     GP_CONN_PUMP_CLIENT, /* pump.h: both ends of one */
     GP_CONN_PUMP_WORKER

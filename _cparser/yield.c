@@ -20,7 +20,7 @@
 static uint64_t outwaited(struct gp_engine *e, struct gp_queue *q)
 {
     uint64_t elder = gp_pool_elder(e->seg, q->pool, e->worker);
-    uint64_t own = q->first ? e->now - q->first->since_ns : 0;
+    uint64_t own = q->first ? gp_elapsed(e->now, q->first->since_ns) : 0;
 
     if (elder >= e->now || e->now - elder <= 2 * own)
         return 0;

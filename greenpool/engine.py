@@ -84,7 +84,7 @@ EVENTS_PER_STEP = 256
 _NS_PER_S = 1_000_000_000
 _EVENT_KINDS = {int(kind): kind for kind in EventKind}
 _SETTINGS = tuple(PoolSettings.__slots__)
-_POOL_LISTS = ("cl_pinned", "pins_of", "client_ends", "server_ends")
+_POOL_LISTS = ("cl_pinned", "pins_of", "client_ends", "server_ends", "hastes")
 _POOL_HEAD = ("index", "database", "user", "settings")
 _POOL_PLAIN = tuple(f for f in PoolRow.__slots__ if f not in (*_POOL_HEAD, *_POOL_LISTS))
 _SLOT_TEXT = ("address", "tls")
@@ -623,6 +623,10 @@ class Engine:
         have one in flight. 0: nothing is concluded about the pool.
         """
         lib.gp_server_failed(self._engine, pool, slot, retry_ns)
+
+    def spare(self, pool: int, slot: int) -> bool:
+        """Give up a login that has not begun, if it is of no use any more."""
+        return bool(lib.gp_server_spare(self._engine, pool, slot))
 
     def refuse(self, pool: int, reason: Reason, sqlstate: str, message: str) -> None:
         """Answer every client of this worker that waits in the pool with this FATAL error."""

@@ -105,6 +105,15 @@ TIME_BUCKETS = 400
 """Of each of those histograms."""
 
 
+class Haste(IntEnum):
+    """Why a client does not wait for a server to come back before one more is opened."""
+
+    COLD = 0
+    CROWD = 1
+    LASTING = 2
+    SLOW = 3
+
+
 class EventKind(IntEnum):
     """What a step asks of Python."""
 
@@ -284,6 +293,10 @@ class PoolSettings:
     """Rest after which a server is checked before it is used; 0: never."""
     connect_timeout_ms: int
     """Within which such a check must be answered."""
+    warm_ratio: int
+    """Percentage of `size` up to which servers are opened at once."""
+    fast_retries: int
+    """Servers that may come back before one more is opened; 0: it is opened at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +351,28 @@ class PoolRow:
     client_ends: tuple[int, ...]
     """By `Reason`, like the next one."""
     server_ends: tuple[int, ...]
+    creates: int
+    """Server logins that were granted a place, those of `spared` included."""
+    gate_waits: int
+    """Clients in haste whose login had to wait for another one to end."""
+    gate_overdue: int
+    """The same of those who had been patient, once for all who were so together."""
+    patience_met: int
+    """Patient clients that got a server in time ..."""
+    patience_lost: int
+    """... and those that did not, so that they wanted a login ..."""
+    patience_opened: int
+    """... of which so many were begun at once."""
+    fills_deferred: int
+    """Times that `min_size` was not reached because of other logins in flight."""
+    spared: int
+    """Logins that were given up before they began, because nobody waited any more."""
+    waits_left: int
+    """Waits that ended without a server."""
+    hastes: tuple[int, ...]
+    """Clients in haste from the start, by `Haste`."""
+    login_ns: int
+    """What a login takes lately; 0: not known yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from greenpool.admin.pools import (
     users_rows,
 )
 from greenpool.admin.result import Row
+from greenpool.admin.scaling import SCALING_COLUMNS, scaling_rows
 from greenpool.admin.stats import (
     STATS_AVERAGES_COLUMNS,
     STATS_COLUMNS,
@@ -137,6 +138,9 @@ SHOWS: Mapping[str, Show] = {
     "sockets": Show(SOCKETS_COLUMNS, sockets_rows, "every connection, as PgBouncer shows it"),
     "active_sockets": Show(SOCKETS_COLUMNS, active_sockets_rows, "those that are active"),
     "pins": Show(PINS_COLUMNS, pins_rows, "what keeps clients on their servers, now and in total"),
+    "pool_scaling": Show(
+        SCALING_COLUMNS, scaling_rows, "how each pool grows, and what keeps it from growing"
+    ),
     "state": Show(STATE_COLUMNS, state_rows, "whether clients are served, or PAUSE holds them all"),
     "lists": Show(LISTS_COLUMNS, lists_rows, "how many there are of everything"),
     "config": Show(

@@ -163,12 +163,12 @@ KEYS: tuple[Key, ...] = (
         "0 leaves them to the kernel.", bounds=_BUFFER),
     # --- growth ---------------------------------------------------------------------------------
     Key("scaling_warm_pool_ratio", "GP", INT, 20, "Percentage of pool_size up to which server "
-        "connections are opened without waiting for one to come free.", bounds=(0, 100),
-        today=(100,)),
+        "connections are opened without waiting for one to come free.", bounds=(0, 100)),
     Key("scaling_max_parallel_creates", "GP", INT, 2, "Server connections that one pool may be "
         "opening at a time.", bounds=_CREATES),
     Key("scaling_fast_retries", "GP", INT, 10, "Looks for a free server before a new connection "
-        "is considered.", bounds=(0, 1000), today=_ZERO),
+        "is considered: so many servers have the time to come back first, and so many clients wait "
+        "for that. 0 means that a new one is opened at once.", bounds=(0, 1000)),
     Key("server_round_robin", "GP", BOOL, False, "Use free servers in turn instead of as few as "
         "possible."),
     # --- statements -----------------------------------------------------------------------------

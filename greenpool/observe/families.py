@@ -17,7 +17,16 @@ from enum import Enum
 import greenpool
 from greenpool.observe.scene import Scene
 from greenpool.observe.times import NS_PER_S, Rungs
-from greenpool.records import EngineIo, Pin, PoolRow, Reason, Refusal, TimeKind, WorkerRow
+from greenpool.records import (
+    EngineIo,
+    Haste,
+    Pin,
+    PoolRow,
+    Reason,
+    Refusal,
+    TimeKind,
+    WorkerRow,
+)
 
 
 class Kind(Enum):
@@ -122,11 +131,15 @@ def _sources(row: PoolRow) -> dict[str, int]:
     return {"own": row.taken_own, "other": row.taken_other, "wait": row.wait_count}
 
 
+def _gate_waits(row: PoolRow) -> dict[str, int]:
+    return {"haste": row.gate_waits, "patience": row.gate_overdue, "fill": row.fills_deferred}
+
+
 def _pins(counts: Iterable[int]) -> dict[str, int]:
     return {_word(pin): count for pin, count in zip(Pin, counts, strict=True)}
 
 
-def _word(member: Pin | Reason | Refusal) -> str:
+def _word(member: Haste | Pin | Reason | Refusal) -> str:
     return str(member.name).lower()
 
 
@@ -242,6 +255,9 @@ FAMILIES: tuple[Family, ...] = (
         _pool(lambda row: row.maxwait_ns / NS_PER_S)),
     Family("greenpool_client_wait_timeouts_total", C, "Waits that query_wait_timeout has ended.",
         _POOL, _pool(lambda row: row.timeouts)),
+    Family("greenpool_client_waits_left_total", C, "Waits that ended without a server: by "
+        "query_wait_timeout, a cancel, or because the client left.", _POOL,
+        _pool(lambda row: row.waits_left)),
     Family("greenpool_client_wait_notices_total", C, "Clients that query_wait_notify has told that "
         "they wait.", _POOL, _pool(lambda row: row.wait_notices)),
     Family("greenpool_query_timeouts_total", C, "Queries that query_timeout has cancelled.", _POOL,
@@ -274,6 +290,23 @@ FAMILIES: tuple[Family, ...] = (
         _pool(lambda row: row.logins)),
     Family("greenpool_server_login_failures_total", C, "Server connections that could not be "
         "opened.", _POOL, _pool(lambda row: row.login_failures)),
+    Family("greenpool_server_logins_begun_total", C, "Server connections that a place for their "
+        "login was found for.", _POOL, _pool(lambda row: row.creates)),
+    Family("greenpool_server_logins_spared_total", C, "Of those, the ones given up at once because "
+        "nobody waited any more.", _POOL, _pool(lambda row: row.spared)),
+    Family("greenpool_server_login_recent_seconds", G, "What a login takes lately, as greenpool "
+        "expects it of the next; 0: not known yet.", _POOL,
+        _pool(lambda row: row.login_ns / NS_PER_S)),
+    Family("greenpool_pool_gate_waits_total", C, "Times that a login had to wait because as many "
+        "as allowed were in flight: a client's that was in haste (haste) or had been patient "
+        "(patience), one for min_pool_size (fill).", (*_POOL, "cause"), _pool_parts(_gate_waits)),
+    Family("greenpool_client_hastes_total", C, "Clients that a server was opened for at once, or "
+        "as soon as it might, by reason (docs/pools.md).", (*_POOL, "reason"),
+        _pool_parts(lambda row: dict(zip(map(_word, Haste), row.hastes, strict=True)))),
+    Family("greenpool_client_patience_total", C, "Clients that waited for a server to come back "
+        "before one was opened: one came in time (served), none did (overdue).",
+        (*_POOL, "outcome"),
+        _pool_parts(lambda row: {"served": row.patience_met, "overdue": row.patience_lost})),
     Family("greenpool_server_disconnections_total", C, "Server connections that were given up, by "
         "reason.", (*_POOL, "reason"),
         _pool_parts(lambda row: {_word(r): row.server_ends[r] for r in SERVER_REASONS})),
@@ -303,7 +336,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("greenpool_transaction_seconds", H, "Time that transactions kept a server.", _POOL,
         _pool_times(TimeKind.TRANSACTION)),
     Family("greenpool_wait_seconds", H, "Time that clients waited for a server, of those that had "
-        "to and got one.", _POOL, _pool_times(TimeKind.WAIT)),
+        "to, to the end of the wait, also if none came.", _POOL, _pool_times(TimeKind.WAIT)),
     Family("greenpool_worker_query_seconds", H, "As greenpool_query_seconds, by worker.",
         ("worker",), _worker_times(TimeKind.QUERY)),
     Family("greenpool_worker_transaction_seconds", H, "As greenpool_transaction_seconds, by "

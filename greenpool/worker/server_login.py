@@ -60,6 +60,8 @@ def on_event(worker: Worker, event: Event) -> None:
     if entry is None or (entry.is_locked and not _has_waiters(worker, entry.index)):
         worker.engine.server_failed(event.pool, event.slot, 0)
         return
+    if worker.engine.spare(event.pool, event.slot):
+        return
     try:
         sock, greeting = _log_in(worker, entry)
     except (LoginRefused, ReportedError, OSError) as exc:

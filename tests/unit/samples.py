@@ -24,5 +24,7 @@ POOL_SETTINGS = PoolSettings(
     round_robin=False,
     idle_check_ms=0,
     connect_timeout_ms=3_000,
+    warm_ratio=100,
+    fast_retries=0,
 )
 """A pool without time-outs, of ten servers; the rest is changed with `replace`."""

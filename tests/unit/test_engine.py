@@ -28,6 +28,7 @@ from greenpool.records import (
     EngineIo,
     Event,
     EventKind,
+    Haste,
     LoginMethod,
     NoteKind,
     PoolMode,
@@ -114,6 +115,7 @@ def serve(engine: Engine, pool: int, theirs: socket.socket) -> int:
         (EventKind, "gp_event_kind", "GP_EVENT_"),
         (NoteKind, "gp_note_kind", "GP_NOTE_"),
         (TimeKind, "gp_time_kind", "GP_TIME_"),
+        (Haste, "gp_haste", "GP_HASTE_"),
         (Reason, "gp_reason", "GP_REASON_"),
         (LoginMethod, "gp_login_method", "GP_LOGIN_"),
         (Refusal, "gp_refusal", "GP_REFUSED_"),
@@ -127,6 +129,7 @@ def test_enum_equals_the_one_in_c(enum: type[IntEnum], c_name: str, prefix: str)
         "GP_SLOT_STATES",
         "GP_NOTES",
         "GP_TIMES",
+        "GP_HASTES",
         "GP_REFUSALS",
     }
     counts |= {"GP_REASONS"}

@@ -14,6 +14,7 @@ from greenpool.records import (
     ClientRow,
     ClientState,
     EngineIo,
+    Haste,
     Hold,
     Pin,
     PoolRow,
@@ -100,9 +101,9 @@ def pool(index: int = 0, database: str = "app", user: str = "alice", **fields: A
     values: dict[str, Any] = {name: 0 for name in PoolRow.__slots__ if name not in head}
     values |= {"in_use": 1, "pins_of": (0,) * len(Pin), "cl_pinned": (0,) * len(Pin)}
     values |= dict.fromkeys(("client_ends", "server_ends"), (0,) * len(Reason))
-    return PoolRow(
-        index=index, database=database, user=user, settings=POOL_SETTINGS, **values | fields
-    )
+    values |= {"hastes": (0,) * len(Haste)}
+    values |= {"settings": POOL_SETTINGS}
+    return PoolRow(index=index, database=database, user=user, **values | fields)
 
 
 def slot(index: int, state: SlotState, **fields: Any) -> SlotRow:

@@ -90,6 +90,11 @@ COLUMNS = {
         "auth_failure executor_queries executor_errors | dynamic_pools dynamic_pools_created "
         "dynamic_pools_destroyed"
     ),
+    "pool_scaling": (
+        "user database inflight creates gate_waits burst_gate_budget_ex antic_notify antic_timeout "
+        "create_fallback replenish_def | servers warm pool_size hasty_cold hasty_crowd "
+        "hasty_lasting hasty_slow spared login_us"
+    ),
     "pins": "| database user pinned clients total",
     # as in PostgreSQL's view pg_hba_file_rules
     "hba": (
