@@ -11,10 +11,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from greenpool.admin import chatter, commands, settings
+from greenpool.admin.extended import RecentTimes
 from greenpool.admin.lexer import Statement, TokenKind, shown, statements, syntax_error
 from greenpool.admin.result import AdminResult, Pending, Plan, Row
 from greenpool.admin.show import SHOWS
@@ -22,6 +23,7 @@ from greenpool.admin.stats import StatsWindow
 from greenpool.admin.view import Moment, View
 from greenpool.config import Config
 from greenpool.errors import GreenpoolError
+from greenpool.observe.times import Ladder
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.tallies import Tallies
 
@@ -45,36 +47,54 @@ _ABSENT_SHOWS = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the console looks. `ladder` knows the bounds of the segment's histograms."""
+
+    segment: commands.Controls
+    tallies: Tallies
+    ladder: Ladder
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Who takes what is the master's to do; neither may wait.
+
+    `command` receives RELOAD, UPGRADE or SHUTDOWN, `put` a setting and its value.
+    """
+
+    command: Callable[[str], None]
+    put: Callable[[str, str], None]
+
+
 class Console:
     """One worker's console, shared by all of its admin sessions.
 
-    `config_getter` returns the configuration in force; `command` receives RELOAD, UPGRADE or
-    SHUTDOWN, `put` a setting and its value; neither may wait. Call `sample()` at start and every
+    `config_getter` returns the configuration in force. Call `sample()` at start and every
     `stats.STATS_PERIOD_S` seconds.
     """
 
-    __slots__ = ("_clock", "_command", "_config_getter", "_put", "_segment", "_tallies", "_window")
+    __slots__ = ("_clock", "_config_getter", "_orders", "_sources", "_times", "_window")
 
     def __init__(
         self,
-        segment: commands.Controls,
-        tallies: Tallies,
+        sources: Sources,
         config_getter: Callable[[], Config],
-        command: Callable[[str], None],
-        put: Callable[[str, str], None],
+        orders: Orders,
         clock: Callable[[], Moment] = Moment.now,
     ) -> None:
-        self._segment = segment
-        self._tallies = tallies
+        self._sources = sources
         self._config_getter = config_getter
-        self._command = command
-        self._put = put
+        self._orders = orders
         self._clock = clock
         self._window = StatsWindow()
+        self._times = RecentTimes(sources.segment, sources.ladder)
 
     def sample(self) -> None:
-        """Keep the counters of now: SHOW STATS takes its averages from the last two samples."""
-        self._window.sample(self._segment.pool_rows(), self._clock().monotonic_ns)
+        """Keep what was counted by now: averages and percentiles go back to an earlier sample."""
+        rows = self._sources.segment.pool_rows()
+        self._window.sample(rows, self._clock().monotonic_ns)
+        self._times.sample(rows)
 
     def execute(self, sql: str) -> AdminResult:
         """Run one statement. Raises: ClientError (ERROR)."""
@@ -100,7 +120,7 @@ class Console:
         if first.text in _ORDERS:
             return self._order(statement)
         if first.text in commands.COMMANDS:
-            return self._said(commands.plan(self._segment, statement), statement)
+            return self._said(commands.plan(self._sources.segment, statement), statement)
         if first.text == "set" and settings.is_ours(statement):
             return self._said(
                 settings.plan(statement, self._config_getter, self._set, self._now_ns), statement
@@ -146,19 +166,25 @@ class Console:
 
     def _carry_out(self, verb: str) -> Iterable[Row]:
         with _passing_on(verb):
-            self._command(verb)
+            self._orders.command(verb)
         return ()
 
     def _set(self, name: str, text: str) -> None:
         with _passing_on("set"):
-            self._put(name, text)
+            self._orders.put(name, text)
 
     def _now_ns(self) -> int:
         return self._clock().monotonic_ns
 
     def _view(self) -> View:
-        config = self._config_getter()
-        return View(self._segment, self._tallies, config, self._window, self._clock())
+        return View(
+            segment=self._sources.segment,
+            tallies=self._sources.tallies,
+            config=self._config_getter(),
+            window=self._window,
+            times=self._times,
+            now=self._clock(),
+        )
 
 
 @contextmanager

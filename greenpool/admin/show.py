@@ -20,7 +20,14 @@ from greenpool.admin.connections import (
     servers_rows,
     sockets_rows,
 )
+from greenpool.admin.extended import EXTENDED_COLUMNS, extended_rows
 from greenpool.admin.hba import HBA_COLUMNS, hba_rows
+from greenpool.admin.parameters import (
+    LOG_LEVEL_COLUMNS,
+    PARAMETERS_COLUMNS,
+    log_level_rows,
+    parameters_rows,
+)
 from greenpool.admin.pins import PINS_COLUMNS, pins_rows
 from greenpool.admin.pools import (
     DATABASES_COLUMNS,
@@ -119,6 +126,11 @@ SHOWS: Mapping[str, Show] = {
     "pools": Show(
         POOLS_COLUMNS, pools_rows, "clients, servers and the longest wait of each database and user"
     ),
+    "pools_extended": Show(
+        EXTENDED_COLUMNS,
+        extended_rows,
+        "the same with bytes and, in us, percentiles of recent queries and transactions",
+    ),
     "servers": Show(SERVERS_COLUMNS, servers_rows, "every connection to PostgreSQL"),
     "clients": Show(CLIENTS_COLUMNS, clients_rows, "every connection of a client"),
     "stats": Show(
@@ -147,6 +159,12 @@ SHOWS: Mapping[str, Show] = {
         (Column("key"), Column("value"), Column("default"), Column("changeable")),
         _config_rows,
         "the general settings; changeable ones take effect with RELOAD",
+    ),
+    "log_level": Show(LOG_LEVEL_COLUMNS, log_level_rows, "the least severe that is logged"),
+    "startup_parameters": Show(
+        PARAMETERS_COLUMNS,
+        parameters_rows,
+        "what servers begin with, by user and database, and who says so",
     ),
     "databases": Show(DATABASES_COLUMNS, databases_rows, "the configured databases"),
     "hba": Show(HBA_COLUMNS, hba_rows, "the rules that decide who may come in"),

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from greenpool.admin.extended import RecentTimes
 from greenpool.admin.stats import StatsWindow
 from greenpool.config import Config
-from greenpool.records import ClientRow, PoolRow, SlotRow, WorkerRow
+from greenpool.records import ClientRow, PoolRow, SlotRow, TimeKind, Times, WorkerRow
 from greenpool.tallies import Tallies
 
 
@@ -25,6 +26,10 @@ class Snapshots(Protocol):
     def client_rows(self) -> Iterable[ClientRow]: ...
 
     def worker_rows(self) -> Sequence[WorkerRow]: ...
+
+    def times(
+        self, kind: TimeKind, pool: int | None = None, worker: int | None = None
+    ) -> Times: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +64,5 @@ class View:
     tallies: Tallies
     config: Config
     window: StatsWindow
+    times: RecentTimes
     now: Moment

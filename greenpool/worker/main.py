@@ -24,10 +24,11 @@ from gevent.hub import Hub
 from gevent.pool import Group
 from gevent.queue import Queue
 
-from greenpool.admin.console import Console
-from greenpool.engine import Engine
+from greenpool.admin.console import Console, Orders, Sources
+from greenpool.engine import Engine, time_bounds_ns
 from greenpool.errors import ControlError, EngineError, ExitCode
 from greenpool.observe import log as logs
+from greenpool.observe.times import Ladder
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.records import Event, EventKind, Reason
 from greenpool.worker import (
@@ -143,8 +144,9 @@ class _Process:
             segment=context.segment,
             config=context.config,
             console=Console(
-                *(context.segment, context.tallies, lambda: self._worker.config),
-                *(self._command, self._put),
+                Sources(context.segment, context.tallies, Ladder(time_bounds_ns())),
+                lambda: self._worker.config,
+                Orders(self._command, self._put),
             ),
             threads=self._hub.threadpool,
             tallies=context.tallies,

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from greenpool.admin.console import Console
+from greenpool.admin.console import Console, Orders, Sources
 from greenpool.admin.view import Moment
 from greenpool.config import Config, load
+from greenpool.observe.times import Ladder
 from greenpool.records import (
+    TIME_BUCKETS,
     ClientRow,
     ClientState,
     EngineIo,
@@ -22,6 +24,8 @@ from greenpool.records import (
     Refusal,
     SlotRow,
     SlotState,
+    TimeKind,
+    Times,
     WorkerRow,
 )
 from greenpool.tallies import Tallies
@@ -29,6 +33,9 @@ from tests.unit.samples import POOL_SETTINGS
 
 S = 1_000_000_000
 NOW = Moment(monotonic_ns=1000 * S, epoch_ns=1_700_000_000 * S)  # 2023-11-14 22:13:20 UTC
+
+LADDER = Ladder([*range(1_000_000, TIME_BUCKETS * 1_000_000, 1_000_000), (1 << 64) - 1])
+"""Buckets of a millisecond each."""
 
 CONFIG = """
 general: {port: 6500, admin_password: hush-hush, max_connections: 100}
@@ -54,6 +61,8 @@ class FakeSegment:
     clients: list[ClientRow] = field(default_factory=list)
     workers: list[WorkerRow] = field(default_factory=list)
     said: list[tuple[str, int]] = field(default_factory=list)
+    counts: dict[tuple[TimeKind, int | None], dict[int, int]] = field(default_factory=dict)
+    """How many times there were in a bucket, by kind and pool."""
 
     def pool_rows(self) -> Sequence[PoolRow]:
         return self.pools
@@ -63,6 +72,10 @@ class FakeSegment:
 
     def client_row(self, client: int) -> ClientRow | None:
         return next((row for row in self.clients if row.client == client), None)
+
+    def times(self, kind: TimeKind, pool: int | None = None, worker: int | None = None) -> Times:
+        counts = self.counts.get((kind, pool), {})
+        return Times(0, [counts.get(bucket, 0) for bucket in range(TIME_BUCKETS)])
 
     def hold(self, pool: int, bits: Hold) -> None:
         self._set(pool, self.held(pool) | bits)
@@ -187,8 +200,9 @@ class Bench:
         self.config = config
         self.tallies = Tallies.create(16, 2)
         self.console = Console(
-            *(self.segment, self.tallies, lambda: self.config, self.commands.append),
-            lambda *setting: self.settings.append(setting),
+            Sources(self.segment, self.tallies, LADDER),
+            lambda: self.config,
+            Orders(self.commands.append, lambda *setting: self.settings.append(setting)),
             clock=lambda: self.now,
         )
 

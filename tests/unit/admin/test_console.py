@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from greenpool import __version__
 from greenpool.admin.chatter import PARAMETERS, STATEMENTS
-from greenpool.admin.console import Console
+from greenpool.admin.console import Console, Orders, Sources
 from greenpool.admin.result import Effect
 from greenpool.admin.show import SHOWS
 from greenpool.config import Config
 from greenpool.errors import ControlError
 from greenpool.protocol.errors import ClientError
 from greenpool.tallies import Tallies
-from tests.unit.admin.samples import Bench, FakeSegment
+from tests.unit.admin.samples import LADDER, Bench, FakeSegment
 
 SYNTAX, UNSUPPORTED = "42601", "0A000"
 
@@ -132,7 +132,8 @@ def test_a_command_that_cannot_be_passed_on_is_an_error(config: Config) -> None:
     def refuse(*words: str) -> None:
         raise ControlError("the master is gone")
 
-    console = Console(FakeSegment(), Tallies.create(1, 1), lambda: config, refuse, refuse)
+    sources = Sources(FakeSegment(), Tallies.create(1, 1), LADDER)
+    console = Console(sources, lambda: config, Orders(refuse, refuse))
     with pytest.raises(ClientError, match="cannot pass SET on to the master"):
         console.execute("SET log_level = debug")
     with pytest.raises(
@@ -161,7 +162,8 @@ def _never(name: str, text: str) -> None:
 
 @given(st.text(min_size=1))
 def test_errors_about_junk_can_be_sent(text: str) -> None:
-    console = Console(FakeSegment(), Tallies.create(1, 1), pytest.fail, pytest.fail, _never)
+    sources = Sources(FakeSegment(), Tallies.create(1, 1), LADDER)
+    console = Console(sources, pytest.fail, Orders(pytest.fail, _never))
     try:
         console.plan(f"SHOW x{text}")
     except ClientError as error:

@@ -13,8 +13,9 @@ from greenpool.admin.commands import COMMANDS
 from greenpool.admin.connections import split_address
 from greenpool.admin.show import SHOWS
 from greenpool.config import LOOKUP_USER, AuthQuery, Config
+from greenpool.config.frozen_map import FrozenMap
 from greenpool.protocol.backend import INT4, INT8, NUMERIC, TEXT
-from greenpool.records import Hold, Pin
+from greenpool.records import Hold, Pin, TimeKind
 from greenpool.tallies import Tally
 from tests.unit.admin.samples import Bench, FakeSegment, load_config, pool, worker
 
@@ -44,6 +45,14 @@ COLUMNS = {
         "pool_mode load_balance_hosts | cl_idle sv_closing pool_size min_pool_size "
         "paused disabled"
     ),
+    # as in PgDoorman
+    "pools_extended": (
+        "database user cl_active cl_waiting sv_active sv_idle sv_used sv_login maxwait maxwait_us "
+        "pool_mode bytes_recieved bytes_sent query_0.99 transaction_0.99 query_0.95 "
+        "transaction_0.95 query_0.5 transaction_0.5 |"
+    ),
+    "startup_parameters": "user database parameter value source state |",
+    "log_level": "log_level |",
     "servers": f"{CONNECTION} | worker xacts age_s idle_ms",
     "clients": f"{CONNECTION} | worker xacts queries pinned pumped",
     "stats": (
@@ -110,6 +119,11 @@ def test_the_list_of_shows_is_complete() -> None:
     assert set(SHOWS) == set(COLUMNS)
 
 
+def test_the_documentation_names_every_show() -> None:
+    words = (Path(__file__).parents[3] / "docs" / "commands.md").read_text()
+    assert [name for name in SHOWS if f"`SHOW {name.upper()}`" not in words] == []
+
+
 @pytest.mark.parametrize("name", SHOWS)
 def test_columns_are_as_written_here(name: str) -> None:
     assert [column.name for column in SHOWS[name].columns] == COLUMNS[name].replace("|", "").split()
@@ -140,6 +154,43 @@ def test_pools(bench: Bench) -> None:
     assert (app["maxwait"], app["maxwait_us"]) == (2, 345)
     assert (app["pool_size"], app["min_pool_size"], app["load_balance_hosts"]) == (10, 2, None)
     assert (bob["user"], logs["database"], logs["cl_active"]) == ("bob", "logs", 0)
+
+
+def test_pools_extended_tells_recent_times(bench: Bench) -> None:
+    pools, counts = bench.segment.pools, bench.segment.counts
+    pools[0] = replace(pools[0], query_count=100, bytes_received=1 << 40, bytes_sent=7)
+    counts[TimeKind.QUERY, 0] = {4: 98, 9: 2}
+    [app, *_] = bench.show("SHOW POOLS_EXTENDED")
+    assert (app["cl_active"], app["bytes_recieved"], app["bytes_sent"]) == (3, 1 << 40, 7)
+    assert (app["query_0.99"], app["query_0.95"], app["query_0.5"]) == (10_000, 5_000, 5_000)
+    assert app["transaction_0.99"] == 0  # none was measured
+    bench.console.sample()
+    bench.console.sample()
+    counts[TimeKind.QUERY, 0] = {4: 98, 9: 3}
+    assert bench.show("SHOW POOLS_EXTENDED")[0]["query_0.5"] == 10_000  # those before are old
+
+
+def test_startup_parameters_tell_who_says_so(tmp_path: Path) -> None:
+    config = load_config(tmp_path, "startup_parameters: {work_mem: 1MB, statement_timeout: 5s}")
+    app = config.pools["app"]
+    alice = app.users["alice"]
+    inherited = alice.startup_parameters
+    own = replace(alice, startup_parameters=(*inherited, ("jit", "off")))
+    pool = replace(app, users=FrozenMap({"alice": own}))
+    config = replace(config, pools=FrozenMap({"app": pool}))
+    rows = Bench(config).show("SHOW STARTUP_PARAMETERS")
+    assert [(row["parameter"], row["value"], row["source"]) for row in rows] == [
+        ("work_mem", "1MB", "general"),
+        ("statement_timeout", "5s", "general"),
+        ("jit", "off", "user"),
+    ]
+    assert {(row["user"], row["database"], row["state"]) for row in rows} == {
+        ("alice", "app", "applied")
+    }
+
+
+def test_log_level(bench: Bench) -> None:
+    assert bench.show("SHOW LOG_LEVEL") == [{"log_level": "info"}]
 
 
 def test_state_is_paused_when_all_pools_are(bench: Bench) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import gevent
 from gevent import socket
 
-from greenpool.admin.console import Console
+from greenpool.admin.console import Console, Orders, Sources
 from greenpool.config import Config, load, members
+from greenpool.observe.times import Ladder
 from greenpool.protocol.errors import ErrorFields
 from greenpool.protocol.frame import FrameReader
 from greenpool.protocol.message import BackendType, Message
@@ -276,7 +277,9 @@ def make_worker(config: Config, segment: FakeSegment | None = None) -> FakedWork
         segment=cast(Any, segment),
         config=config,
         console=Console(
-            cast(Any, segment), tallies, lambda: config, lambda _: None, lambda *_: None
+            Sources(cast(Any, segment), tallies, Ladder([0, 1])),
+            lambda: config,
+            Orders(lambda _: None, lambda *_: None),
         ),
         threads=gevent.get_hub().threadpool,
         tallies=tallies,
