@@ -387,6 +387,31 @@ GP_API void gp_times_read(struct gp_segment *seg, uint32_t pool, uint32_t worker
 /* The longest time that has this bucket; UINT64_MAX: any that is longer than those before. */
 GP_API uint64_t gp_time_bound_ns(uint32_t bucket);
 
+/* ---- anyone: the chronicle of the house (chronicle.h) ---- */
+
+#define GP_CHRONICLE_KINDS 32
+#define GP_CHRONICLE_KEPT  256
+#define GP_CHRONICLE_BYTES 472
+struct gp_chronicle_row {
+    uint64_t number; /* from 1 on */
+    uint64_t at_ns;
+    uint32_t kind;
+    uint32_t worker; /* GP_ALL: the master */
+    uint32_t pid;
+    uint32_t length;
+    uint8_t text[472];
+};
+/* Add an event in the name of a worker or (GP_ALL) the master; a longer text is cut. Never fails. */
+GP_API void gp_chronicle_add(struct gp_segment *seg, uint32_t kind, uint32_t worker,
+                             const uint8_t *text, uint32_t length);
+/* The number of the last event; 0: there was none. */
+GP_API uint64_t gp_chronicle_end(struct gp_segment *seg);
+/* GP_ENOENT: it is not there (any more), or whoever wrote it has not come to an end. */
+GP_API enum gp_result gp_chronicle_row(struct gp_segment *seg, uint64_t number,
+                                       struct gp_chronicle_row *row);
+/* How many events of a kind there ever were. */
+GP_API uint64_t gp_chronicle_count(struct gp_segment *seg, uint32_t kind);
+
 /* ---- worker: the engine ---- */
 
 /* Whether this process may use io_uring: 0, or the errno of what is missing or forbidden (ENOSYS or

@@ -34,6 +34,8 @@
  *   | gp_keys_note x P   |  what logs in at PostgreSQL (notes.h): in no core dump
  *   +--------------------+ rates_off, a page
  *   | gp_rate_line x 2048|  how often each address tries to log in (admission.h)
+ *   +--------------------+ chronicle_off, a page
+ *   | gp_chronicle       |  what has happened to the house (chronicle.h)
  *   +--------------------+ total_size
  *
  * A slot's state word (64 bits, changed by compare-and-swap only):
@@ -293,6 +295,7 @@ struct gp_segment {
     uint64_t holding_stride;
     uint64_t welcome_off, suspects_off, times_off; /* from a pool's start */
     uint64_t keys_off, rates_off;
+    uint64_t chronicle_off;
     uint8_t hash_key[GP_HASH_KEY_BYTES];      /* of statements' identities; random */
     _Alignas(64) _Atomic uint32_t pools_high; /* pools ever defined */
     _Atomic uint32_t max_creates;             /* max_concurrent_creates */

@@ -2,6 +2,7 @@
  * workers are woken. The picture is in pool.h. Everything here but the places and the pokes is the
  * master's. */
 #include "admission.h"
+#include "chronicle.h"
 #include "notes.h"
 #include "pool_internal.h"
 
@@ -99,7 +100,8 @@ static struct gp_segment segment_plan(uint32_t workers, uint32_t pools_max, uint
     plan.pool_stride = plan.times_off + sizeof(struct gp_times) * workers;
     plan.keys_off = pages(plan.pools_off + plan.pool_stride * pools_max);
     plan.rates_off = plan.keys_off + pages(sizeof(struct gp_keys_note) * (uint64_t)pools_max);
-    plan.total_size = plan.rates_off + pages(sizeof(struct gp_rate_line) * GP_RATE_LINES);
+    plan.chronicle_off = plan.rates_off + pages(sizeof(struct gp_rate_line) * GP_RATE_LINES);
+    plan.total_size = plan.chronicle_off + pages(sizeof(struct gp_chronicle));
     return plan;
 }
 

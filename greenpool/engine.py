@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from greenpool.binding import ffi, lib
+from greenpool.chronicle import Chronicle
 from greenpool.errors import EngineError
 from greenpool.login import Fault, LoginPlan, read_fault
 from greenpool.records import (
@@ -318,6 +319,11 @@ class Segment:
         where = (lib.GP_ALL if each is None else each for each in (pool, worker))
         lib.gp_times_read(self._seg, *where, kind, sums)
         return Times(sums.sum_ns, ffi.unpack(sums.counts, TIME_BUCKETS))
+
+    @property
+    def chronicle(self) -> Chronicle:
+        """What has happened to the house."""
+        return Chronicle(self._seg)
 
     def note_version(self, pool: int, kind: NoteKind) -> int:
         """Return a number that grows with each change of a pool's note."""

@@ -468,6 +468,18 @@ class WorkerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ChronicleRow:
+    """Something that has happened to the house; `worker` None: the master tells it."""
+
+    number: int
+    at_ns: int
+    kind: int
+    worker: int | None
+    pid: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """All places of the segment compared with each other; the first five are 0 in a sound one."""
 
