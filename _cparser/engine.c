@@ -15,8 +15,8 @@
 
 #include "deadlines.h"
 #include "entrance.h"
-#include "handshakes.h"
 #include "growth.h"
+#include "handshakes.h"
 #include "listeners.h"
 #include "move.h"
 #include "obey.h"

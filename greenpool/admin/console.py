@@ -23,6 +23,7 @@ from greenpool.admin.stats import StatsWindow
 from greenpool.admin.view import Moment, View
 from greenpool.config import Config
 from greenpool.errors import GreenpoolError
+from greenpool.observe import events
 from greenpool.observe.times import Ladder
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.tallies import Tallies
@@ -153,7 +154,8 @@ class Console:
 
         def command() -> Pending:
             is_done = plan.command()
-            log.info("the admin says %s", " ".join(shown(token.text) for token in statement))
+            words = " ".join(shown(token.text) for token in statement)
+            events.COMMAND_GIVEN.tell(log, statement=words)
             return is_done
 
         return replace(plan, command=command)

@@ -21,6 +21,12 @@ from greenpool.admin.connections import (
     sockets_rows,
 )
 from greenpool.admin.extended import EXTENDED_COLUMNS, extended_rows
+from greenpool.admin.happenings import (
+    EVENTS_COLUMNS,
+    UPGRADES_COLUMNS,
+    events_rows,
+    upgrades_rows,
+)
 from greenpool.admin.hba import HBA_COLUMNS, hba_rows
 from greenpool.admin.parameters import (
     LOG_LEVEL_COLUMNS,
@@ -188,6 +194,8 @@ SHOWS: Mapping[str, Show] = {
         _workers_rows,
         "the worker processes",
     ),
+    "events": Show(EVENTS_COLUMNS, events_rows, "what has happened to the house lately"),
+    "upgrades": Show(UPGRADES_COLUMNS, upgrades_rows, "the upgrades among that"),
     "dns_hosts": Show(DNS_HOSTS_COLUMNS, none_rows, "nothing: names are not kept"),
     "dns_zones": Show(DNS_ZONES_COLUMNS, none_rows, "nothing: zones are not watched"),
     "peers": Show(PEERS_COLUMNS, none_rows, "nothing: there are no peers"),

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from greenpool.admin.extended import RecentTimes
 from greenpool.admin.stats import StatsWindow
 from greenpool.config import Config
-from greenpool.records import ClientRow, PoolRow, SlotRow, TimeKind, Times, WorkerRow
+from greenpool.records import ChronicleRow, ClientRow, PoolRow, SlotRow, TimeKind, Times, WorkerRow
 from greenpool.tallies import Tallies
+
+
+class Chronicle(Protocol):
+    """What has happened to the house."""
+
+    def rows(self) -> Iterator[ChronicleRow]: ...
 
 
 class Snapshots(Protocol):
     """The reading half of `engine.Segment`: copies of what the workers share."""
+
+    @property
+    def chronicle(self) -> Chronicle: ...
 
     def pool_rows(self) -> Sequence[PoolRow]: ...
 

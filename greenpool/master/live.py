@@ -20,6 +20,7 @@ from greenpool.config import Changes, Config, Kind, PoolKey, guest_member, heir_
 from greenpool.errors import ConfigError, EngineError
 from greenpool.master import pools as pools_of
 from greenpool.master.pools import PoolMark, Pools, Segment
+from greenpool.observe import events
 from greenpool.observe import log as logs
 
 log = logging.getLogger(__name__)
@@ -218,15 +219,16 @@ def set_up_log(config: Config, worker: int | None) -> None:
 def log_result(result: ReloadResult) -> None:
     """Write a reload's result: each error, each change, each key that waits for a restart."""
     for problem in result.errors:
-        log.error("%s", problem)
+        events.CONFIG_ERROR.tell(log, problem=problem)
     if not result.is_ok:
-        log.error("reload failed: the configuration in force stays as it is")
+        events.CONFIG_RELOAD_FAILED.tell(log, problems="; ".join(result.errors))
         return
     for warning in result.warnings:
-        log.warning("%s", warning)
+        events.CONFIG_WARNING.tell(log, warning=warning)
     for key in result.not_applied:
-        log.warning("not applied: %s", key)
-    log.info("configuration reloaded: %s", ", ".join(result.changed) or "nothing has changed")
+        events.CONFIG_NOT_APPLIED.tell(log, key=key)
+    changes = ", ".join(result.changed) or "nothing has changed"
+    events.CONFIG_RELOADED.tell(log, changes=changes)
 
 
 def _log_settings(config: Config) -> tuple[str, str, str | None]:

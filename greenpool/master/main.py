@@ -46,6 +46,8 @@ from greenpool.master.presence import Presence
 from greenpool.master.program import Program
 from greenpool.master.supervisor import Supervisor
 from greenpool.master.workers import Life
+from greenpool.observe import events
+from greenpool.observe.event import keep_with
 from greenpool.tallies import Tallies
 from greenpool.worker import tls_contexts
 from greenpool.worker.context import WorkerContext
@@ -137,22 +139,22 @@ def serve(
     Raises: StartupError, EngineError.
     """
     set_up_log(config, None)
-    log.info(
-        "greenpool %s starts with %s (Python %s)",
-        greenpool.__version__,
-        ", ".join(str(file) for file in config.files),
-        platform.python_version(),
+    events.STARTING.tell(
+        log,
+        version=greenpool.__version__,
+        files=", ".join(str(file) for file in config.files),
+        python=platform.python_version(),
     )
     for warning in config.warnings:
-        log.warning("%s", warning)
+        events.CONFIG_WARNING.tell(log, warning=warning)
     try:
         limit = _set_up_process(config)
         with ExitStack() as stack:
             code = _build(stack, birth, config, limit, ready, legacy).run()
     except GreenpoolError as exc:
-        log.error("%s", exc)
+        events.START_FAILED.tell(log, error=exc)
         raise
-    log.info("stopped")
+    events.STOPPED.tell(log)
     return code
 
 
@@ -193,11 +195,14 @@ def _build(
     stack.callback(web.close)
     segment = _segment(config, left)
     stack.callback(segment.close)
+    keep_with(lambda kind, text: segment.chronicle.add(kind, None, text))
+    stack.callback(keep_with, None)
     estate = _estate(birth, config, presence, listeners, web, segment, left)
     _log_start(config, estate, limit, io)
 
     def on_ready() -> None:
-        log.info("ready")
+        version, generation = greenpool.__version__, estate.generation
+        events.READY.tell(log, version=version, generation=generation)
         ready()
 
     predecessor = legacy.predecessor if legacy else None
@@ -240,7 +245,7 @@ def _estate(
     if len(places) < workers:
         log.warning("general.workers: %d, because no more places are free", len(places))
     for key in live.not_applied():
-        log.warning("not applied: %s", key)
+        events.CONFIG_NOT_APPLIED.tell(log, key=key)
     return Estate(
         generation=left.generation if left else 1,
         started_s=left.started_s if left else time.monotonic(),
@@ -276,6 +281,7 @@ def _life(estate: Estate, segment: Segment, io: EngineIo) -> Life:
 
     def life(index: int, control: socket.socket) -> int:
         set_up_log(live.config, index)
+        keep_with(lambda kind, text: segment.chronicle.add(kind, index, text))
         if live.config.general.worker_cpu_affinity_pinning:
             log.info("pinned to core %d", process.pin(index))
         context = WorkerContext(
@@ -296,17 +302,17 @@ def _life(estate: Estate, segment: Segment, io: EngineIo) -> Life:
 
 def _log_start(config: Config, estate: Estate, limit: FileLimit, io: IoChoice) -> None:
     for address in estate.listeners.addresses():
-        log.info("listening on %s", address)
+        events.LISTENING.tell(log, address=address)
     for address in estate.web.addresses():
-        log.info("metrics on http://%s/metrics", address)
+        events.METRICS_SERVED.tell(log, url=f"http://{address}/metrics")
     if io.refusal is not None:
-        log.info("io_uring cannot be used, epoll takes its place: %s", io.refusal)
-    log.info(
-        "workers: %d (%s); pools: %d (%d servers at most); clients: %d at most; open files: %d",
-        len(estate.places),
-        io.io,
-        sum(1 for _ in members(config)),
-        pools.server_count(config),
-        config.general.max_connections,
-        limit.granted,
+        events.IO_URING_REFUSED.tell(log, error=io.refusal)
+    events.CAPACITY.tell(
+        log,
+        workers=len(estate.places),
+        io_backend=io.io,
+        pools=sum(1 for _ in members(config)),
+        servers_max=pools.server_count(config),
+        clients_max=config.general.max_connections,
+        files_max=limit.granted,
     )

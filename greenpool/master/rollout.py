@@ -15,6 +15,7 @@ from greenpool.master.control import Reply
 from greenpool.master.live import LiveConfig, ReloadResult
 from greenpool.master.slot import WorkerSlot
 from greenpool.master.workers import Workers
+from greenpool.observe import events
 from greenpool.worker.control import Reload
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class Rollout:
         self._owed = {pid: n for pid, n in self._owed.items() if n > 0 and pid in pids}
         if self._owed and time.monotonic() >= self._deadline:
             late = ", ".join(str(pid) for pid in self._owed)
-            log.warning("workers with pid %s have not taken the configuration over yet", late)
+            events.CONFIG_LATE.tell(log, pids=late)
             self._owed.clear()
         if not self._owed:
             self._live.settle()

@@ -37,6 +37,7 @@ from greenpool.master.signals import SignalQueue, Verb
 from greenpool.master.slot import WorkerSlot, WorkerState
 from greenpool.master.upgrade import Upgrade, UpgradeResult
 from greenpool.master.workers import Life, Workers
+from greenpool.observe import events
 from greenpool.observe.news import News
 from greenpool.worker.control import (
     Command,
@@ -186,7 +187,7 @@ class Supervisor:
             self._found.follow()
             return
         refusal = _UPGRADING if self._upgrade.is_under_way else _STOPPING
-        log.warning("the configuration stays as it is: %s", refusal["error"])
+        events.CONFIG_REFUSED.tell(log, why=refusal["error"])
         if reply is not None:
             reply(refusal)
 
@@ -196,12 +197,12 @@ class Supervisor:
             self.handle_quit()
             return
         timeout_s = self._live.config.general.shutdown_timeout_ms / 1000
-        log.info("stopping: transactions have %g s to end", timeout_s)
+        events.STOPPING.tell(log, timeout_s=timeout_s)
         self._end(Phase.DRAINING, timeout_s)
 
     def handle_quit(self) -> None:
         if self._phase is not Phase.STOPPING:
-            log.info("stopping at once")
+            events.STOPPING_AT_ONCE.tell(log)
             self._end(Phase.STOPPING, 0.0)
 
     def handle_reap(self) -> None:
@@ -212,7 +213,7 @@ class Supervisor:
             self._upgrade.begin(timeout_s, reply)
             return
         refusal = _STOPPING if self._phase in _IS_LEAVING else _STARTING
-        log.warning("no upgrade: %s", refusal["error"])
+        events.UPGRADE_REFUSED.tell(log, why=refusal["error"])
         if reply is not None:
             reply(refusal)
 
@@ -289,8 +290,7 @@ class Supervisor:
         elif self._deadline is not None and time.monotonic() >= self._deadline:
             self._deadline = None
             for slot in self._workers.alive():
-                log.warning("worker %d (pid %d) has not ended: killing it", slot.index, slot.pid)
-                self._workers.kill(slot)
+                self._workers.kill(slot, "has not ended")
 
     def _manage_start(self) -> None:
         if self._workers.are_ready:
@@ -342,6 +342,12 @@ class Supervisor:
         self._serve()
         self._observer.begin()
         self._upgrade.last = UpgradeResult.success(os.getpid(), self._predecessor.program)
+        events.UPGRADED.tell(
+            log,
+            from_version=self._predecessor.program,
+            to_version=greenpool.__version__,
+            generation=self._estate.generation,
+        )
         names = (*self._estate.listeners.named(), *self._estate.web.named())
         self._predecessor.taken([name for name, _ in names])
 
@@ -360,11 +366,11 @@ class Supervisor:
     def _settle_inheritance(self, predecessor: Predecessor) -> None:
         """Put right what only the generation before needed. Nothing is left of it."""
         if predecessor.died:
-            log.error("the generation before was killed: taking back what it left")
+            events.GENERATION_KILLED.tell(log)
             for place in predecessor.places:
                 self._estate.segment.reclaim(place)
         self._live.settle_inheritance(predecessor.pool_marks, self._estate.boot_secret)
-        log.info("the generation before has ended")
+        events.GENERATION_ENDED.tell(log)
 
     # ---- the master after: what `upgrade` asks ---------------------------------------------
 
@@ -411,7 +417,8 @@ class Supervisor:
         """Serve again, unless told to stop, with workers in the places of the dead successor's."""
         if self._phase is not Phase.SUCCEEDED:
             return
-        log.error("this generation comes back")
+        generation, version = self._estate.generation, greenpool.__version__
+        events.GENERATION_RETURNED.tell(log, generation=generation, from_version=version)
         self.take_back()
         self._found.adopt()
         self._notifier.come_back(os.getpid())

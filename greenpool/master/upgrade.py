@@ -43,6 +43,7 @@ from greenpool.master.estate import Estate
 from greenpool.master.handoff import Handoff
 from greenpool.master.inheritance import VARIABLE, Inheritance
 from greenpool.master.lifeline import Lifeline
+from greenpool.observe import events
 from greenpool.worker.control import Made, NotMade
 
 log = logging.getLogger(__name__)
@@ -161,11 +162,12 @@ class Upgrade:
         elif not offered:
             refusal = "workers of earlier generations still have clients, and all places"
         if refusal:
-            log.warning("no upgrade: %s", refusal)
+            events.UPGRADE_REFUSED.tell(log, why=refusal)
             if reply is not None:
                 _answer(reply, UpgradeResult(_now(), ok=False, why=refusal))
             return
-        log.info("upgrade: checking the configuration with the installed version")
+        step = "checking the configuration with the installed version"
+        events.UPGRADE_STEP.tell(log, step=step)
         self._offered = offered
         self._replies = [reply] if reply is not None else []
         self._deadline = time.monotonic() + timeout_s
@@ -233,7 +235,7 @@ class Upgrade:
 
     def _start(self) -> None:
         """Run the new master, with all that it inherits."""
-        log.info("upgrade: starting the new master")
+        events.UPGRADE_STEP.tell(log, step="starting the new master")
         with ExitStack() as stack:
             try:
                 self._handoff, theirs = Handoff.pair()
@@ -294,7 +296,7 @@ class Upgrade:
         self._deadline = None
         self._may_return = True
         pid = self._child.pid
-        log.info("upgraded: the master is now pid %d; this one hands over and ends", pid)
+        events.UPGRADE_HANDED_OVER.tell(log, master_pid=pid)
         self._finish(UpgradeResult.success(pid, greenpool.__version__))
         self._estate.listeners.leave(listening)
         self._estate.web.leave(listening)
@@ -407,8 +409,9 @@ class Upgrade:
 
     def _fail(self, why: str, problems: tuple[str, ...] = ()) -> None:
         for problem in problems:
-            log.error("%s", problem)
-        log.error("upgrade failed: %s; this generation goes on", why)
+            events.CONFIG_ERROR.tell(log, problem=problem)
+        generation, version = self._estate.generation, greenpool.__version__
+        events.UPGRADE_FAILED.tell(log, why=why, generation=generation, from_version=version)
         self._deadline = None
         self._set(UpgradeState.NONE)
         self._finish(UpgradeResult(_now(), ok=False, why=why, problems=problems))

@@ -19,6 +19,7 @@ from greenpool.errors import ControlError, ExitCode
 from greenpool.master.fork import fork_worker
 from greenpool.master.link import WorkerLink
 from greenpool.master.slot import WorkerSlot, WorkerState
+from greenpool.observe import events
 from greenpool.worker.control import ControlMessage, Listen, Ready
 
 log = logging.getLogger(__name__)
@@ -111,8 +112,7 @@ class Workers:
         try:
             slot.link.send(message)
         except TimeoutError:
-            log.error("%s (pid %d) is stuck: killing it", self._title(slot.index), slot.pid)
-            self.kill(slot)
+            self.kill(slot, "is stuck")
             return False
         except OSError as exc:
             log.debug("%s is ending: %s", self._title(slot.index), exc)
@@ -145,13 +145,16 @@ class Workers:
         """End all of them, at once and without a word; nobody follows."""
         self.retire_empty()
         for slot in self.alive():
-            self.kill(slot)
+            _kill(slot)
             os.waitpid(slot.pid, 0)
             self._forget_link(slot)
             slot.leave(time.monotonic(), will_return=False)
 
-    def kill(self, slot: WorkerSlot) -> None:
-        os.kill(slot.pid, signal.SIGKILL)  # not reaped yet, so the pid is still its own
+    def kill(self, slot: WorkerSlot, why: str) -> None:
+        """Kill one that does not do as it should; `why` follows its name in the log."""
+        process = self._title(slot.index)
+        events.PROCESS_KILLED.tell(log, process=process, process_pid=slot.pid, why=why)
+        _kill(slot)
 
     # ---- private ---------------------------------------------------------------------------
 
@@ -168,7 +171,7 @@ class Workers:
             link.close()
             slot.respawn_at = now + 1.0
             name = self._title(slot.index)
-            log.error("cannot fork %s, trying again in 1 s: %s", name, exc.strerror)
+            events.FORK_FAILED.tell(log, process=name, error=exc.strerror)
             return
         finally:
             theirs.close()
@@ -190,9 +193,7 @@ class Workers:
         try:
             messages = link.receive()
         except ControlError as exc:
-            name = self._title(slot.index)
-            log.error("%s (pid %d) talks nonsense, killing it: %s", name, slot.pid, exc)
-            self.kill(slot)
+            self.kill(slot, f"talks nonsense ({exc})")
             messages = None
         if messages is None:
             self._selector.unregister(link)  # its exit comes by SIGCHLD
@@ -215,8 +216,9 @@ class Workers:
         if was_draining and status == ExitCode.DONE:
             log.debug("%s (pid %d) has ended", self._title(slot.index), pid)
             return
-        what = "no other follows" if not will_return else f"another follows in {delay_s:.1f} s"
-        log.error("%s (pid %d) %s: %s", self._title(slot.index), pid, _fate(status), what)
+        then = "no other follows" if not will_return else f"another follows in {delay_s:.1f} s"
+        process, fate = self._title(slot.index), _fate(status)
+        events.PROCESS_DIED.tell(log, process=process, process_pid=pid, fate=fate, then=then)
 
     def _forget_link(self, slot: WorkerSlot) -> None:
         link = slot.link
@@ -225,6 +227,10 @@ class Workers:
         if link in self._selector.get_map():
             self._selector.unregister(link)
         link.close()
+
+
+def _kill(slot: WorkerSlot) -> None:
+    os.kill(slot.pid, signal.SIGKILL)  # not reaped yet, so the pid is still its own
 
 
 def _fate(status: int) -> str:

@@ -2,10 +2,12 @@
 
 text          2026-01-02 03:04:05.678 UTC [4711] INFO worker 1: ready
 structured    {"time": "2026-01-02T03:04:05.678Z", "level": "info", "pid": 4711, "worker": 1,
-               "logger": "greenpool.worker.main", "message": "ready"}
+               "logger": "greenpool.master.main", "event": "ready", "message": "ready",
+               "version": "1.0", "generation": 1}
 
-Law: the names of the structured fields never change and none is ever left out, except
-`exception`, which is there when a traceback is. Messages carry what clients sent (user names,
+Law: the names of the structured fields never change, and those above to `message` are never left
+out. `events` has the events and their fields; `other` is none of them, and its words may change.
+`exception` is there when a traceback is. Messages carry what clients sent (user names,
 application names), so control characters are escaped: nobody can forge a line of this log. A
 traceback continues the text line on lines that begin with a tab, as PostgreSQL does.
 
@@ -20,6 +22,8 @@ import sys
 from datetime import UTC, datetime
 
 from greenpool.observe.syslog import SyslogHandler
+
+OTHER = "other"
 
 _NAMES = {
     logging.CRITICAL: "error",
@@ -96,11 +100,19 @@ class StructuredFormatter(logging.Formatter):
             "pid": record.process,
             "worker": self._worker,
             "logger": record.name,
+            "event": getattr(record, "event", OTHER),
             "message": record.getMessage(),
         }
+        told: dict[str, object] = getattr(record, "fields", {})
+        fields |= {name: _plain(value) for name, value in told.items()}
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         return json.dumps(fields)
+
+
+def _plain(value: object) -> object:
+    """Return what JSON has for a value: numbers, truths and nothing are what they are."""
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def _utc(record: logging.LogRecord) -> datetime:

@@ -11,25 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from greenpool.observe.document import Part
 from greenpool.observe.families import CLIENT_REASONS, FAMILIES, SERVER_REASONS
 from greenpool.observe.times import BOUNDS_S
-
-BEGIN = "<!-- families: begin -->\n"
-END = "<!-- families: end -->\n"
-
-
-def families() -> str:
-    """Return the families as Markdown."""
-    return "\n".join(_lines()) + "\n"
-
-
-def with_families(text: str) -> str:
-    """Return the document with the families of now between its marks."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no {BEGIN.strip()} ... {END.strip()}")
-    return f"{before}{begin}{families()}{end}{after}"
 
 
 def _lines() -> Iterator[str]:
@@ -56,6 +40,9 @@ def _list(words: Iterator[str]) -> str:
     return ", ".join(f"`{word}`" for word in words) + "."
 
 
+PART = Part("families", _lines)
+
+
 if __name__ == "__main__":
     document = Path(sys.argv[1])
-    document.write_text(with_families(document.read_text()))
+    document.write_text(PART.within(document.read_text()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from greenpool.config import Config, load
 from greenpool.observe.times import Ladder
 from greenpool.records import (
     TIME_BUCKETS,
+    ChronicleRow,
     ClientRow,
     ClientState,
     EngineIo,
@@ -61,8 +62,16 @@ class FakeSegment:
     clients: list[ClientRow] = field(default_factory=list)
     workers: list[WorkerRow] = field(default_factory=list)
     said: list[tuple[str, int]] = field(default_factory=list)
+    happened: list[ChronicleRow] = field(default_factory=list)
     counts: dict[tuple[TimeKind, int | None], dict[int, int]] = field(default_factory=dict)
     """How many times there were in a bucket, by kind and pool."""
+
+    @property
+    def chronicle(self) -> FakeSegment:
+        return self
+
+    def rows(self) -> Iterator[ChronicleRow]:
+        return iter(self.happened)
 
     def pool_rows(self) -> Sequence[PoolRow]:
         return self.pools
@@ -171,6 +180,12 @@ def busy_segment() -> FakeSegment:
                    connected_ns=880 * S, address="[2001:db8::1]:50000"),
             client(5, ClientState.LOGIN, user="", database="", address="unix"),
             client(6, ClientState.LOGIN, user="admin", database="pgbouncer"),
+        ],
+        happened=[
+            ChronicleRow(1, 990 * S, 0, None, 70, "ready\0version=1.0"),
+            ChronicleRow(3, 999 * S, 9, None, 71,
+                         "taken over\0to_version=1.1\0from_version=1.0\0generation=2"),
+            ChronicleRow(4, 1000 * S, 31, 2, 72, "of a later version"),
         ],
         workers=[
             worker(0, clients=2, busy_permille=420),

@@ -104,6 +104,8 @@ COLUMNS = {
         "create_fallback replenish_def | servers warm pool_size hasty_cold hasty_crowd "
         "hasty_lasting hasty_slow spared login_us"
     ),
+    "events": "| number time event process pid message",
+    "upgrades": "| time result generation from_version to_version pid message",
     "pins": "| database user pinned clients total",
     # as in PostgreSQL's view pg_hba_file_rules
     "hba": (
@@ -357,6 +359,17 @@ def test_pins(config: Config) -> None:
         "lock": (2, 6),
     }
     assert not any(row["clients"] or row["total"] for row in rows if row["user"] == "bob")
+
+
+def test_events_and_upgrades(bench: Bench) -> None:
+    ready, upgraded, unknown = bench.show("SHOW EVENTS")
+    assert (ready["number"], ready["event"], ready["process"]) == (1, "ready", "master")
+    assert (ready["time"], ready["pid"]) == ("2023-11-14 22:13:10 UTC", 70)
+    assert (upgraded["event"], upgraded["message"]) == ("upgraded", "taken over")
+    assert (unknown["event"], unknown["process"]) == ("31", "worker 2")
+    [upgrade] = bench.show("SHOW UPGRADES")
+    assert (upgrade["result"], upgrade["generation"], upgrade["pid"]) == ("done", "2", 71)
+    assert (upgrade["from_version"], upgrade["to_version"]) == ("1.0", "1.1")
 
 
 def test_version_and_help(bench: Bench) -> None:

@@ -50,6 +50,7 @@ def test_structured_line_has_every_field():
         "pid": 4711,
         "worker": 3,
         "logger": "greenpool.test",
+        "event": "other",
         "message": "user bärbel\n",
     }
     assert json.loads(StructuredFormatter(None).format(record("x")))["worker"] is None

@@ -1,4 +1,4 @@
-"""docs/metrics.md says what the table says."""
+"""docs/metrics.md and docs/logs.md say what the tables say."""
 
 from __future__ import annotations
 
@@ -6,25 +6,37 @@ from pathlib import Path
 
 import pytest
 
+from greenpool.observe import log_reference, reference
+from greenpool.observe.document import Part
+from greenpool.observe.events import EVENTS
 from greenpool.observe.families import FAMILIES
-from greenpool.observe.reference import families, with_families
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
-def test_document_is_up_to_date() -> None:
-    text = DOCUMENT.read_text()
-    assert text == with_families(text), (
-        "run: .venv/bin/python -m greenpool.observe.reference docs/metrics.md"
-    )
+@pytest.mark.parametrize(
+    ("part", "name", "program"),
+    [
+        (reference.PART, "metrics.md", "greenpool.observe.reference"),
+        (log_reference.PART, "logs.md", "greenpool.observe.log_reference"),
+    ],
+)
+def test_document_is_up_to_date(part: Part, name: str, program: str) -> None:
+    text = (DOCS / name).read_text()
+    assert text == part.within(text), f"run: .venv/bin/python -m {program} docs/{name}"
 
 
 def test_every_family_is_in_the_reference() -> None:
-    text = families()
+    text = reference.PART.text()
     assert all(f"| `{family.name}` | {family.kind.value} |" in text for family in FAMILIES)
     assert not any("|" in family.doc for family in FAMILIES)
 
 
+def test_every_event_is_in_the_reference() -> None:
+    text = log_reference.PART.text()
+    assert all(f"| `{event.name}`" in text for event in EVENTS)
+
+
 def test_document_without_marks_is_an_error() -> None:
     with pytest.raises(ValueError, match="families"):
-        with_families("# Metrics\n")
+        reference.PART.within("# Metrics\n")

@@ -1,0 +1,67 @@
+"""An event of the log: a stable name, stable fields, and words for people. `events` has them all.
+
+    READY.tell(log)  ->  text: "ready";  structured: {..., "event": "ready", ...}
+
+What happens to the house is kept as well, whatever the log's level, where `keep_with` says: the
+console shows it (SHOW EVENTS). A kept event is a text of parts, `message NUL name=value NUL ...`,
+that can be cut anywhere; its number is the same in all versions.
+"""
+
+from __future__ import annotations
+
+import logging
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Keeper = Callable[[int, str], None]
+
+_FORMATTER = string.Formatter()
+_KEPT: list[Keeper] = []  # one, or none
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One kind of event; `words` names its fields, `more` those that are for programs only.
+
+    `kept` is the number under which the house remembers it; None: it does not.
+    """
+
+    name: str
+    level: int
+    words: str
+    doc: str
+    more: tuple[str, ...] = ()
+    kept: int | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Return the names of all fields."""
+        named = (name for _, name, _, _ in _FORMATTER.parse(self.words) if name)
+        return tuple(dict.fromkeys((*named, *self.more)))
+
+    def tell(self, log: logging.Logger, /, **fields: object) -> None:
+        """Log it, and keep it if it is of that kind. Switches: no."""
+        if self.kept is not None and _KEPT:
+            _KEPT[0](self.kept, to_text(self.words.format_map(fields), fields))
+        if log.isEnabledFor(self.level):
+            told = {"event": self.name, "fields": fields}
+            log.log(self.level, "%s", self.words.format_map(fields), extra=told)
+
+
+def keep_with(keeper: Keeper | None) -> None:
+    """Have kept events go there from now on, in this process and those that it forks."""
+    _KEPT[:] = [] if keeper is None else [keeper]
+
+
+def to_text(message: str, fields: dict[str, object]) -> str:
+    """Return how an event is kept."""
+    parts = (message, *(f"{name}={value}" for name, value in fields.items()))
+    return "\0".join(part.replace("\0", " ") for part in parts)
+
+
+def from_text(text: str) -> tuple[str, dict[str, str]]:
+    """Return the message and the fields of a kept event."""
+    message, *parts = text.split("\0")
+    pairs = (part.partition("=") for part in parts)
+    return message, {name: value for name, _, value in pairs}
