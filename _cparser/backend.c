@@ -302,6 +302,7 @@ static void flush(struct gp_engine *e, struct gp_server *s, struct gp_gather *ou
     if (out->bytes == 0)
         return;
     gp_count(&gp_counters_of(e, s->pool)->bytes_sent, out->bytes);
+    gp_count(&gp_client_at(e->seg, c->id)->bytes_sent, out->bytes);
     if (c->conn.broken)
         gp_todo(e, &c->conn);
     else if (c->conn.out)

@@ -485,6 +485,9 @@ void gp_engine_busy(struct gp_engine *e, uint32_t busy_permille, uint32_t client
 {
     atomic_store_explicit(&e->me->busy_permille, busy_permille, memory_order_relaxed);
     atomic_store_explicit(&e->me->clients, clients, memory_order_relaxed);
+    atomic_store_explicit(&e->me->statements, e->interner.count, memory_order_relaxed);
+    atomic_store_explicit(&e->me->idle_statements, e->interner.idle, memory_order_relaxed);
+    atomic_store_explicit(&e->me->statement_bytes, e->interner.bytes, memory_order_relaxed);
 }
 
 /* Relaxed: who has stopped meanwhile passes the client on. */

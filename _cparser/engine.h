@@ -172,6 +172,16 @@ enum gp_refusal {
     GP_REFUSALS
 };
 
+/* What came of a connection: of those who are here now, nothing but that they came. */
+enum gp_visit {
+    GP_VISIT_ANY = 0, /* all of them */
+    GP_VISIT_IN_VAIN, /* gone or refused before its login began */
+    GP_VISIT_TLS,     /* began to log in, with TLS, ... */
+    GP_VISIT_PLAIN,   /* ... without */
+    GP_VISIT_CANCEL,  /* a CancelRequest */
+    GP_VISITS
+};
+
 struct gp_event {
     uint32_t kind;
     uint32_t client;
@@ -216,6 +226,7 @@ struct gp_pool_row {
     uint32_t cl_active, cl_waiting, cl_idle, cl_login; /* summed over the client table */
     uint32_t cl_tls;                                   /* of those, how many speak TLS, and ... */
     uint32_t cl_pinned[GP_PINS];                       /* ... keep their servers, by reason */
+    uint32_t cl_pumped; /* ... have their TLS session in an earlier worker's process */
     uint32_t sv_active, sv_idle, sv_login, sv_canceled, sv_closing; /* summed over the slots */
     uint32_t sv_tls;     /* of those, how many speak TLS */
     uint64_t maxwait_ns; /* age of the oldest waiter, 0 = none */
@@ -266,6 +277,7 @@ struct gp_client_info {
     uint32_t pins;   /* bits: 1 prepare, 2 cursor, 4 temp table, 8 lock, 16 listen, 32 unknown, 64
                       setting, 128 sequence */
     uint32_t pumped; /* 1: its TLS session has stayed in the process of an earlier worker */
+    uint64_t bytes_received, bytes_sent;
     char user[64];
     char database[64];
     char address[56];
@@ -279,6 +291,8 @@ struct gp_worker_row {
     uint64_t beat_ns;
     uint64_t moved_in, moved_out;   /* clients that came from other workers, and went to them */
     uint64_t refusals[GP_REFUSALS]; /* clients that were not let in */
+    uint64_t visits[GP_VISITS];     /* connections, by what came of them */
+    uint64_t statements, idle_statements, statement_bytes; /* texts kept; without a user; all */
 };
 
 /* Result of comparing all places of the segment with each other: what a sound segment has none of.
@@ -615,6 +629,9 @@ GP_API bool gp_client_fault(struct gp_engine *engine, uint32_t client, struct gp
 /* Count a client that Python does not let in; enum gp_refusal. Those that the engine refuses it
  * counts itself. */
 GP_API void gp_login_refused(struct gp_engine *engine, uint32_t refusal);
+/* Count what came of a connection that Python took; enum gp_visit. Those that log in the engine
+ * counts itself. */
+GP_API void gp_visit_count(struct gp_engine *engine, uint32_t visit);
 /* Close it with this FATAL error (at once when linked: its server is cleaned up). */
 GP_API enum gp_result gp_client_kill(struct gp_engine *engine, uint32_t client, uint32_t reason,
                                      const char *sqlstate, const char *message);
@@ -788,6 +805,27 @@ struct gp_tls_facts {
 };
 /* After the handshake. GP_EPROTO: the peer's names cannot be told apart from others. */
 GP_API enum gp_result gp_tls_describe(struct gp_tls *tls, struct gp_tls_facts *facts);
+
+/* ---- worker: its inventory (inventory.c) ---- */
+
+struct gp_statement_row {
+    uint64_t high, low;   /* its identity */
+    uint32_t refs;        /* who needs it: names of clients, and requests under way */
+    uint32_t length;      /* of its Parse message */
+    uint32_t uses;        /* times that a client has prepared it */
+    char name[24];        /* on servers */
+    const uint8_t *query; /* ends in a zero; until the next step */
+};
+/* The next statement that this worker keeps, after the one that gave `place` (0: the first). Gives
+ * its place; 0: there is none. */
+GP_API uint64_t gp_statement_next(struct gp_engine *engine, uint64_t place,
+                                  struct gp_statement_row *row);
+/* How many servers of a pool hold a statement, over all workers. */
+GP_API uint32_t gp_statement_holders(struct gp_segment *seg, uint32_t pool, uint64_t high,
+                                     uint64_t low);
+/* The descriptors of this worker's clients and of the servers that it holds; -1: not here. */
+GP_API int32_t gp_client_fd(struct gp_engine *engine, uint32_t client);
+GP_API int32_t gp_server_fd(struct gp_engine *engine, uint32_t pool, uint32_t slot);
 
 /* ---- worker: cancel ---- */
 

@@ -280,6 +280,8 @@ void gp_entrance_begin(struct gp_engine *e, struct gp_client *c, uint32_t client
     bool lucky = getrandom(random, sizeof(random), 0) == (ssize_t)sizeof(random);
 
     gp_client_seat(e, c, client);
+    if (plan->is.method != GP_LOGIN_NONE)
+        gp_visit_count(e, c->conn.tls ? GP_VISIT_TLS : GP_VISIT_PLAIN);
     gp_login_begin(&c->entrance->login, plan, random);
     if (plan->is.timeout_ms)
         c->entrance->deadline_ns = since_ns + (uint64_t)plan->is.timeout_ms * 1000000u;
@@ -366,6 +368,12 @@ void gp_login_refused(struct gp_engine *e, uint32_t refusal)
 {
     if (refusal < GP_REFUSALS)
         gp_count(&e->me->refusals[refusal], 1);
+}
+
+void gp_visit_count(struct gp_engine *e, uint32_t visit)
+{
+    if (visit < GP_VISITS)
+        gp_count(&e->me->visits[visit], 1);
 }
 
 bool gp_client_fault(struct gp_engine *e, uint32_t client, struct gp_fault *fault)

@@ -227,6 +227,7 @@ static void flush(struct gp_engine *e, struct gp_client *c, struct gp_gather *ou
     if (out->bytes == 0)
         return;
     gp_count(&gp_counters_of(e, c->pool)->bytes_received, out->bytes);
+    gp_count(&gp_client_at(e->seg, c->id)->bytes_received, out->bytes);
     if (out->conn->broken)
         gp_todo(e, out->conn);
 }

@@ -78,6 +78,7 @@ static void close_guest(struct gp_engine *e, struct gp_client *c)
     gp_tls_free(take_tls(c));
     vanish(e, c);
     close(fd);
+    gp_visit_count(e, GP_VISIT_IN_VAIN);
     gp_place_vacated(e);
 }
 
@@ -154,8 +155,10 @@ void gp_guest_greet(struct gp_engine *e, int32_t fd, const struct sockaddr_stora
 {
     struct gp_client *c = gp_entrance_client(fd);
 
+    gp_visit_count(e, GP_VISIT_ANY);
     if (!c) {
         close(fd);
+        gp_visit_count(e, GP_VISIT_IN_VAIN);
         return;
     }
     guest_of(c)->since_ns = e->now;

@@ -249,8 +249,9 @@ struct gp_client_row {
     _Atomic uint32_t cancels;   /* CancelRequests for a client that no pool serves; by anyone */
     _Atomic uint32_t pins;      /* enum gp_pin of continuity.h: why it keeps its server */
     _Atomic uint32_t pumped; /* 1: its TLS session is in another process than its worker (pump.h) */
-    _Atomic uint64_t user_tag, database_tag; /* of a client that was let in: admission.h */
-    _Atomic uint64_t address_tag;            /* from the claim on; 0: it is not counted */
+    _Atomic uint64_t user_tag, database_tag;     /* of a client that was let in: admission.h */
+    _Atomic uint64_t address_tag;                /* from the claim on; 0: it is not counted */
+    _Atomic uint64_t bytes_received, bytes_sent; /* from and to it, in messages of its session */
     uint8_t key[GP_CLIENT_KEY_BYTES];
     char user[GP_NAME_BYTES];
     char database[GP_NAME_BYTES];
@@ -277,6 +278,8 @@ struct gp_worker {
     _Atomic uint32_t busy_clients;        /* who have asked for something lately; likewise */
     _Atomic uint64_t moved_in, moved_out; /* clients, from and to other workers; likewise */
     _Alignas(64) _Atomic uint64_t refusals[GP_REFUSALS]; /* by it alone, like counters of stats.h */
+    _Atomic uint64_t visits[GP_VISITS];                  /* likewise */
+    _Atomic uint64_t statements, idle_statements, statement_bytes; /* interned; by it, each sweep */
     _Alignas(64) _Atomic uint64_t handed_pools[64]; /* bit p % 4096: look at lane handed of p */
 };
 

@@ -159,6 +159,7 @@ static void client_add(struct gp_client_row *client, struct gp_pool_row *row)
     (*counts[state])++;
     if (client->tls[0] != '\0')
         row->cl_tls++;
+    row->cl_pumped += load32(&client->pumped);
     for (unsigned i = 0; i < GP_PINS; i++)
         row->cl_pinned[i] += pins >> i & 1u;
 }
@@ -298,6 +299,8 @@ enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client, struct gp
     row->cancels = load32(&from->cancels);
     row->pins = load32(&from->pins);
     row->pumped = load32(&from->pumped);
+    row->bytes_received = load64(&from->bytes_received);
+    row->bytes_sent = load64(&from->bytes_sent);
     name_copy(row->user, from->user, sizeof(row->user));
     name_copy(row->database, from->database, sizeof(row->database));
     name_copy(row->address, from->address, sizeof(row->address));
@@ -324,8 +327,13 @@ enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker, struct gp_
                                   .io_backend = load32(&w->io_backend),
                                   .beat_ns = load64(&w->beat_ns),
                                   .moved_in = load64(&w->moved_in),
-                                  .moved_out = load64(&w->moved_out)};
+                                  .moved_out = load64(&w->moved_out),
+                                  .statements = load64(&w->statements),
+                                  .idle_statements = load64(&w->idle_statements),
+                                  .statement_bytes = load64(&w->statement_bytes)};
     for (unsigned i = 0; i < GP_REFUSALS; i++)
         row->refusals[i] = load64(&w->refusals[i]);
+    for (unsigned i = 0; i < GP_VISITS; i++)
+        row->visits[i] = load64(&w->visits[i]);
     return GP_OK;
 }

@@ -181,10 +181,12 @@ struct gp_statement *gp_statement_intern(struct gp_interner *interner, struct gp
         statement->next = *bucket;
         *bucket = statement;
         interner->count++;
+        interner->bytes += sizeof(*statement) + statement->length;
     } else if (statement->refs == 0) {
         idle_unlink(interner, statement);
     }
     statement->refs++;
+    statement->uses++;
     return statement;
 }
 
@@ -206,6 +208,7 @@ static void forget(struct gp_interner *interner, struct gp_statement *statement)
         link = &(*link)->next;
     *link = statement->next;
     interner->count--;
+    interner->bytes -= sizeof(*statement) + statement->length;
     free(statement);
 }
 
@@ -448,6 +451,20 @@ bool gp_holding_has(struct gp_holding *holding, struct gp_sid id)
         return false;
     holding->places[at].id.low |= GP_USED;
     return true;
+}
+
+bool gp_holding_shows(const struct gp_holding *holding, struct gp_sid id)
+{
+    uint32_t cap = holding->cap;
+
+    for (uint32_t i = 0; cap <= GP_HOLDING_PLACES && i < cap; i++) {
+        const struct gp_held *place = &holding->places[(id.high + i) & (cap - 1)];
+        if (place_empty(place))
+            return false;
+        if (place->id.high == id.high && (place->id.low & ~GP_USED) == id.low)
+            return true;
+    }
+    return false;
 }
 
 static bool holding_grow(struct gp_holding *holding)

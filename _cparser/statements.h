@@ -44,6 +44,7 @@ struct gp_statement {
     struct gp_sid id;
     uint32_t refs;
     uint32_t length; /* of the message */
+    uint32_t uses;   /* times that a client has prepared it */
     uint16_t hints;  /* enum gp_hint of its text */
     bool own;        /* parsed as nobody else's are: gp_continuity_reads */
     bool suspect;    /* its text was, by the list of suspects (suspects.h) with this mark */
@@ -58,6 +59,7 @@ struct gp_interner { /* zeroed = empty */
     uint32_t cap, count;                  /* cap: a power of two */
     struct gp_statement *oldest, *newest; /* without references; kept for those who come again */
     uint32_t idle;
+    uint64_t bytes; /* of all of them */
 };
 
 #define GP_STATEMENT_TEXT  (GP_HEADER_SIZE + GP_SERVER_NAME_BYTES) /* where it begins in `parse` */
@@ -119,6 +121,8 @@ size_t gp_holding_bytes(uint32_t bound);
 /* Empty it, as after a login or DISCARD ALL. */
 void gp_holding_reset(struct gp_holding *holding);
 bool gp_holding_has(struct gp_holding *holding, struct gp_sid id);
+/* The same for any process, which changes nothing by it; wrong at worst while the owner changes it. */
+bool gp_holding_shows(const struct gp_holding *holding, struct gp_sid id);
 /* Add one that has just been prepared (no effect if it is there, or without a place: then it is
  * prepared again at the next use, and heal.c sees to PostgreSQL's 42P05). */
 void gp_holding_add(struct gp_holding *holding, struct gp_sid id);

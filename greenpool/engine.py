@@ -18,6 +18,7 @@ from typing import Any, Self
 from greenpool.binding import ffi, lib
 from greenpool.chronicle import Chronicle
 from greenpool.errors import EngineError
+from greenpool.inventory import Inventory
 from greenpool.login import Fault, LoginPlan, read_fault
 from greenpool.records import (
     NAME_BYTES,
@@ -48,6 +49,7 @@ from greenpool.records import (
     SuspectFlags,
     TimeKind,
     Times,
+    Visit,
     WorkerRow,
 )
 from greenpool.tls import TlsSession
@@ -83,6 +85,7 @@ EVENTS_PER_STEP = 256
 """Capacity of one step's answer; a full one means: step again before sleeping."""
 
 _NS_PER_S = 1_000_000_000
+_WORD = (1 << 64) - 1
 _EVENT_KINDS = {int(kind): kind for kind in EventKind}
 _SETTINGS = tuple(PoolSettings.__slots__)
 _POOL_LISTS = ("cl_pinned", "pins_of", "client_ends", "server_ends", "hastes")
@@ -92,7 +95,8 @@ _SLOT_TEXT = ("address", "tls")
 _SLOT_PLAIN = tuple(f for f in SlotRow.__slots__ if f not in ("index", "state", "key", *_SLOT_TEXT))
 _CLIENT_TEXT = ("user", "database", "address", "application", "tls")
 _CLIENT_PLAIN = tuple(f for f in ClientRow.__slots__ if f not in ("client", "state", *_CLIENT_TEXT))
-_WORKER_PLAIN = tuple(f for f in WorkerRow.__slots__ if f not in ("index", "refusals"))
+_WORKER_LISTS = ("refusals", "visits")
+_WORKER_PLAIN = tuple(f for f in WorkerRow.__slots__ if f not in ("index", *_WORKER_LISTS))
 
 
 def now_ns() -> int:
@@ -307,7 +311,8 @@ class Segment:
         for index in range(self.workers):
             _check(lib.gp_worker_row(self._seg, index, row), f"worker {index}")
             plain = {f: getattr(row, f) for f in _WORKER_PLAIN}
-            rows.append(WorkerRow(index, **plain, refusals=tuple(row.refusals)))
+            lists: dict[str, Any] = {f: tuple(getattr(row, f)) for f in _WORKER_LISTS}
+            rows.append(WorkerRow(index, **plain, **lists))
         return rows
 
     def times(self, kind: TimeKind, pool: int | None = None, worker: int | None = None) -> Times:
@@ -324,6 +329,10 @@ class Segment:
     def chronicle(self) -> Chronicle:
         """What has happened to the house."""
         return Chronicle(self._seg)
+
+    def statement_holders(self, pool: int, identity: int) -> int:
+        """Return how many servers of a pool hold a statement."""
+        return int(lib.gp_statement_holders(self._seg, pool, identity >> 64, identity & _WORD))
 
     def note_version(self, pool: int, kind: NoteKind) -> int:
         """Return a number that grows with each change of a pool's note."""
@@ -513,6 +522,15 @@ class Engine:
     def refused(self, refusal: Refusal) -> None:
         """Count a client that was not let in."""
         lib.gp_login_refused(self._engine, refusal)
+
+    def visited(self, visit: Visit) -> None:
+        """Count what came of a connection that Python took and that does not log in."""
+        lib.gp_visit_count(self._engine, visit)
+
+    @property
+    def inventory(self) -> Inventory:
+        """What this worker has in its hands."""
+        return Inventory(self._engine)
 
     def client_key(self, client: int, key_length: int) -> bytes:
         """Make and return the client's cancel key of 4 to 32 bytes. Raises: EngineError."""

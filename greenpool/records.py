@@ -204,6 +204,16 @@ class Refusal(IntEnum):
     ADDRESS = 5
 
 
+class Visit(IntEnum):
+    """What came of a connection; those of a login are counted by the engine."""
+
+    ANY = 0
+    IN_VAIN = 1
+    TLS = 2
+    PLAIN = 3
+    CANCEL = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that a step asks of Python; which fields count depends on the kind."""
@@ -318,6 +328,8 @@ class PoolRow:
     cl_tls: int
     cl_pinned: tuple[int, ...]
     """By `Pin`, in its order."""
+    cl_pumped: int
+    """Those whose TLS session is in another process than their worker."""
     sv_active: int
     sv_idle: int
     sv_login: int
@@ -441,6 +453,8 @@ class ClientRow:
     queries: int
     pins: int
     pumped: int
+    bytes_received: int
+    bytes_sent: int
     user: str
     database: str
     address: str
@@ -465,6 +479,26 @@ class WorkerRow:
     moved_out: int
     refusals: tuple[int, ...]
     """By `Refusal`: clients that were not let in."""
+    visits: tuple[int, ...]
+    """By `Visit`: connections."""
+    statements: int
+    """Texts that it keeps, those without a user included; `statement_bytes` is their size."""
+    idle_statements: int
+    statement_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRow:
+    """A statement that a worker keeps: its identity, its name on servers, its text."""
+
+    identity: int
+    name: str
+    query: str
+    refs: int
+    """Who needs it; 0: it is kept for those who come again."""
+    uses: int
+    """Times that a client has prepared it."""
+    length: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ CLIENTS_COLUMNS = (
     Column("queries", INT8),
     Column("pinned"),
     Column("pumped", INT4),
+    Column("bytes_received", INT8),
+    Column("bytes_sent", INT8),
 )
 
 # PgBouncer's buffers: what it has read and not parsed, and what it has not sent.
@@ -199,6 +201,8 @@ def _client(view: View, client: ClientRow) -> Row:
         client.queries,
         _pinned(client.pins),
         client.pumped,
+        client.bytes_received,
+        client.bytes_sent,
     )
 
 

@@ -20,6 +20,12 @@ from greenpool.admin.connections import (
     servers_rows,
     sockets_rows,
 )
+from greenpool.admin.counts import (
+    CONNECTIONS_COLUMNS,
+    INTERNER_COLUMNS,
+    connections_rows,
+    interner_rows,
+)
 from greenpool.admin.extended import EXTENDED_COLUMNS, extended_rows
 from greenpool.admin.happenings import (
     EVENTS_COLUMNS,
@@ -155,6 +161,12 @@ SHOWS: Mapping[str, Show] = {
     ),
     "sockets": Show(SOCKETS_COLUMNS, sockets_rows, "every connection, as PgBouncer shows it"),
     "active_sockets": Show(SOCKETS_COLUMNS, active_sockets_rows, "those that are active"),
+    "connections": Show(
+        CONNECTIONS_COLUMNS, connections_rows, "what came of all connections so far"
+    ),
+    "interner": Show(
+        INTERNER_COLUMNS, interner_rows, "the texts of statements that the workers keep"
+    ),
     "pins": Show(PINS_COLUMNS, pins_rows, "what keeps clients on their servers, now and in total"),
     "pool_scaling": Show(
         SCALING_COLUMNS, scaling_rows, "how each pool grows, and what keeps it from growing"

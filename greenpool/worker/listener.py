@@ -19,7 +19,7 @@ from gevent.pool import Group
 
 from greenpool.config import General
 from greenpool.protocol.errors import ClientError
-from greenpool.records import Event, Guest, GuestManners, Refusal
+from greenpool.records import Event, Guest, GuestManners, Refusal, Visit
 from greenpool.worker import client_tls, limits, refusals
 from greenpool.worker.session import Session
 from greenpool.worker.sockets import host_of, set_options
@@ -120,6 +120,7 @@ class Listeners:
         network = limits.network_of(host_of(guest.address))
         if self._is_full() or self._is_full_of(network, guest.neighbours):
             os.close(guest.fd)
+            self._worker.engine.visited(Visit.IN_VAIN)
             return
         self._of_address[network] += 1
         self._sessions.spawn(self._run, Session(self._worker, guest), network)

@@ -54,7 +54,7 @@ from greenpool.protocol.startup import (
     StartupReader,
     packet_length,
 )
-from greenpool.records import Guest, Reason, Refusal
+from greenpool.records import Guest, Reason, Refusal, Visit
 from greenpool.tls import TlsFailure
 from greenpool.worker import (
     access,
@@ -114,6 +114,7 @@ class Session:
         "_started_ns",
         "_startup",
         "_unsent",
+        "_visit",
         "_where",
         "_worker",
     )
@@ -142,6 +143,7 @@ class Session:
         self._unsent = b""  # leaves with whatever is said next: one segment, and always in order
         self._key: PlanKey | None = None  # what is decided for it may be remembered under this
         self._proof: AsyncResult | None = None
+        self._visit = Visit.IN_VAIN  # what came of it, if it does not become the engine's
 
     @classmethod
     def of_known(
@@ -192,6 +194,7 @@ class Session:
             del self._worker.proofs[self._client]
         if self._is_engines:
             return
+        self._worker.engine.visited(self._visit)
         if self._client:
             self._worker.engine.forget(self._client)
         if self._sock is not None:
@@ -300,6 +303,7 @@ class Session:
     def _come_in(self, first: StartupMessage | CancelRequest | Decision) -> Callable[[], None]:
         """Do what the first packet wants; return what is then left, without deadline."""
         if isinstance(first, CancelRequest):
+            self._visit = Visit.CANCEL
             cancel.on_request(self._worker, first)
             if isinstance(self._sock, TlsSocket):  # for libpq a bare end would be a failure
                 self._sock.shutdown(socket.SHUT_WR)
@@ -470,6 +474,7 @@ class Session:
     ) -> Callable[[], None]:
         may_use_reserve = startup.user == self._worker.config.general.admin_username
         self._enter_here(startup, may_use_reserve)
+        self._visit = Visit.TLS if isinstance(self._sock, TlsSocket) else Visit.PLAIN
         self._authenticate_admin(request, rule)
         self._welcome_admin(startup)
         return self._serve_admin

@@ -37,6 +37,7 @@ from greenpool.records import (
     Result,
     SlotState,
     TimeKind,
+    Visit,
 )
 from tests.unit.samples import POOL_SETTINGS
 
@@ -119,6 +120,7 @@ def serve(engine: Engine, pool: int, theirs: socket.socket) -> int:
         (Reason, "gp_reason", "GP_REASON_"),
         (LoginMethod, "gp_login_method", "GP_LOGIN_"),
         (Refusal, "gp_refusal", "GP_REFUSED_"),
+        (Visit, "gp_visit", "GP_VISIT_"),
     ],
 )
 def test_enum_equals_the_one_in_c(enum: type[IntEnum], c_name: str, prefix: str) -> None:
@@ -132,7 +134,7 @@ def test_enum_equals_the_one_in_c(enum: type[IntEnum], c_name: str, prefix: str)
         "GP_HASTES",
         "GP_REFUSALS",
     }
-    counts |= {"GP_REASONS"}
+    counts |= {"GP_REASONS", "GP_VISITS"}
     expected = {number: name for number, name in in_c.items() if name not in counts}
     assert {int(member): prefix + member.name for member in enum} == expected
 

@@ -1,8 +1,8 @@
 """The import graph points one way, and the master makes no hub. See section 7 of the design.
 
 cli ─► generate, top ─► demo, master ─► worker ─► admin ─► inquiry ─► auth, pooling, protocol
-─► engine ─► chronicle, login, tls ─► binding ─► records, config, observe, tallies ─► errors,
-examples
+─► engine ─► chronicle, inventory, login, tls ─► binding ─► records, config, observe, tallies
+─► errors, examples
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ROWS = (
     ("inquiry",),
     ("auth", "pooling", "protocol"),
     ("engine",),
-    ("chronicle", "login", "tls"),
+    ("chronicle", "inventory", "login", "tls"),
     ("binding",),
     ("records", "config", "observe", "tallies"),
     ("errors", "examples"),
@@ -103,7 +103,7 @@ def test_nothing_imports_the_built_engine_but_its_binding():
     users = [path for path in MODULES.values() if "greenpool._engine" in _imports_of(path)]
     assert users == [ROOT / "binding.py"]
     wrappers = {module for module in MODULES if "greenpool.binding" in imports(module)}
-    names = ("chronicle", "engine", "login", "tls")
+    names = ("chronicle", "engine", "inventory", "login", "tls")
     assert wrappers == {f"greenpool.{name}" for name in names}
 
 

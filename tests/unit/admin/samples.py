@@ -27,6 +27,7 @@ from greenpool.records import (
     SlotState,
     TimeKind,
     Times,
+    Visit,
     WorkerRow,
 )
 from greenpool.tallies import Tallies
@@ -150,6 +151,8 @@ def worker(index: int, **fields: Any) -> WorkerRow:
     values: dict[str, Any] = {"pid": 4000 + index, "alive": 1, "births": 1, "clients": 0}
     values |= {"busy_permille": 0, "io_backend": EngineIo.URING, "beat_ns": NOW.monotonic_ns}
     values |= {"moved_in": 0, "moved_out": 0, "refusals": (0,) * len(Refusal)}
+    values |= {"visits": (0,) * len(Visit), "statements": 0, "idle_statements": 0}
+    values |= {"statement_bytes": 0}
     return WorkerRow(index=index, **values | fields)
 
 

@@ -53,8 +53,10 @@ COLUMNS = {
     ),
     "startup_parameters": "user database parameter value source state |",
     "log_level": "log_level |",
+    "connections": "total errors tls plain cancel |",
+    "interner": "kind entries bytes | worker idle",
     "servers": f"{CONNECTION} | worker xacts age_s idle_ms",
-    "clients": f"{CONNECTION} | worker xacts queries pinned pumped",
+    "clients": f"{CONNECTION} | worker xacts queries pinned pumped bytes_received bytes_sent",
     "stats": (
         "database total_server_assignment_count total_xact_count total_query_count "
         "total_received total_sent total_xact_time total_query_time total_wait_time "
@@ -189,6 +191,18 @@ def test_startup_parameters_tell_who_says_so(tmp_path: Path) -> None:
     assert {(row["user"], row["database"], row["state"]) for row in rows} == {
         ("alice", "app", "applied")
     }
+
+
+def test_connections_and_statements_of_all_workers(config: Config) -> None:
+    dead = worker(1, alive=0, visits=(5, 1, 1, 2, 1), statements=9)
+    living = worker(0, visits=(10, 1, 2, 3, 4), statements=3, idle_statements=1, statement_bytes=7)
+    bench = Bench(config, FakeSegment(workers=[living, dead]))
+    assert bench.show("SHOW CONNECTIONS") == [
+        {"total": 15, "errors": 2, "tls": 3, "plain": 5, "cancel": 5}
+    ]
+    assert bench.show("SHOW INTERNER") == [
+        {"kind": "statement", "entries": 3, "bytes": 7, "worker": 0, "idle": 1}
+    ]
 
 
 def test_log_level(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from greenpool import cli
 from greenpool.errors import EngineError, ExitCode
 from greenpool.master import main as master
-from greenpool.records import TIME_BUCKETS, Refusal, Times, WorkerRow
+from greenpool.records import TIME_BUCKETS, Refusal, Times, Visit, WorkerRow
 from greenpool.worker.control import (
     Command,
     ControlReader,
@@ -101,7 +101,10 @@ class NotingSegment:
 
     def worker_rows(self) -> list[WorkerRow]:
         return [
-            WorkerRow(index, 0, 1, 1, 7, 250, 0, 0, 0, 0, (0,) * len(Refusal))
+            WorkerRow(
+                *(index, 0, 1, 1, 7, 250, 0, 0, 0, 0),
+                *((0,) * len(Refusal), (0,) * len(Visit), 0, 0, 0),
+            )
             for index in range(self.workers)
         ]
 

@@ -308,6 +308,8 @@ def client_row(client: int, **fields: Any) -> ClientRow:
         "queries": 3,
         "pins": 0,
         "pumped": 0,
+        "bytes_received": 100,
+        "bytes_sent": 200,
         "user": "ada",
         "database": "shop",
         "address": "10.0.0.1:5",
