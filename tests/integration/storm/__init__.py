@@ -1,0 +1,7 @@
+"""Clients that do what cannot be interrupted and check every answer; and the storm over them.
+
+client.py        what a storm sees of a client, and those that run in this process
+with_asyncpg.py  the kinds of asyncpg
+with_psycopg.py  the kinds of psycopg
+course.py        upgrades, reloads and killed workers, one after another
+"""
