@@ -114,14 +114,24 @@ class Program:
 
     def run(self, dsn: str) -> str:
         """Run the program of a project that has been made, return its output; or fail with it."""
+        return _run(self.words, self.directory, self.variables(dsn), RUN_DEADLINE_S)
+
+    @property
+    def words(self) -> list[str]:
+        return [word.format(build=self.project.build) for word in self.command]
+
+    @property
+    def directory(self) -> Path:
+        return self.cwd or self.project.build / "src"
+
+    def variables(self, dsn: str) -> dict[str, str]:
+        """Return what the program is told by its environment."""
         build = self.project.build
-        variables = {name: value.format(build=build) for name, value in self.environment.items()}
-        variables |= {
+        return {
+            **{name: value.format(build=build) for name, value in self.environment.items()},
             "GREENPOOL_DSN": dsn,
             "GREENPOOL_SEED": str(random.SystemRandom().randrange(1 << 31)),
         }
-        words = [word.format(build=build) for word in self.command]
-        return _run(words, self.cwd or build / "src", variables, RUN_DEADLINE_S)
 
 
 def _run(

@@ -10,7 +10,7 @@ from tests.drivers.project import TEST_DEADLINE_S, Program, Project
 GO = Project(
     "go",
     tools=("go",),
-    steps=(("go", "build", "-o", "{build}/bin/", "./native", "./stdsql", "./logins"),),
+    steps=(("go", "build", "-o", "{build}/bin/", "./native", "./stdsql", "./logins", "./storm"),),
 )
 
 

@@ -8,7 +8,9 @@ from tests.drivers.conftest import RunDriver
 from tests.drivers.project import TEST_DEADLINE_S, Program, Project
 
 _FETCH = ("mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory={build}/jars")
-_SOURCES = tuple(f"src/main/java/greenpool/{name}.java" for name in ("Plan", "Jdbc", "Logins"))
+_SOURCES = tuple(
+    f"src/main/java/greenpool/{name}.java" for name in ("Plan", "Jdbc", "Logins", "Kinds", "Storm")
+)
 JAVA = Project(
     "java",
     tools=("java", "javac", "mvn"),

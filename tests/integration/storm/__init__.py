@@ -3,5 +3,6 @@
 client.py        what a storm sees of a client, and those that run in this process
 with_asyncpg.py  the kinds of asyncpg
 with_psycopg.py  the kinds of psycopg
+program.py       clients in a program of its own, in whatever language
 course.py        upgrades, reloads and killed workers, one after another
 """

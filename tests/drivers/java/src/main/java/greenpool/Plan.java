@@ -71,9 +71,15 @@ final class Plan {
 
     /** A connection whose statements are named from the given execution on. */
     static Connection connect(int prepareThreshold) throws SQLException {
+        return connect(prepareThreshold, new Properties());
+    }
+
+    /** The same, with further properties of the driver. */
+    static Connection connect(int prepareThreshold, Properties more) throws SQLException {
         java.net.URI dsn = java.net.URI.create(System.getenv("GREENPOOL_DSN"));
         String[] login = dsn.getUserInfo().split(":");
         Properties properties = new Properties();
+        properties.putAll(more);
         properties.setProperty("user", login[0]);
         properties.setProperty("password", login[1]);
         properties.setProperty("prepareThreshold", Integer.toString(prepareThreshold));
