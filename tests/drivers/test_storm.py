@@ -11,7 +11,6 @@ from tests.drivers.test_go import GO
 from tests.drivers.test_java import JAVA, RUN
 from tests.integration import conftest as integration
 from tests.integration.conftest import MakePooler
-from tests.integration.harness.pooler import QUIET
 from tests.integration.harness.tls import House
 from tests.integration.storm import course
 from tests.integration.storm.program import ProgramCrew
@@ -35,7 +34,7 @@ SERVERS = 4 * OF_A_KIND + 8
 )
 def test_storm(make_pooler: MakePooler, house: House, database: str, program: Program) -> None:
     program.project.make()
-    settings = {**QUIET, **house.settings()}
+    settings = {**course.SETTINGS, **house.settings()}
     pooler = make_pooler(2, pools=course.pools(database, SERVERS), **settings)
 
     async def connect() -> ProgramCrew:

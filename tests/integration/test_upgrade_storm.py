@@ -13,7 +13,6 @@ from functools import partial
 import pytest
 
 from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
-from tests.integration.harness.pooler import QUIET
 from tests.integration.harness.tls import House
 from tests.integration.storm import course, with_asyncpg, with_psycopg
 from tests.integration.storm.client import Players
@@ -22,14 +21,14 @@ pytestmark = [ANY_POSTGRESQL, pytest.mark.slow]
 
 OF_A_KIND = 10 if course.IS_LONG else 2
 """Of each kind, with TLS and without. Two kinds of each driver keep a server."""
-SERVERS = 8 * OF_A_KIND + 8
+SERVERS = 12 * OF_A_KIND
 
 
 @pytest.mark.timeout(course.DEADLINE_S)
 def test_storm_of_upgrades_reloads_and_kills(
     make_pooler: MakePooler, house: House, database: str
 ) -> None:
-    settings = {**QUIET, **house.settings()}
+    settings = {**course.SETTINGS, **house.settings()}
     pooler = make_pooler(2, pools=course.pools(database, SERVERS), **settings)
     plain, encrypted = (
         pooler.dsn(database=database, sslmode=mode) for mode in ("disable", "require")

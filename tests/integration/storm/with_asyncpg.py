@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 import asyncpg
@@ -16,7 +17,9 @@ Kind = Callable[[asyncpg.Connection], Turns]
 async def join(kind: Kind, dsn: str) -> Part:
     connection = await asyncpg.connect(dsn, timeout=60)
     name = f"asyncpg's {kind.__name__}"
-    return Part(name, _port(connection), kind(connection), connection.close)
+    # One that is cancelled while it copies would wait for ever to say goodbye.
+    close = partial(connection.close, timeout=10)
+    return Part(name, _port(connection), kind(connection), close)
 
 
 def _port(connection: asyncpg.Connection) -> int:
