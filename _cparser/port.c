@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #define PORTS_A_SLAB 64u
@@ -265,13 +266,6 @@ static void submit_poll(struct gp_uring *u, struct gp_port *port, uint16_t event
     port->poll = GP_PORT_ARMED;
 }
 
-static bool wants_recv(const struct gp_port *port)
-{
-    const struct gp_conn *conn = port->conn;
-
-    return conn->mode == GP_CONN_READ && !conn->ended && !port->held;
-}
-
 /* The events to poll for; 0: none. Errors and the end of both directions come with any. */
 static uint16_t wants_poll(const struct gp_port *port)
 {
@@ -283,7 +277,8 @@ static uint16_t wants_poll(const struct gp_port *port)
         return POLLIN;
     if (conn->out && !conn->broken)
         return POLLOUT;
-    if (gp_conn_is_clients(conn) && port->recv == GP_PORT_NONE && !wants_recv(port) && !conn->hung)
+    if (gp_conn_is_clients(conn) && port->recv == GP_PORT_NONE && !gp_port_wants_recv(port) &&
+        !conn->hung)
         return POLLHUP;
     return 0;
 }
@@ -313,7 +308,7 @@ static void reconcile(struct gp_uring *u, struct gp_port *port)
     if (port->recv == GP_PORT_ARMED && port->stop) {
         ask_back(u, port, GP_PORT_RECV);
         port->recv = GP_PORT_ENDING;
-    } else if (port->recv == GP_PORT_NONE && wants_recv(port)) {
+    } else if (port->recv == GP_PORT_NONE && gp_port_wants_recv(port) && !gp_near_take(u, port)) {
         submit_recv(u, port);
     }
     uint16_t events = wants_poll(port);
@@ -337,7 +332,7 @@ static void fill(struct gp_uring *u)
         port->marked = false;
         reconcile(u, port);
     }
-    if (u->loop_fd != -1 && !u->loop_armed) {
+    if (u->loop_fd != -1 && !u->loop_armed && !u->few) {
         entry(u, IORING_OP_POLL_ADD, u->loop_fd, NULL, GP_PORT_LOOP)->poll32_events =
             poll_mask(POLLIN);
         u->loop_armed = true;
@@ -351,6 +346,13 @@ void gp_ports_submit(struct gp_uring *u, bool events, uint32_t until)
         enter(u, events, until);
     u->arena_used = 0;
     u->epoch++;
+}
+
+enum gp_result gp_ports_door(struct gp_uring *u, int op, int32_t fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    return fd == -1 || epoll_ctl(u->door, op, fd, &event) == 0 ? GP_OK : GP_EIO;
 }
 
 void gp_ports_leave_loop(struct gp_uring *u)

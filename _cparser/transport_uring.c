@@ -3,6 +3,8 @@
  *
  * A pause asks nothing back from the kernel. What comes is held, and only then the receive is ended.
  *
+ * While few connections are at work, a hot wait sleeps outside of the ring (near.c).
+ *
  * Cold, libev sleeps, and a door of two is among its descriptors: the ring's bell, which is silent
  * within a step, and the worker's eventfd, for which the kernel does not reliably ring (it rings by an
  * eventfd itself, and does not nest them). Hot, the ring polls libev's set, and only the bell is left
@@ -53,13 +55,6 @@ static enum gp_result uring_attach(struct gp_transport *t, struct gp_conn *conn)
     return GP_OK;
 }
 
-static enum gp_result set_door(struct gp_uring *u, int op, int32_t fd)
-{
-    struct epoll_event event = {.events = EPOLLIN};
-
-    return fd == -1 || epoll_ctl(u->door, op, fd, &event) == 0 ? GP_OK : GP_EIO;
-}
-
 static void rest(struct gp_uring *u, struct gp_port *port)
 {
     port->rested_at = u->sweeps;
@@ -82,7 +77,7 @@ static enum gp_result uring_watch(struct gp_transport *t, struct gp_conn *conn)
         abort(); /* it would steal what is another worker's */
     conn->mode = GP_CONN_WATCH;
     conn->armed = 1;
-    if (conn->kind == GP_CONN_WAKE && set_door(u, EPOLL_CTL_ADD, conn->fd) != GP_OK)
+    if (conn->kind == GP_CONN_WAKE && gp_ports_door(u, EPOLL_CTL_ADD, conn->fd) != GP_OK)
         return GP_EIO;
     if (conn->kind == GP_CONN_WAKE)
         u->wake_fd = conn->fd;
@@ -117,11 +112,12 @@ static void uring_detach(struct gp_transport *t, struct gp_conn *conn)
     if (!port)
         return;
     if (conn->kind == GP_CONN_WAKE) {
-        (void)set_door(u, EPOLL_CTL_DEL, u->wake_fd); /* hot, it is not in there */
+        (void)gp_ports_door(u, EPOLL_CTL_DEL, u->wake_fd); /* hot, it is not in there */
         u->wake_fd = -1;
     }
     conn->port = NULL;
     port->conn = NULL;
+    gp_near_leave(u, port);
     gp_buffer_free(&port->held);
     gp_port_mark(u, port);
     submit_unless_stepping(u);
@@ -136,7 +132,7 @@ static void uring_send(struct gp_transport *t, struct gp_conn *conn, const struc
 
     for (uint32_t i = 0; i < count; i++)
         len += pieces[i].iov_len;
-    if (u->stepping && port && !conn->out && len <= GP_POST_MAX &&
+    if (u->stepping && !u->near_count && port && !conn->out && len <= GP_POST_MAX &&
         gp_port_post(u, port, pieces, count, len))
         return;
     if (port && gp_port_posted(u, port))
@@ -288,6 +284,7 @@ static void received(struct gp_uring *u, struct gp_port *port, const struct io_u
     port->more = cqe->flags & IORING_CQE_F_SOCK_NONEMPTY;
     if (conn && cqe->res > 0) {
         u->base.counts.recvs++;
+        gp_near_lively(u, port);
         const uint8_t *data = gp_ring_buffer(&u->ring, buffer);
         if (conn->mode == GP_CONN_READ && !port->held)
             gp_on_received(u->base.user, conn, data, (size_t)cqe->res);
@@ -307,7 +304,7 @@ static void received(struct gp_uring *u, struct gp_port *port, const struct io_u
         port->streams = (uint32_t)cqe->res == GP_RING_BUFFER_BYTES;
     if (port->streams && port->recv == GP_PORT_NONE && !port->held)
         fill(u, port);
-    else if (port->streams)
+    else if (port->streams || gp_near_wants(u))
         port->stop |= port->recv == GP_PORT_ARMED;
     gp_port_mark(u, port);
 }
@@ -418,6 +415,16 @@ static const struct gp_buffer *uring_halt(struct gp_transport *t, struct gp_conn
     return port->held;
 }
 
+/* A port outlives what has been delivered before it in this batch. */
+static void read_near(struct gp_uring *u, struct gp_port *port)
+{
+    if (!port->near)
+        return;
+    gp_near_lively(u, port);
+    fill(u, port);
+    gp_port_mark(u, port);
+}
+
 static uint32_t uring_wait(struct gp_transport *t, bool sleep)
 {
     struct gp_uring *u = of(t);
@@ -427,10 +434,15 @@ static uint32_t uring_wait(struct gp_transport *t, bool sleep)
     uint32_t again = t->again_head ? deliver_again(u) : 0;
     bool nothing = again == 0 && u->first == u->count;
     uint32_t until = sleep && u->loop_fd != -1 && nothing ? 1 : 0;
+    struct gp_port *readable[GP_NEAR_MAX];
+    uint32_t near = 0;
 
     t->counts.waits++;
     t->counts.sleeps += until;
-    gp_ports_submit(u, true, until);
+    if (until && u->few)
+        near = gp_near_sleep(u, readable);
+    else
+        gp_ports_submit(u, true, until);
     gp_on_awake(t->user);
     t->called = u->loop_fired;
     u->loop_fired = false;
@@ -441,7 +453,10 @@ static uint32_t uring_wait(struct gp_transport *t, bool sleep)
     u->first += ready;
     if (u->first == u->count)
         u->first = u->count = 0;
-    return again + ready;
+    for (uint32_t i = 0; i < near; i++)
+        read_near(u, readable[i]);
+    t->counts.ready += near;
+    return again + ready + near;
 }
 
 /* ---- the whole ---- */
@@ -455,7 +470,7 @@ static enum gp_result uring_heat(struct gp_transport *t, int32_t loop_fd)
 {
     struct gp_uring *u = of(t);
 
-    if (u->loop_fd == -1 && set_door(u, EPOLL_CTL_DEL, u->wake_fd) != GP_OK)
+    if (u->loop_fd == -1 && gp_ports_door(u, EPOLL_CTL_DEL, u->wake_fd) != GP_OK)
         return GP_EIO;
     u->loop_fd = loop_fd;
     return GP_OK;
@@ -467,10 +482,11 @@ static bool uring_cool(struct gp_transport *t)
     struct gp_uring *u = of(t);
     bool hot = u->loop_fd != -1;
 
+    gp_near_disperse(u);
     gp_ports_leave_loop(u);
     while (u->loop_armed)
         gp_ports_submit(u, true, 1);
-    if (hot && set_door(u, EPOLL_CTL_ADD, u->wake_fd) != GP_OK)
+    if (hot && gp_ports_door(u, EPOLL_CTL_ADD, u->wake_fd) != GP_OK)
         abort(); /* other workers would wake nobody */
     leave_step(u);
     return true;
@@ -483,6 +499,7 @@ static void uring_sweep(struct gp_transport *t)
     struct gp_port **link = &u->resting, *port;
 
     u->sweeps++;
+    gp_near_sweep(u);
     while ((port = *link)) {
         bool rests = port->conn && port->conn->mode == GP_CONN_WATCH;
         if (rests && u->sweeps - port->rested_at < 2) {
@@ -536,7 +553,7 @@ struct gp_transport *gp_transport_uring(struct gp_engine *user)
     u->base.trust_ns = GP_TRUST_NS;
     u->loop_fd = u->door = u->wake_fd = -1;
     if (gp_ring_open(&u->ring) == GP_OK && (u->door = epoll_create1(EPOLL_CLOEXEC)) != -1 &&
-        set_door(u, EPOLL_CTL_ADD, u->ring.bell) == GP_OK)
+        gp_ports_door(u, EPOLL_CTL_ADD, u->ring.bell) == GP_OK)
         return &u->base;
     int why = errno;
     uring_free(&u->base);

@@ -130,13 +130,18 @@ void gp_ring_close(struct gp_ring *r)
     r->fd = r->bell = -1;
 }
 
-void gp_ring_mute(struct gp_ring *r)
+void gp_ring_hush(struct gp_ring *r)
 {
     uint64_t rings;
 
-    atomic_store_explicit(r->cq_flags, IORING_CQ_EVENTFD_DISABLED, memory_order_relaxed);
     while (read(r->bell, &rings, sizeof(rings)) == -1 && errno == EINTR)
         ;
+}
+
+void gp_ring_mute(struct gp_ring *r)
+{
+    atomic_store_explicit(r->cq_flags, IORING_CQ_EVENTFD_DISABLED, memory_order_relaxed);
+    gp_ring_hush(r);
 }
 
 void gp_ring_unmute(struct gp_ring *r)

@@ -63,6 +63,8 @@ void gp_ring_mute(struct gp_ring *r);
 void gp_ring_unmute(struct gp_ring *r);
 
 void gp_ring_ring(struct gp_ring *r);
+/* It has been heard. */
+void gp_ring_hush(struct gp_ring *r);
 
 static inline uint32_t gp_ring_filled(const struct gp_ring *r)
 {

@@ -1,4 +1,4 @@
-/* sources: _cparser/transport.c _cparser/transport_epoll.c _cparser/transport_uring.c _cparser/port.c */
+/* sources: _cparser/transport.c _cparser/transport_epoll.c _cparser/transport_uring.c _cparser/port.c _cparser/near.c */
 /* sources: _cparser/uring.c _cparser/gather.c _cparser/buffer.c _cparser/secure.c */
 /* sources: _cparser/tls.c _cparser/tls_context.c */
 /* libraries: -lssl -lcrypto */
