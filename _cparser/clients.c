@@ -153,16 +153,6 @@ bool gp_client_let_go(struct gp_engine *e, const struct gp_client *c)
     return quietly;
 }
 
-void gp_pool_refuse(struct gp_engine *e, uint32_t pool, uint32_t reason, const char *sqlstate,
-                    const char *message)
-{
-    struct gp_queue *q = gp_queue_at(e, pool);
-
-    while (q && q->first)
-        gp_client_fail(e, q->first, reason, sqlstate, message);
-    gp_worker_poke(e->seg, e->worker);
-}
-
 /* ---- cancel ---- */
 
 enum gp_result gp_cancel_start(struct gp_engine *e, uint32_t client, const uint8_t *key,

@@ -23,6 +23,7 @@
  * PAUSE and the login of a server: a pause sets the bit, then lets the epoch grow; a login claims its
  * slot, notes the epoch, then looks for the bit (gp_pool_claim). So either the login sees the bit and
  * gives its place back, or its server is stale when it is there. The hot path knows nothing of it. */
+#include "outage.h"
 #include "pool_internal.h"
 
 /* Release: pairs with the acquire in gp_obey_sweep; who sees it sees the wish. */
@@ -71,7 +72,7 @@ void gp_pool_reconnect(struct gp_segment *seg, uint32_t pool)
         return;
     p = gp_pool_at(seg, pool);
     atomic_fetch_add_explicit(&p->epoch, 1, memory_order_release);
-    atomic_store_explicit(&p->ailing, 0, memory_order_release); /* the next server is another one */
+    gp_outage_forget(seg, pool);
     tell(seg);
 }
 

@@ -95,6 +95,7 @@ enum gp_note_kind {
     GP_NOTE_WELCOME = 0, /* what fresh servers report; at most 4096 bytes */
     GP_NOTE_KEYS,        /* what logs in at PostgreSQL, as a client proved it; at most 112 bytes */
     GP_NOTE_SUSPECTS,    /* the engine's own: suspects.h; at most 8192 bytes */
+    GP_NOTE_OUTAGE,      /* the engine's own: outage.h; 272 bytes */
     GP_NOTES
 };
 
@@ -103,6 +104,12 @@ enum gp_time_kind { GP_TIME_QUERY = 0, GP_TIME_TRANSACTION, GP_TIME_WAIT, GP_TIM
 
 /* Why a client does not wait for a server to come back before one more is opened: growth.h. */
 enum gp_haste { GP_HASTE_COLD = 0, GP_HASTE_CROWD, GP_HASTE_LASTING, GP_HASTE_SLOW, GP_HASTES };
+/* What a failed login says about others: outage.h. */
+enum gp_ailment {
+    GP_AILS_NOTHING = 0,
+    GP_AILS_POOL,  /* PostgreSQL refused it */
+    GP_AILS_SERVER /* PostgreSQL cannot be reached, starts or stops */
+};
 
 /* What a step asks of Python. */
 enum gp_event_kind {
@@ -213,6 +220,7 @@ struct gp_pool_settings {
     uint32_t connect_timeout_ms;     /* within which such a check must be answered; no 0 */
     uint32_t warm_ratio;             /* scaling_warm_pool_ratio, 0..100 */
     uint32_t fast_retries;           /* scaling_fast_retries */
+    uint64_t server_tag;             /* hash of its server's address: outage.h */
 };
 
 /* ---- rows: copies of what is in the segment, for SHOW and metrics ---- */
@@ -675,26 +683,20 @@ GP_API enum gp_result gp_server_opened(struct gp_engine *engine, uint32_t pool, 
                                        int32_t fd, struct gp_tls *tls, uint32_t backend_pid,
                                        const uint8_t *key, uint32_t key_length,
                                        uint64_t lifetime_ns, const char *address);
-/* The login failed: frees the place at once. This worker asks for no other before retry_ns are
- * over, and until one succeeds all workers together have one in flight at a time. 0: it came to
- * nothing for another reason; nothing is concluded. */
+/* The login failed: frees the place at once. ailment: enum gp_ailment; outage.h tells what follows.
+ * sqlstate: those who wait in the pool, in all workers, are told this FATAL error; empty: it may
+ * pass, and who waits in vain is told why. Cut to 255 bytes. */
 GP_API void gp_server_failed(struct gp_engine *engine, uint32_t pool, uint32_t slot,
-                             uint64_t retry_ns);
+                             uint32_t ailment, const char *sqlstate, const char *why);
 /* Whether the login of a slot, not begun yet, is of no use any more, since nobody waits and the pool
  * has what it shall always have. Yes: its place is free. */
 GP_API bool gp_server_spare(struct gp_engine *engine, uint32_t pool, uint32_t slot);
-/* Answer every client of this worker that waits in the pool with this FATAL error. */
-GP_API void gp_pool_refuse(struct gp_engine *engine, uint32_t pool, uint32_t reason,
-                           const char *sqlstate, const char *message);
 /* Answer a simple Query that is this whole message with this reply, and take no server, when a
  * client of this worker sends it while it is at rest. One a pool: the last wins. query_length 0:
  * answer none. GP_EFULL: no memory, nothing is changed. */
 GP_API enum gp_result gp_pool_answer(struct gp_engine *engine, uint32_t pool, const uint8_t *query,
                                      uint32_t query_length, const uint8_t *reply,
                                      uint32_t reply_length);
-/* Why a login failed: clients of this worker whose wait times out after that are told. Cut to 255
- * bytes. */
-GP_API void gp_pool_explain(struct gp_engine *engine, uint32_t pool, const char *why);
 /* After GP_EVENT_RETIRE: the descriptor, now Python's (-1: this worker never had it), and so is its
  * TLS session, if it has one. */
 GP_API int32_t gp_server_surrender(struct gp_engine *engine, uint32_t pool, uint32_t slot,

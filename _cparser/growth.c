@@ -284,8 +284,6 @@ void gp_pool_grow(struct gp_engine *e, uint32_t pool)
 {
     struct gp_queue *q = gp_queue_at(e, pool);
 
-    if (q && q->retry_at_ns && gp_pool_ailing(e->seg, pool) && gp_now_ns() < q->retry_at_ns)
-        return; /* the sweep asks again, and whoever logs in first wakes us */
     while (q && wants_server(e, q) && !gp_yield_defers(e, q)) {
         uint32_t slot = gp_pool_claim(e->seg, pool, e->worker);
         if (slot == GP_NO_SLOT) {

@@ -33,6 +33,10 @@ static struct note note_at(struct gp_segment *seg, uint32_t pool, uint32_t kind)
         struct gp_suspects_note *suspects = (struct gp_suspects_note *)(base + seg->suspects_off);
         return (struct note){&suspects->word, suspects->copies[0], GP_SUSPECTS_BYTES};
     }
+    if (kind == GP_NOTE_OUTAGE) {
+        struct gp_outage_note *outage = (struct gp_outage_note *)(base + seg->outage_off);
+        return (struct note){&outage->word, outage->copies[0], GP_OUTAGE_BYTES};
+    }
     struct gp_welcome_note *welcome = (struct gp_welcome_note *)(base + seg->welcome_off);
     return (struct note){&welcome->word, welcome->copies[0], GP_WELCOME_BYTES};
 }

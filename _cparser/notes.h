@@ -1,4 +1,4 @@
-/* What workers tell each other about a pool: three small notes for each, written by whichever worker
+/* What workers tell each other about a pool: small notes for each, written by whichever worker
  * has learned something, read by all.
  *
  *   GP_NOTE_WELCOME   what fresh servers report at their login, so that a client can be greeted
@@ -8,6 +8,7 @@
  *                     no core dump; nothing shows them, and they are overwritten when they end
  *
  *   GP_NOTE_SUSPECTS  which functions of its database change sessions in secret: suspects.h
+ *   GP_NOTE_OUTAGE    why its last login failed: outage.h
  *
  * What the bytes of the first two mean is the workers' business (greenpool/worker/notes.py).
  *
@@ -39,6 +40,7 @@
 /* The layout, for segment.c; nobody else looks inside. */
 #define GP_WELCOME_BYTES  4096u /* PostgreSQL reports 15 parameters, some 400 bytes in all */
 #define GP_KEYS_BYTES     112u  /* two keys of 32 bytes and their mark */
+#define GP_OUTAGE_BYTES   272u  /* struct gp_outage_words */
 #define GP_SUSPECTS_BYTES 8192u /* some 2,000 words; of a database with more, all are suspect */
 
 struct gp_welcome_note {
@@ -49,6 +51,11 @@ struct gp_welcome_note {
 struct gp_suspects_note {
     _Alignas(64) _Atomic uint64_t word;
     _Atomic uint64_t copies[2][1 + GP_SUSPECTS_BYTES / 8];
+};
+
+struct gp_outage_note {
+    _Alignas(64) _Atomic uint64_t word;
+    _Atomic uint64_t copies[2][1 + GP_OUTAGE_BYTES / 8];
 };
 
 struct gp_keys_note {

@@ -28,6 +28,7 @@
  *   |   gp_holding x S   |  what is prepared on each (statements.h); pages are touched as it grows
  *   |   gp_welcome_note  |  what its servers report (notes.h)
  *   |   gp_suspects_note |  which of its functions change sessions in secret (suspects.h)
+ *   |   gp_outage_note   |  why its last login failed (outage.h)
  *   |   gp_times x W     |  how long things took in each worker (histogram.h)
  *   | pool 1: ...        |
  *   +--------------------+ keys_off, a page
@@ -36,6 +37,8 @@
  *   | gp_rate_line x 2048|  how often each address tries to log in (admission.h)
  *   +--------------------+ chronicle_off, a page
  *   | gp_chronicle       |  what has happened to the house (chronicle.h)
+ *   +--------------------+ servers_off, a page
+ *   | gp_outage x P      |  servers that pools log in to, and whether that goes (outage.h)
  *   +--------------------+ total_size
  *
  * A slot's state word (64 bits, changed by compare-and-swap only):
@@ -178,6 +181,14 @@ struct gp_lane {
     _Alignas(64) struct gp_counters counters;          /* see stats.h */
 };
 
+/* A server, or a pool at it, whose logins fail: outage.h. By whoever logs in. */
+struct gp_outage {
+    _Alignas(64) _Atomic uint64_t retry_ns; /* AILING: when the next login is due */
+    _Atomic uint32_t failures;              /* in a row; 0 = WELL */
+    _Atomic uint32_t slow;                  /* of a server: logins at a time; 0 = as limits allow */
+    _Atomic uint32_t told_by;               /* of a server: pool + 1 whose note says why, or 0 */
+};
+
 /* frees grows, from 1, when a slot becomes FREE or pool_size changes; full_at is its value when
  * somebody last found no FREE slot: until it grows nobody need search again (gp_pool_claim). Both
  * by whoever does that. The settings are the master's, written at define. */
@@ -214,10 +225,11 @@ struct gp_pool {
     _Atomic uint32_t creates[GP_CREATES_MAX]; /* logins: 0 or worker + 1 << 16 | slot */
     _Atomic uint32_t hold;                    /* enum gp_hold; this and the times: controls.c */
     _Atomic uint64_t resumed_ns, killed_ns;
-    /* 1: the last login failed, so one is tried at a time. By whoever logged in, or the master */
-    _Atomic uint32_t ailing;
     _Atomic uint32_t warm_ratio, fast_retries; /* growth.h, as the next one */
     _Atomic uint64_t login_ns;                 /* what a login takes lately; by whoever logged in */
+    _Atomic uint32_t server; /* which of servers_off it logs in to; this and its tag: the master */
+    uint64_t server_tag;     /* hash of its address */
+    struct gp_outage outage;
     char database[GP_NAME_BYTES];
     char user[GP_NAME_BYTES];
     struct gp_counters inherited; /* of pools that are no more; by the master */
@@ -299,6 +311,8 @@ struct gp_segment {
     uint64_t welcome_off, suspects_off, times_off; /* from a pool's start */
     uint64_t keys_off, rates_off;
     uint64_t chronicle_off;
+    uint64_t outage_off;                      /* the note; from a pool's start */
+    uint64_t servers_off;                     /* their outages */
     uint8_t hash_key[GP_HASH_KEY_BYTES];      /* of statements' identities; random */
     _Alignas(64) _Atomic uint32_t pools_high; /* pools ever defined */
     _Atomic uint32_t max_creates;             /* max_concurrent_creates */
@@ -459,21 +473,20 @@ void gp_slot_assign(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32
  * waiters are poked at the end of that), pool_size is reached
  * (a worker whose waiters are published is poked when a slot becomes FREE), or as many logins are
  * in flight as the pool or the whole house allows (the worker is poked when one ends); a pool whose
- * last login failed allows one. Publish and settle first, then claim. */
+ * last login failed allows one, and none before its time (outage.h). Publish and settle first, then
+ * claim. */
 uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 /* Whether the pool was found to have no FREE slot, and none has become so since. */
 bool gp_pool_full(struct gp_segment *seg, uint32_t pool);
 /* Whether as many logins are in flight as the pool or the house allows. */
 bool gp_pool_gate_shut(struct gp_segment *seg, uint32_t pool);
 
-/* The login of a slot failed, whose place is still taken: until one succeeds, gp_pool_claim grants
- * the pool one login at a time. */
-void gp_pool_sicken(struct gp_segment *seg, uint32_t pool);
+/* Whether the last login of the pool, or of another at its server, has failed: outage.h. */
 bool gp_pool_ailing(struct gp_segment *seg, uint32_t pool);
 
 /* The login is done: CONNECTING(worker) -> ACTIVE(worker, no client). Frees the places of the
  * login; the worker is the first holder. A key longer than GP_KEY_BYTES counts as none. If the
- * pool was ailing, those who wait are woken: they may all claim again. Counts logins. */
+ * pool was ailing, it is well now: outage.h. Counts logins. */
 void gp_slot_opened(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker,
                     uint32_t backend_pid, const uint8_t *key, uint32_t key_length, uint64_t now_ns,
                     uint64_t expires_ns);

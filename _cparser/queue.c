@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "growth.h"
+#include "outage.h"
 
 struct gp_queue *gp_queue_at(struct gp_engine *e, uint32_t pool)
 {
@@ -189,14 +190,19 @@ static void publish_again(struct gp_engine *e, struct gp_queue *q)
     gp_pool_settle(e->seg, q->pool, e->worker, e->now);
 }
 
-void gp_pool_explain(struct gp_engine *e, uint32_t pool, const char *why)
+/* What this or another worker has been told at a login: a refusal is for all who waited for it. */
+void gp_queue_hear(struct gp_engine *e, struct gp_queue *q)
 {
-    struct gp_queue *q = gp_queue_at(e, pool);
+    uint64_t version = gp_note_version(e->seg, q->pool, GP_NOTE_OUTAGE);
+    struct gp_outage_words words;
 
-    if (!q)
+    if (version == q->heard)
         return;
-    q->failed_ns = gp_now_ns();
-    (void)snprintf(q->why, sizeof(q->why), "%s", why);
+    q->heard = version;
+    if (!gp_outage_said(e->seg, q->pool, &words) || words.sqlstate[0] == '\0')
+        return;
+    while (q->first && q->first->since_ns <= words.at_ns)
+        gp_client_fail(e, q->first, GP_REASON_LOGIN_FAILED, words.sqlstate, words.text);
 }
 
 /* How long it has waited for a server; for the end of a pause it waits as long as that takes. */
@@ -213,11 +219,12 @@ static uint64_t waited(struct gp_engine *e, struct gp_pool *pool, const struct g
 /* Its time is over: say what kept it waiting, a login that failed meanwhile before all else. */
 static void time_out(struct gp_engine *e, struct gp_queue *q, struct gp_client *c)
 {
-    char message[GP_WHY_BYTES + 32];
+    struct gp_outage_words words;
+    char message[sizeof(words.text) + 32];
     const char *why = "no server connection became free in time";
 
-    if (q->failed_ns >= c->since_ns)
-        why = q->why;
+    if (gp_outage_why(e->seg, q->pool, c->since_ns, &words))
+        why = words.text;
     (void)snprintf(message, sizeof(message), "query_wait_timeout: %s", why);
     gp_count(&gp_counters_of(e, q->pool)->timeouts, 1);
     gp_client_refuse(e, c, "53300", message);
@@ -257,6 +264,7 @@ void gp_queue_sweep(struct gp_engine *e)
             1000000ull * atomic_load_explicit(&pool->wait_notify_ms, memory_order_relaxed);
 
         next = q->behind;
+        gp_queue_hear(e, q);
         while (bound && q->first && waited(e, pool, q->first) >= bound)
             time_out(e, q, q->first);
         if (!q->first)

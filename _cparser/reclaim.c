@@ -2,6 +2,7 @@
  * while the other workers go on: each step is a compare-and-swap that somebody else may win, and
  * then there is nothing left to do. */
 #include "notes.h"
+#include "outage.h"
 #include "pool_internal.h"
 
 #include <string.h>
@@ -26,8 +27,10 @@ static void places_reclaim(struct gp_segment *seg, uint32_t dead)
     for (uint32_t pool = 0, high = gp_pools_high(seg); pool < high; pool++) {
         _Atomic uint32_t *creates = gp_pool_at(seg, pool)->creates;
         for (uint32_t i = 0; i < GP_CREATES_MAX; i++) {
-            if (atomic_load_explicit(&creates[i], memory_order_acquire) >> 16 == dead + 1)
-                atomic_store_explicit(&creates[i], 0, memory_order_release);
+            if (atomic_load_explicit(&creates[i], memory_order_acquire) >> 16 != dead + 1)
+                continue;
+            gp_outage_failed(seg, pool, GP_AILS_NOTHING);
+            atomic_store_explicit(&creates[i], 0, memory_order_release);
         }
     }
 }

@@ -202,8 +202,6 @@ struct gp_server {
     struct gp_intent *intents_first, *intents_last; /* prepare.h */
 };
 
-#define GP_WHY_BYTES 256u
-
 /* What growth.c keeps of a pool in this worker. */
 struct gp_pace {
     uint32_t patient;             /* of those who wait */
@@ -227,9 +225,7 @@ struct gp_queue {
     struct gp_queue *before, *behind; /* queues that have waiters */
     bool secured;                     /* the last server that this worker opened has TLS: yield.c */
     uint64_t yield_at_ns;             /* none is yielded before this */
-    uint64_t retry_at_ns;   /* while the pool is ailing, no login is begun here before this */
-    uint64_t failed_ns;     /* when a login for the pool last failed here, and ... */
-    char why[GP_WHY_BYTES]; /* ... why: see gp_pool_explain */
+    uint64_t heard; /* version of the pool's outage note that was looked at last */
 };
 
 /* Clients that are FREE, in the order of their arrival: guests.h. */
@@ -411,6 +407,8 @@ struct gp_client *gp_queue_pop(struct gp_engine *e, uint32_t pool);
 void gp_queue_handoffs(struct gp_engine *e);
 /* Time-outs, tickets lost with a dead worker, growth. */
 void gp_queue_sweep(struct gp_engine *e);
+/* Tell those who wait what a login has been told since the last look. */
+void gp_queue_hear(struct gp_engine *e, struct gp_queue *q);
 
 /* ---- servers.c ---- */
 struct gp_server *gp_server_find(struct gp_engine *e, uint32_t pool,

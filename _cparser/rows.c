@@ -47,6 +47,7 @@ static void settings_copy(struct gp_pool *p, struct gp_pool_settings *to)
     to->connect_timeout_ms = load32(&p->connect_timeout_ms);
     to->warm_ratio = load32(&p->warm_ratio);
     to->fast_retries = load32(&p->fast_retries);
+    to->server_tag = p->server_tag;
 }
 
 static void growth_add(struct gp_counters *c, struct gp_pool_row *row)
@@ -189,7 +190,7 @@ static void pool_copy(struct gp_segment *seg, uint32_t pool, struct gp_pool_row 
     name_copy(row->user, p->user, sizeof(row->user));
     settings_copy(p, &row->settings);
     row->in_use = load32(&p->in_use);
-    row->ailing = load32(&p->ailing);
+    row->ailing = gp_pool_ailing(seg, pool);
     row->held = load32(&p->hold);
     row->login_ns = load64(&p->login_ns);
     lanes_add(seg, pool, row);

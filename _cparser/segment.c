@@ -4,6 +4,7 @@
 #include "admission.h"
 #include "chronicle.h"
 #include "notes.h"
+#include "outage.h"
 #include "pool_internal.h"
 
 #include <errno.h>
@@ -96,12 +97,14 @@ static struct gp_segment segment_plan(uint32_t workers, uint32_t pools_max, uint
     plan.holding_stride = lines(gp_holding_bytes(GP_STATEMENTS_MAX));
     plan.welcome_off = plan.holdings_off + plan.holding_stride * GP_SLOTS_MAX;
     plan.suspects_off = plan.welcome_off + sizeof(struct gp_welcome_note);
-    plan.times_off = plan.suspects_off + sizeof(struct gp_suspects_note);
+    plan.outage_off = plan.suspects_off + sizeof(struct gp_suspects_note);
+    plan.times_off = plan.outage_off + sizeof(struct gp_outage_note);
     plan.pool_stride = plan.times_off + sizeof(struct gp_times) * workers;
     plan.keys_off = pages(plan.pools_off + plan.pool_stride * pools_max);
     plan.rates_off = plan.keys_off + pages(sizeof(struct gp_keys_note) * (uint64_t)pools_max);
     plan.chronicle_off = plan.rates_off + pages(sizeof(struct gp_rate_line) * GP_RATE_LINES);
-    plan.total_size = plan.chronicle_off + pages(sizeof(struct gp_chronicle));
+    plan.servers_off = plan.chronicle_off + pages(sizeof(struct gp_chronicle));
+    plan.total_size = plan.servers_off + pages(sizeof(struct gp_outage) * (uint64_t)pools_max);
     return plan;
 }
 
@@ -399,6 +402,7 @@ enum gp_result gp_pool_define(struct gp_segment *seg, const char *database, cons
             return GP_EFULL;
         name_write(gp_pool_at(seg, place)->database, database);
         name_write(gp_pool_at(seg, place)->user, user);
+        gp_outage_attach(seg, place, settings->server_tag);
         pool_apply(seg, gp_pool_at(seg, place), settings);
         /* release: pairs with the acquire in gp_pools_high; names stay until gp_pool_vacate */
         if (place == gp_pools_high(seg))
@@ -406,6 +410,7 @@ enum gp_result gp_pool_define(struct gp_segment *seg, const char *database, cons
         *pool = place;
         return GP_OK;
     }
+    gp_outage_attach(seg, *pool, settings->server_tag);
     pool_apply(seg, gp_pool_at(seg, *pool), settings);
     workers_poke_all(seg); /* who waits may claim more now; sweeps retire what is too much */
     return GP_OK;
@@ -464,7 +469,7 @@ void gp_pool_renew(struct gp_segment *seg, uint32_t pool)
     if (pool >= gp_pools_high(seg))
         return;
     atomic_fetch_add_explicit(&gp_pool_at(seg, pool)->epoch, 1, memory_order_release);
-    setting_store(&gp_pool_at(seg, pool)->ailing, 0); /* the next logins are other ones */
+    gp_outage_forget(seg, pool);
     gp_notes_wipe(seg, pool);
     workers_poke_all(seg);
 }

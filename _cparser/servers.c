@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "growth.h"
+#include "outage.h"
 #include "prepare.h"
 #include "tls.h"
 
@@ -135,7 +136,7 @@ enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slo
     struct gp_server *s = gp_server_hold(e, pool, slot, word_of(e, pool, slot).generation, fd);
     if (!s) {
         gp_tls_free(tls);
-        gp_server_failed(e, pool, slot, 0);
+        gp_server_failed(e, pool, slot, GP_AILS_NOTHING, "", "");
         return GP_EFULL;
     }
     s->conn.tls = tls;
@@ -157,17 +158,19 @@ enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slo
     return GP_OK;
 }
 
-void gp_server_failed(struct gp_engine *e, uint32_t pool, uint32_t slot, uint64_t retry_ns)
+void gp_server_failed(struct gp_engine *e, uint32_t pool, uint32_t slot, uint32_t ailment,
+                      const char *sqlstate, const char *why)
 {
     struct gp_queue *q = gp_queue_at(e, pool);
 
     gp_growth_login_over(e, pool);
-    if (retry_ns) {
-        if (q)
-            q->retry_at_ns = gp_now_ns() + retry_ns;
-        gp_pool_sicken(e->seg, pool);
-    }
+    gp_outage_failed(e->seg, pool, ailment); /* while its place is taken: the next one sees it */
+    if (ailment != GP_AILS_NOTHING)
+        gp_outage_tell(e->seg, pool, e->worker, ailment, sqlstate, why);
     gp_slot_free(e->seg, pool, slot, e->worker);
+    if (q)
+        gp_queue_hear(e, q);
+    gp_worker_poke(e->seg, e->worker);
 }
 
 int32_t gp_server_surrender(struct gp_engine *e, uint32_t pool, uint32_t slot, struct gp_tls **tls)

@@ -4,6 +4,7 @@
  * A login in flight holds two places, one of its pool and one of the house; they are taken after
  * the slot is CONNECTING and given back before it is anything else, so a place always names a
  * CONNECTING slot. */
+#include "outage.h"
 #include "pool_internal.h"
 
 #include <string.h>
@@ -20,9 +21,19 @@ uint64_t gp_word_pack(struct gp_word word)
 
 /* ---- places of logins ---- */
 
+/* Then one login is in flight at a time, whenever the others began. */
 static bool ailing(struct gp_pool *p)
 {
-    return atomic_load_explicit(&p->ailing, memory_order_acquire) != 0;
+    return atomic_load_explicit(&p->outage.failures, memory_order_acquire) != 0;
+}
+
+/* A pool that cannot log in leaves the last place of the house to others: a server that does not
+ * answer would keep it for a whole connect_timeout. */
+static uint32_t house_limit(struct gp_segment *seg, uint32_t pool)
+{
+    uint32_t limit = atomic_load_explicit(&seg->max_creates, memory_order_relaxed);
+
+    return limit > 1 && gp_pool_ailing(seg, pool) ? limit - 1 : limit;
 }
 
 /* The rows of places differ in width only: u32 in a pool, u64 in the house. Acquire and release: a
@@ -40,10 +51,8 @@ static bool pool_place_take(struct gp_pool *p, uint32_t name)
     return false;
 }
 
-static bool house_place_take(struct gp_segment *seg, uint64_t name)
+static bool house_place_take(struct gp_segment *seg, uint64_t name, uint32_t limit)
 {
-    uint32_t limit = atomic_load_explicit(&seg->max_creates, memory_order_relaxed);
-
     for (uint32_t i = 0; i < limit; i++) {
         uint64_t none = 0;
         if (atomic_compare_exchange_strong_explicit(&seg->creates[i], &none, name,
@@ -88,11 +97,11 @@ static bool pool_place_left(struct gp_pool *p)
 }
 
 /* Is there a place of each kind? A look only; it spares a claim that would have to be undone. */
-static bool places_left(struct gp_segment *seg, struct gp_pool *p)
+static bool places_left(struct gp_segment *seg, uint32_t pool)
 {
-    uint32_t of_house = atomic_load_explicit(&seg->max_creates, memory_order_relaxed);
+    uint32_t of_house = house_limit(seg, pool);
 
-    if (!pool_place_left(p))
+    if (!pool_place_left(gp_pool_at(seg, pool)) || gp_outage_slows(seg, pool))
         return false;
     for (uint32_t i = 0; i < of_house; i++) {
         if (atomic_load_explicit(&seg->creates[i], memory_order_relaxed) == 0)
@@ -107,7 +116,7 @@ static bool places_take(struct gp_segment *seg, uint32_t pool, uint32_t slot, ui
 
     if (!pool_place_take(p, pool_place(worker, slot)))
         return false;
-    if (house_place_take(seg, house_place(worker, pool, slot)))
+    if (house_place_take(seg, house_place(worker, pool, slot), house_limit(seg, pool)))
         return true;
     pool_place_free(p, pool_place(worker, slot));
     return false;
@@ -169,7 +178,7 @@ bool gp_pool_full(struct gp_segment *seg, uint32_t pool)
 
 bool gp_pool_gate_shut(struct gp_segment *seg, uint32_t pool)
 {
-    return !places_left(seg, gp_pool_at(seg, pool));
+    return !places_left(seg, pool);
 }
 
 /* FREE -> CONNECTING(worker) for the lowest index there is. When there is none, remember at which
@@ -210,15 +219,19 @@ static uint32_t claim_once(struct gp_segment *seg, uint32_t pool, uint32_t worke
     uint32_t slot;
 
     *starved = false;
-    if (is_full(p))
+    if (is_full(p) || gp_outage_bars(seg, pool)) /* the sweep asks again */
         return GP_NO_SLOT;
-    *starved = !places_left(seg, p);
+    *starved = !places_left(seg, pool);
     if (*starved)
         return GP_NO_SLOT;
     slot = free_find(seg, pool, worker);
-    if (slot == GP_NO_SLOT || places_take(seg, pool, slot, worker))
+    if (slot == GP_NO_SLOT)
         return slot;
-    *starved = true;
+    *starved = !places_take(seg, pool, slot, worker);
+    if (!*starved && gp_outage_try(seg, pool))
+        return slot;
+    if (!*starved)
+        places_free(seg, pool, slot, worker);
     claim_undo(seg, pool, slot);
     return GP_NO_SLOT;
 }
@@ -250,33 +263,13 @@ uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker)
                           memory_order_relaxed);
     if (!paused(p)) /* after the epoch: see controls.c */
         return slot;
+    gp_outage_failed(seg, pool, GP_AILS_NOTHING);
     places_free(seg, pool, slot, worker);
     claim_undo(seg, pool, slot);
     return GP_NO_SLOT;
 }
 
 /* ---- open ---- */
-
-void gp_pool_sicken(struct gp_segment *seg, uint32_t pool)
-{
-    /* release: before the place of the login that failed is free; pairs with ailing() */
-    atomic_store_explicit(&gp_pool_at(seg, pool)->ailing, 1, memory_order_release);
-}
-
-bool gp_pool_ailing(struct gp_segment *seg, uint32_t pool)
-{
-    return ailing(gp_pool_at(seg, pool));
-}
-
-/* A login has succeeded: all may claim again, those who are waiting for a retry too. */
-static void pool_recover(struct gp_segment *seg, uint32_t pool)
-{
-    struct gp_pool *p = gp_pool_at(seg, pool);
-
-    if (atomic_load_explicit(&p->ailing, memory_order_relaxed) != 0 &&
-        atomic_exchange_explicit(&p->ailing, 0, memory_order_acq_rel) != 0)
-        workers_poke(seg, atomic_load_explicit(&p->waiters, memory_order_acquire));
-}
 
 void gp_slot_opened(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker,
                     uint32_t backend_pid, const uint8_t *key, uint32_t key_length, uint64_t now_ns,
@@ -304,7 +297,7 @@ void gp_slot_opened(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32
     places_free(seg, pool, slot, worker);
     (void)slot_move(s, from, word_to(from, GP_SLOT_ACTIVE, worker)); /* ours: cannot fail */
     gp_count(&gp_lane_at(seg, pool, worker)->counters.logins, 1);
-    pool_recover(seg, pool);
+    gp_outage_ended(seg, pool);
     starved_wake(seg);
 }
 

@@ -24,6 +24,7 @@ from greenpool.records import (
     NAME_BYTES,
     NOTE_BYTES,
     TIME_BUCKETS,
+    Ailment,
     Audit,
     CancelTarget,
     ClientRow,
@@ -640,21 +641,19 @@ class Engine:
         )
         _check(result, f"server {slot} of pool {pool}")
 
-    def server_failed(self, pool: int, slot: int, retry_ns: int) -> None:
-        """Free the place of a login that failed.
+    def server_failed(
+        self, pool: int, slot: int, ailment: Ailment, sqlstate: str = "", why: str = ""
+    ) -> None:
+        """Free the place of a login that failed; `_cparser/outage.h` tells what follows.
 
-        Until one succeeds, this worker begins no other within `retry_ns`, and all workers together
-        have one in flight. 0: nothing is concluded about the pool.
+        With a SQLSTATE all who wait in the pool, in all workers, get this FATAL error; without one
+        it may pass, and who waits in vain is told why.
         """
-        lib.gp_server_failed(self._engine, pool, slot, retry_ns)
+        lib.gp_server_failed(self._engine, pool, slot, ailment, _bytes(sqlstate), _bytes(why))
 
     def spare(self, pool: int, slot: int) -> bool:
         """Give up a login that has not begun, if it is of no use any more."""
         return bool(lib.gp_server_spare(self._engine, pool, slot))
-
-    def refuse(self, pool: int, reason: Reason, sqlstate: str, message: str) -> None:
-        """Answer every client of this worker that waits in the pool with this FATAL error."""
-        lib.gp_pool_refuse(self._engine, pool, reason, _bytes(sqlstate), _bytes(message))
 
     def answer(self, pool: int, query: bytes, reply: bytes) -> None:
         """Answer this whole Query message with `reply`, when a client at rest sends it.
@@ -663,10 +662,6 @@ class Engine:
         """
         result = lib.gp_pool_answer(self._engine, pool, query, len(query), reply, len(reply))
         _check(result, f"pool {pool}")
-
-    def explain(self, pool: int, why: str) -> None:
-        """Say why a login failed, for clients of this worker whose wait times out after that."""
-        lib.gp_pool_explain(self._engine, pool, _bytes(why))
 
     def surrender(self, pool: int, slot: int) -> tuple[int, TlsSession | None]:
         """Take the descriptor of a server to retire, and its TLS; -1: this worker never had it."""

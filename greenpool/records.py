@@ -145,10 +145,24 @@ class NoteKind(IntEnum):
     WELCOME = 0
     KEYS = 1
     SUSPECTS = 2
+    OUTAGE = 3
 
 
-NOTE_BYTES = {NoteKind.WELCOME: 4096, NoteKind.KEYS: 112, NoteKind.SUSPECTS: 8192}
+NOTE_BYTES = {
+    NoteKind.WELCOME: 4096,
+    NoteKind.KEYS: 112,
+    NoteKind.SUSPECTS: 8192,
+    NoteKind.OUTAGE: 272,
+}
 """The longest note of each kind."""
+
+
+class Ailment(IntEnum):
+    """What a failed login says about others: see `_cparser/outage.h`."""
+
+    NOTHING = 0
+    POOL = 1
+    SERVER = 2
 
 
 class SuspectFlags(IntFlag):
@@ -307,6 +321,8 @@ class PoolSettings:
     """Percentage of `size` up to which servers are opened at once."""
     fast_retries: int
     """Servers that may come back before one more is opened; 0: it is opened at once."""
+    server_tag: int
+    """A hash of its server's address: while that is down, one pool at a time tries it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +335,7 @@ class PoolRow:
     settings: PoolSettings
     in_use: int
     ailing: int
-    """1: its last login at PostgreSQL has failed."""
+    """1: its last login at PostgreSQL, or that of another pool at its server, has failed."""
     held: int  # Hold
     cl_active: int
     cl_waiting: int

@@ -205,6 +205,7 @@ def settings_of(pool: Pool, user: User) -> PoolSettings:
         connect_timeout_ms=_ms(pool.connect_timeout_ms),
         warm_ratio=pool.scaling_warm_pool_ratio,
         fast_retries=pool.scaling_fast_retries,
+        server_tag=_server_tag(pool),
     )
 
 
@@ -226,6 +227,12 @@ def _statements_max(pool: Pool) -> int:
         return 0
     own = pool.server_prepared_statements_cache_size
     return pool.prepared_statements_cache_size if own is None else own
+
+
+def _server_tag(pool: Pool) -> int:
+    """Return what pools at the same server have in common: the same in all generations."""
+    address = (pool.server_host, pool.server_hosts, pool.server_port)
+    return int.from_bytes(hashlib.blake2b(repr(address).encode(), digest_size=8).digest())
 
 
 def _identity(pool: Pool, user: User) -> tuple[object, ...]:

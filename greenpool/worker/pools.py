@@ -41,7 +41,6 @@ from greenpool.config import (
 from greenpool.protocol.frontend import PROTOCOL_3_2
 from greenpool.protocol.message import cstring, decode_text
 from greenpool.records import NoteKind
-from greenpool.worker.backoff import Backoff
 from greenpool.worker.notes import NoteBoard
 from greenpool.worker.startup_state import SessionState, StateCache
 from greenpool.worker.suspects_question import Suspects
@@ -124,7 +123,6 @@ class PoolEntry:
         "_states",
         "_welcome_note",
         "asking",
-        "backoff",
         "check",
         "index",
         "kind",
@@ -143,7 +141,6 @@ class PoolEntry:
         self.pool = pool
         self.user = user
         self.asking: AsyncResult | None = None
-        self.backoff = Backoff()
         self.check = CheckState.NEW
         self.search = Search()
         self.verifier = Verifier(user)

@@ -1,10 +1,10 @@
 """Open a server connection: connect, log in, give it to the engine. One greenlet a connection.
 
 Law: every place that the engine gave away with an OPEN event goes back to it, by `server_opened`
-or by `server_failed`, at once: nobody sleeps on one. While PostgreSQL cannot be reached its clients
-wait (query_wait_timeout), and the engine spreads out the next attempts, one at a time; what
-PostgreSQL itself refuses, its clients are told in PostgreSQL's words, unless other servers of the
-pool still work.
+or by `server_failed`, at once: nobody sleeps on one. `failure.py` says what a failure means: while
+PostgreSQL cannot be reached its clients wait (query_wait_timeout), and the engine spreads out the
+next attempts, one at a time; what PostgreSQL itself refuses, its clients are told in PostgreSQL's
+words, unless other servers of the pool still work.
 Partner: `auth/server_login.py`, the machine without a socket.
 """
 
@@ -17,12 +17,13 @@ import gevent
 from gevent import socket
 
 from greenpool.auth.server_login import LoginState, ServerGreeting, ServerLogin
-from greenpool.errors import EngineError, GreenpoolError, ReportedError
+from greenpool.errors import EngineError, ReportedError
 from greenpool.protocol.encryption import Step, steps
-from greenpool.protocol.errors import ErrorFields, SqlState
+from greenpool.protocol.errors import SqlState
 from greenpool.protocol.frontend import PROTOCOL_3_0
-from greenpool.records import Event, Reason
+from greenpool.records import Ailment, Event
 from greenpool.worker import dial, server_tls, suspects
+from greenpool.worker.failure import LoginFailure, LoginRefused, judge
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.server_tls import HandshakeFailed
 from greenpool.worker.state import Worker
@@ -35,30 +36,16 @@ LIFETIME_JITTER = 0.2
 
 _RECV_BYTES = 16384
 _NS_PER_MS = 1_000_000
-_NS_PER_S = 1_000_000_000
-
-# PostgreSQL starts, stops or recovers: the same question will soon have another answer.
-_PASSING = frozenset(
-    {SqlState.CANNOT_CONNECT_NOW, SqlState.ADMIN_SHUTDOWN, SqlState.CRASH_SHUTDOWN}
-)
 
 # How servers, and poolers before them, that have never heard of protocol 3.2 refuse to negotiate.
 _TOO_NEW = frozenset({SqlState.FEATURE_NOT_SUPPORTED, SqlState.PROTOCOL_VIOLATION})
-
-
-class LoginRefused(GreenpoolError):
-    """PostgreSQL answered with an error, or asked for what we do not have."""
-
-    def __init__(self, fields: ErrorFields) -> None:
-        super().__init__(f"{fields.message} ({fields.sqlstate})")
-        self.fields = fields
 
 
 def on_event(worker: Worker, event: Event) -> None:
     """Open the server that the engine asks for. Greenlet. Switches: yes."""
     entry = worker.pools.at(event.pool)
     if entry is None or (entry.is_locked and not _has_waiters(worker, entry.index)):
-        worker.engine.server_failed(event.pool, event.slot, 0)
+        worker.engine.server_failed(event.pool, event.slot, Ailment.NOTHING)
         return
     if worker.engine.spare(event.pool, event.slot):
         return
@@ -67,10 +54,9 @@ def on_event(worker: Worker, event: Event) -> None:
     except (LoginRefused, ReportedError, OSError) as exc:
         _on_failure(worker, entry, event, exc)
     except BaseException:
-        worker.engine.server_failed(event.pool, event.slot, 0)
+        worker.engine.server_failed(event.pool, event.slot, Ailment.NOTHING)
         raise
     else:
-        entry.backoff.succeed()
         entry.learn(greeting.parameters)
         _give(worker, entry, event, sock, greeting)
 
@@ -198,28 +184,15 @@ def _give(
     log.debug("%s: server %d open, backend %d", entry, event.slot, greeting.backend_pid)
 
 
-def _on_failure(
-    worker: Worker, entry: PoolEntry, event: Event, exc: LoginRefused | ReportedError | OSError
-) -> None:
-    now_s = worker.now_s()
-    retry_ns = int(entry.backoff.fail(now_s) * _NS_PER_S)
-    worker.engine.server_failed(event.pool, event.slot, retry_ns)
-    worker.engine.explain(entry.index, str(exc))
-    if entry.news.has(str(exc), now_s):
+def _on_failure(worker: Worker, entry: PoolEntry, event: Event, exc: LoginFailure) -> None:
+    failure = judge(exc)
+    if failure.sqlstate and _has_servers(worker, entry.index):
+        failure = failure.passing()
+    if entry.news.has(str(exc), worker.now_s()):
         log.error("%s: cannot open a server: %s", entry, exc)
-    refusal = _final_words(exc)
-    if refusal is not None and not _has_servers(worker, entry.index):
-        worker.engine.refuse(entry.index, Reason.LOGIN_FAILED, *refusal)
-
-
-def _final_words(exc: LoginRefused | ReportedError | OSError) -> tuple[str, str] | None:
-    """Return SQLSTATE and message to tell clients; None: it may pass, let them wait."""
-    if isinstance(exc, LoginRefused):
-        is_passing = exc.fields.sqlstate in _PASSING
-        return None if is_passing else (exc.fields.sqlstate, exc.fields.message)
-    if isinstance(exc, ReportedError) and not isinstance(exc, dial.ConnectFailed):
-        return exc.sqlstate, exc.message
-    return None
+    worker.engine.server_failed(
+        *(event.pool, event.slot, failure.ailment, failure.sqlstate, failure.message)
+    )
 
 
 def _has_servers(worker: Worker, index: int) -> bool:

@@ -1,4 +1,5 @@
 /* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
+/* sources: _cparser/outage.c */
 /* sources: _cparser/reclaim.c _cparser/rows.c _cparser/names.c _cparser/statements.c */
 /* sources: _cparser/session.c _cparser/notes.c */
 /* How many are in under one name or from one address, how often that may try; at the end with real

@@ -1,4 +1,5 @@
 /* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
+/* sources: _cparser/outage.c */
 /* sources: _cparser/reclaim.c _cparser/rows.c _cparser/names.c _cparser/statements.c */
 /* sources: _cparser/session.c */
 /* What workers tell each other about a pool: written, read, wiped, and left by the dead in every
@@ -16,7 +17,8 @@
 
 static uint8_t text[GP_SUSPECTS_BYTES];
 static uint64_t version;
-static const uint32_t longest[GP_NOTES] = {GP_WELCOME_BYTES, GP_KEYS_BYTES, GP_SUSPECTS_BYTES};
+static const uint32_t longest[GP_NOTES] = {GP_WELCOME_BYTES, GP_KEYS_BYTES, GP_SUSPECTS_BYTES,
+                                           GP_OUTAGE_BYTES};
 
 static enum gp_result tell(uint32_t kind, uint32_t worker, const char *words)
 {

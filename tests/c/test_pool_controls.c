@@ -1,4 +1,5 @@
 /* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
+/* sources: _cparser/outage.c */
 /* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
 /* sources: _cparser/statements.c _cparser/session.c _cparser/controls.c */
 /* What the administrator says of a pool, as far as it stands in the segment. */

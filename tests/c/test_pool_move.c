@@ -1,4 +1,5 @@
 /* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
+/* sources: _cparser/outage.c */
 /* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
 /* sources: _cparser/statements.c _cparser/session.c */
 /* Rows and slots that go from one worker to another, and what is left when one of the two dies at

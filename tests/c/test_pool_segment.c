@@ -1,10 +1,12 @@
 /* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
+/* sources: _cparser/outage.c */
 /* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
 /* sources: _cparser/statements.c _cparser/session.c */
 /* The segment around the slots: its layout, its pools, the rows of clients, the copies for SHOW. */
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "outage.h"
 #include "pool_fixture.h"
 
 /* ---- the word, the segment, the pools ---- */
@@ -247,7 +249,7 @@ static void test_rows_tell_what_is(void)
     gp_count(&gp_lane_at(seg, pool, 0)->counters.client_ends[GP_REASON_CLIENT_EOF], 2);
     gp_count(&gp_lane_at(seg, pool, 2)->counters.server_ends[GP_REASON_LIFETIME], 3);
     gp_count(&gp_worker_at(seg, 2)->refusals[GP_REFUSED_LIMIT], 4);
-    gp_pool_sicken(seg, pool);
+    gp_outage_failed(seg, pool, GP_AILS_POOL);
     CHECK_EQ(gp_pool_row(seg, pool, &row), GP_OK);
     CHECK_EQ(row.cl_tls, 1);
     CHECK_EQ(row.sv_tls, 1);

@@ -1,4 +1,5 @@
 /* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
+/* sources: _cparser/outage.c */
 /* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
 /* sources: _cparser/statements.c _cparser/session.c _cparser/histogram.c */
 /* Histograms of times in the segment: where a time is counted, how they are added up. */

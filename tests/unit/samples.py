@@ -26,5 +26,6 @@ POOL_SETTINGS = PoolSettings(
     connect_timeout_ms=3_000,
     warm_ratio=100,
     fast_retries=0,
+    server_tag=1,
 )
 """A pool without time-outs, of ten servers; the rest is changed with `replace`."""

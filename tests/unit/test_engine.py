@@ -121,6 +121,7 @@ def serve(engine: Engine, pool: int, theirs: socket.socket) -> int:
         (LoginMethod, "gp_login_method", "GP_LOGIN_"),
         (Refusal, "gp_refusal", "GP_REFUSED_"),
         (Visit, "gp_visit", "GP_VISIT_"),
+        (records.Ailment, "gp_ailment", "GP_AILS_"),
     ],
 )
 def test_enum_equals_the_one_in_c(enum: type[IntEnum], c_name: str, prefix: str) -> None:
@@ -401,9 +402,9 @@ def test_failed_login_frees_the_place_and_refusal_reaches_the_client(
     serve(engine, pool, theirs)
     ours.sendall(QUERY)
     event = events_of(engine, EventKind.OPEN)[0]
-    engine.server_failed(event.pool, event.slot, 0)
+    refusal = ("3D000", 'database "shop" does not exist')
+    engine.server_failed(event.pool, event.slot, records.Ailment.POOL, *refusal)
     assert segment.slot_rows(pool) == []
-    engine.refuse(pool, Reason.LOGIN_FAILED, "3D000", 'database "shop" does not exist')
     assert events_of(engine, EventKind.GOODBYE)[0].detail == Reason.LOGIN_FAILED
     assert b'C3D000\0Mdatabase "shop" does not exist\0' in ours.recv(4096)
 

@@ -10,7 +10,6 @@ import pytest
 
 from greenpool.auth.secret import Md5Hash, PlainPassword, PlainSecret, ScramKeys
 from greenpool.config import Config
-from greenpool.worker.backoff import FIRST_S, MAX_S, OUTAGE_S, Backoff
 from greenpool.worker.keys import KeyCache
 from greenpool.worker.notes import NoteBoard
 from greenpool.worker.pools import PoolDirectory, PoolEntry
@@ -150,27 +149,6 @@ def test_same_failure_is_news_once_a_second(pools: PoolDirectory):
     assert not news.has("refused", 10.9)
     assert news.has("other", 10.9)
     assert news.has("other", 12.0)
-
-
-def test_backoff_doubles_to_its_bound_and_forgets():
-    backoff = Backoff()
-    delays = [backoff.fail(100.0) for _ in range(8)]
-    assert 0.75 * FIRST_S <= delays[0] <= 1.25 * FIRST_S
-    assert 0.75 * MAX_S <= delays[-1] <= 1.25 * MAX_S
-    backoff.succeed()
-    assert backoff.fail(100.0) <= 1.25 * FIRST_S
-
-
-def test_backoff_of_an_outage_that_ended_elsewhere_is_forgotten():
-    """Another worker had the success: an outage much later began with this one's longest delay."""
-    backoff = Backoff()
-    for at_s in range(8):
-        backoff.fail(100.0 + at_s)
-    assert backoff.fail(108.0) >= 0.75 * MAX_S
-    assert backoff.fail(108.0 + OUTAGE_S + 1) <= 1.25 * FIRST_S
-
-
-# ---- what workers tell each other --------------------------------------------------------------
 
 
 def test_parameters_that_one_worker_learned_are_known_to_all(config: Config):

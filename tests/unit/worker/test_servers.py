@@ -14,9 +14,8 @@ from gevent import socket
 from greenpool.errors import EngineError
 from greenpool.protocol import backend, frontend
 from greenpool.protocol.errors import ErrorFields, Severity, SqlState
-from greenpool.records import EventKind, Reason
+from greenpool.records import Ailment, EventKind, Reason
 from greenpool.worker import cancel, dial, goodbye, retire, server_login
-from greenpool.worker.backoff import FIRST_S
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.sockets import set_options
 from tests.unit.worker.fakes import FakedWorker, client_row, event, make_config, make_worker
@@ -76,11 +75,12 @@ def open_event(entry: PoolEntry, slot: int = 2):
     return event(EventKind.OPEN, pool=entry.index, slot=slot)
 
 
-def assert_failed(worker: FakedWorker, entry: PoolEntry) -> None:
-    """Check that the place was given back once, with the first delay of a back-off."""
-    ((pool, slot, retry_ns),) = worker.engine.named("server_failed")
-    assert (pool, slot) == (entry.index, 2)
-    assert 0.75 * FIRST_S <= retry_ns / 1e9 <= 1.25 * FIRST_S
+def assert_failed(
+    worker: FakedWorker, entry: PoolEntry, ailment: Ailment, sqlstate: str = ""
+) -> None:
+    """Check that the place was given back once, and what was said to those who wait."""
+    ((pool, slot, *said),) = worker.engine.named("server_failed")
+    assert (pool, slot, *said[:2]) == (entry.index, 2, ailment, sqlstate)
 
 
 class Row:
@@ -114,13 +114,10 @@ def test_server_is_logged_in_and_given_to_the_engine(worker: FakedWorker, server
 def test_failed_login_gives_its_place_back_without_a_wait(worker: FakedWorker, server: Server):
     """Sleeping over the back-off, four logins at dead servers kept all others from growing."""
     server.close()
-    entry = entry_of(worker)
     for count in range(1, 6):
         with gevent.Timeout(0.2):
-            server_login.on_event(worker, open_event(entry))
+            server_login.on_event(worker, open_event(entry_of(worker)))
         assert len(worker.engine.named("server_failed")) == count
-    retries_ns = [retry_ns for _, _, retry_ns in worker.engine.named("server_failed")]
-    assert retries_ns[-1] > 4 * retries_ns[0]
 
 
 def test_newest_protocol_is_asked_for(worker: FakedWorker, server: Server):
@@ -162,7 +159,7 @@ def test_pool_without_keys_is_not_tried_for_nobody(worker: FakedWorker, server: 
     entry = entry_of(worker, user="dan")
     worker.segment.pools[entry.index] = Row(cl_waiting=0)
     server_login.on_event(worker, open_event(entry))
-    assert worker.engine.named("server_failed") == [(entry.index, 2, 0)]
+    assert worker.engine.named("server_failed") == [(entry.index, 2, Ailment.NOTHING)]
     assert server.heard == []
 
 
@@ -187,20 +184,26 @@ def test_refusal_of_postgresql_is_passed_on(
     entry = entry_of(worker)
     worker.segment.pools[entry.index] = Row(sv_active=0, sv_idle=0)
     server_login.on_event(worker, open_event(entry))
-    assert_failed(worker, entry)
-    refusal = (entry.index, Reason.LOGIN_FAILED, "3D000", "no such database")
-    assert worker.engine.named("refuse") == [refusal]
+    ((_, _, *said),) = worker.engine.named("server_failed")
+    assert said == [Ailment.POOL, "3D000", "no such database"]
     assert "ada@shop: cannot open a server: no such database (3D000)" in caplog.text
 
 
 def test_refusal_is_not_passed_on_while_other_servers_work(worker: FakedWorker, server: Server):
-    error = ErrorFields.of(Severity.FATAL, SqlState.TOO_MANY_CONNECTIONS, "too many")
+    error = ErrorFields.of(Severity.FATAL, SqlState.INVALID_CATALOG_NAME, "no such database")
     server.script = lambda sock: sock.sendall(error.error_response())
     entry = entry_of(worker)
     worker.segment.pools[entry.index] = Row(sv_active=1, sv_idle=0)
     server_login.on_event(worker, open_event(entry))
-    assert worker.engine.named("server_failed")
-    assert worker.engine.named("refuse") == []
+    assert_failed(worker, entry, Ailment.POOL)
+
+
+def test_too_many_connections_may_pass(worker: FakedWorker, server: Server):
+    error = ErrorFields.of(Severity.FATAL, SqlState.TOO_MANY_CONNECTIONS, "too many")
+    server.script = lambda sock: sock.sendall(error.error_response())
+    entry = entry_of(worker)
+    server_login.on_event(worker, open_event(entry))
+    assert_failed(worker, entry, Ailment.POOL)
 
 
 @pytest.mark.parametrize(
@@ -219,16 +222,15 @@ def test_what_may_pass_lets_clients_wait(worker: FakedWorker, server: Server, sc
     server.script = script
     entry = entry_of(worker)
     server_login.on_event(worker, open_event(entry))
-    assert_failed(worker, entry)
-    assert worker.engine.named("refuse") == []
+    assert_failed(worker, entry, Ailment.SERVER)
 
 
 def test_what_is_no_postgresql_is_told(worker: FakedWorker, server: Server):
     server.script = lambda sock: sock.sendall(b"SSH-2.0-OpenSSH\r\n")
     entry = entry_of(worker)
+    worker.segment.pools[entry.index] = Row(sv_active=0, sv_idle=0)
     server_login.on_event(worker, open_event(entry))
-    ((_, reason, sqlstate, _),) = worker.engine.named("refuse")
-    assert (reason, sqlstate) == (Reason.LOGIN_FAILED, "08P01")
+    assert_failed(worker, entry, Ailment.POOL, "08P01")
 
 
 def test_server_that_says_nothing_is_given_up(tmp_path: Path, server: Server):
@@ -237,7 +239,7 @@ def test_server_that_says_nothing_is_given_up(tmp_path: Path, server: Server):
     entry = entry_of(worker)
     object.__setattr__(entry.pool, "connect_timeout_ms", 50)
     server_login.on_event(worker, open_event(entry))
-    assert_failed(worker, entry)
+    assert_failed(worker, entry, Ailment.SERVER)
 
 
 def test_nobody_listening_is_a_failure_that_may_pass(
@@ -246,13 +248,13 @@ def test_nobody_listening_is_a_failure_that_may_pass(
     server.close()
     entry = entry_of(worker)
     server_login.on_event(worker, open_event(entry))
-    assert worker.engine.named("refuse") == []
+    assert_failed(worker, entry, Ailment.SERVER)
     assert f'at "127.0.0.1:{server.port}" failed: Connection refused' in caplog.text
 
 
 def test_place_of_a_pool_that_is_no_more_is_freed(worker: FakedWorker):
     server_login.on_event(worker, event(EventKind.OPEN, pool=99, slot=1))
-    assert worker.engine.named("server_failed") == [(99, 1, 0)]
+    assert worker.engine.named("server_failed") == [(99, 1, Ailment.NOTHING)]
 
 
 def test_killed_login_frees_its_place(worker: FakedWorker, server: Server):
@@ -261,7 +263,7 @@ def test_killed_login_frees_its_place(worker: FakedWorker, server: Server):
     greenlet = gevent.spawn(server_login.on_event, worker, open_event(entry))
     gevent.sleep(0.01)
     greenlet.kill()
-    assert worker.engine.named("server_failed") == [(entry.index, 2, 0)]
+    assert worker.engine.named("server_failed") == [(entry.index, 2, Ailment.NOTHING)]
 
 
 # ---- retire and cancel -------------------------------------------------------------------------
