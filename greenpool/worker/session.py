@@ -8,16 +8,16 @@
 
 The greenlet ends when the engine lets the client in by itself: an idle client shall cost no Python
 stack. Its goodbye comes as an event (`goodbye.py`). A client whose like was here before does not
-come here, or only to be let in when it has proved who it is (`planning.py`). Law: whoever owns the
-descriptor closes it, so `run` does until it is the engine's; a client is told why it is refused,
-with PostgreSQL's words and SQLSTATE. Source: "Message Flow > Start-up".
+come here, or only to be let in when it has proved who it is (`planning.py`). What it says until it
+is clear what it wants is read by `arrival.py`. Law: whoever owns the descriptor closes it, so `run`
+does until it is the engine's; a client is told why it is refused, with PostgreSQL's words and
+SQLSTATE. Source: "Message Flow > Start-up".
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -25,7 +25,6 @@ from functools import partial
 import gevent
 from gevent import socket
 from gevent.event import AsyncResult
-from gevent.socket import wait_read
 
 from greenpool.admin import session as admin_session
 from greenpool.admin.welcome import ADMIN_DATABASES, WELCOME_PARAMETERS
@@ -33,7 +32,7 @@ from greenpool.auth.client_auth import AuthMethod, AuthState, credential_of
 from greenpool.auth.hba.match import Request
 from greenpool.auth.secret import Credential
 from greenpool.config import DEFAULT_ADMIN_PASSWORD, HbaRule
-from greenpool.errors import GreenpoolError, ReportedError
+from greenpool.errors import ReportedError
 from greenpool.protocol import backend
 from greenpool.protocol.errors import (
     ClientError,
@@ -43,15 +42,9 @@ from greenpool.protocol.errors import (
     role_does_not_exist,
 )
 from greenpool.protocol.startup import (
-    ENCRYPTION_REQUESTS,
     CancelRequest,
-    DirectTls,
-    DirectTlsRefused,
-    Encryption,
-    EncryptionRequest,
     Replication,
     StartupMessage,
-    StartupReader,
     packet_length,
 )
 from greenpool.records import Guest, Reason, Refusal, Visit
@@ -68,54 +61,34 @@ from greenpool.worker import (
     welcome,
 )
 from greenpool.worker.access import Demand
+from greenpool.worker.arrival import Arrival, Disconnected, First, LoginTimeout
 from greenpool.worker.candidate import Candidate
 from greenpool.worker.logins import log_login
 from greenpool.worker.planning import LONG_KEY_BYTES, SHORT_KEY_BYTES, Decision, PlanKey
 from greenpool.worker.pools import PoolEntry
-from greenpool.worker.sockets import host_of, name_of, take_leave
+from greenpool.worker.sockets import take_leave
 from greenpool.worker.startup_state import SessionState
 from greenpool.worker.state import Worker
-from greenpool.worker.tls_socket import AnySocket, TlsSocket, facts_of, unwrap
 
 log = logging.getLogger(__name__)
-
-_RECV_BYTES = 8192
-_NS_PER_MS = 1_000_000
-
-
-class Disconnected(GreenpoolError):
-    """The client has gone before its login was complete."""
-
-
-class LoginTimeout(BaseException):
-    """client_login_timeout is over; thrown into the greenlet, caught in `Session.run`."""
 
 
 class Session:
     """One client from accept until the engine serves it, or its refusal. Make it, then `run` it."""
 
     __slots__ = (
+        "_arrival",
         "_candidate",
         "_client",
-        "_early",
-        "_family",
-        "_fd",
-        "_host",
-        "_is_direct",
         "_is_engines",
         "_key",
         "_on_end",
         "_plans",
         "_proof",
-        "_refused",
-        "_said",
         "_shown",
-        "_sock",
-        "_started_ns",
         "_startup",
         "_unsent",
         "_visit",
-        "_where",
         "_worker",
     )
 
@@ -123,23 +96,13 @@ class Session:
         """Take an accepted client."""
         self._worker = worker
         self._plans = worker.plans  # those of the configuration that it meets
-        self._fd = guest.fd
-        self._family = guest.family
-        self._sock: AnySocket = None  # made when there is more to do than a known client needs
-        self._is_direct = guest.is_direct
-        if guest.tls is not None:
-            self._sock = TlsSocket(socket.socket(fileno=guest.fd), guest.tls)
-        self._host, self._where = host_of(guest.address), name_of(guest.address)
-        self._started_ns = time.monotonic_ns() - guest.spent_ms * _NS_PER_MS
-        self._refused = client_tls.requests(guest.refused)  # while there is no `_sock`
-        self._said = guest.said
+        self._arrival = Arrival(worker, guest)
         self._startup: StartupMessage | None = None
         self._client = 0  # its row, while it is this session's to give back
         self._is_engines = False  # the socket is, and the row
         self._candidate: Candidate | None = None  # None: somebody like it has been here before
         self._shown: Credential | None = None  # by an exchange that was run here
         self._on_end: Callable[[], None] | None = None  # what the pool that it comes to is owed
-        self._early = b""  # received and not read yet
         self._unsent = b""  # leaves with whatever is said next: one segment, and always in order
         self._key: PlanKey | None = None  # what is decided for it may be remembered under this
         self._proof: AsyncResult | None = None
@@ -152,7 +115,7 @@ class Session:
         """Take a client that the engine has and that has proved who it is, to `finish` it."""
         self = cls(worker, Guest(-1, socket.AF_UNSPEC, None))
         row = worker.segment.client_row(client)
-        self._where = "unknown" if row is None else row.address
+        self._arrival.where = "unknown" if row is None else row.address
         self._startup, self._key, self._client = decision.startup, key, client
         self._is_engines = True
         self._proof = worker.proofs[client] = AsyncResult()
@@ -178,7 +141,7 @@ class Session:
         except TlsFailure as exc:
             log.info("%s: TLS failed: %s", self._name, exc)
             self._worker.engine.refused(Refusal.TLS)
-            take_leave(self._sock)  # there may be an alert on its way
+            take_leave(self._arrival.sock)  # there may be an alert on its way
         except (Disconnected, OSError) as exc:
             log.debug("%s: gone during login: %s", self._name, exc)
         except Exception:
@@ -197,119 +160,45 @@ class Session:
         self._worker.engine.visited(self._visit)
         if self._client:
             self._worker.engine.forget(self._client)
-        if self._sock is not None:
-            self._sock.close()
-        else:
-            os.close(self._fd)
+        self._arrival.close()
 
     @property
     def _name(self) -> str:
         """The client as logs call it."""
         startup = self._startup
         if startup is None:
-            return f"client {self._where}"
-        return f"client {startup.user}@{startup.database} {self._where}"
+            return f"client {self._arrival.where}"
+        return f"client {startup.user}@{startup.database} {self._arrival.where}"
 
     # ---- the phases ------------------------------------------------------------------------
 
     def _live(self) -> None:
         timeout_s = self._timeout_s
-        data = b"" if self._sock is not None else self._meet(timeout_s)
+        data = self._arrival.meet(timeout_s)
         decision = self._recall(data)
         if decision is not None and not decision.is_open:
             self._hand_over(decision)  # which keeps the deadline
             return
-        self._open()
-        with gevent.Timeout(max(0.0, timeout_s - self._spent_ms / 1000), LoginTimeout()):
-            go_on = self._come_in(decision or self._read_startup(data))
+        self._arrival.open()
+        with gevent.Timeout(self._arrival.left_s(timeout_s), LoginTimeout()):
+            go_on = self._come_in(decision or self._arrival.read_startup(data, self._recall))
         go_on()
-
-    def _meet(self, timeout_s: float) -> bytes:
-        """Return the first bytes that ask for more than a refusal of encryption.
-
-        Most often they have come already: plain system calls, and no wait. Switches: maybe.
-        """
-        while True:
-            data, self._said = self._said, b""
-            try:
-                data = data or os.read(self._fd, _RECV_BYTES)
-            except BlockingIOError:
-                left_s = max(0.0, timeout_s - self._spent_ms / 1000)
-                wait_read(self._fd, left_s, LoginTimeout())
-                continue
-            if not data:
-                raise Disconnected("it closed the connection")
-            if not self._is_to_be_refused(data):
-                return data
-            self._refused.append(data)
-            os.write(self._fd, EncryptionRequest.REFUSAL)
-
-    def _is_to_be_refused(self, data: bytes) -> bool:
-        """Whether this is a first request for an encryption that it cannot have."""
-        if data not in ENCRYPTION_REQUESTS or data in self._refused:
-            return False
-        is_tls = ENCRYPTION_REQUESTS[data] is Encryption.SSL
-        return not (is_tls and client_tls.offer(self._worker, self._family))
-
-    def _open(self) -> AnySocket:
-        """Have a socket that can wait."""
-        if self._sock is None:
-            self._sock = socket.socket(fileno=self._fd)
-        return self._sock
 
     @property
     def _timeout_s(self) -> float:
         return self._worker.config.general.client_login_timeout_ms / 1000
 
-    @property
-    def _spent_ms(self) -> int:
-        return (time.monotonic_ns() - self._started_ns) // _NS_PER_MS
-
-    def _read_startup(self, data: bytes) -> StartupMessage | CancelRequest | Decision:
-        """Read until it is clear what this is, and encrypt the rest where that is wanted."""
-        reader = StartupReader(self._worker.config.general.max_startup_packet_bytes)
-        for request in self._refused:
-            reader.feed(request)
-        if isinstance(self._sock, TlsSocket):  # the engine has begun it
-            client_tls.go_on(self._worker, self._sock, is_direct=self._is_direct)
-            reader.encrypt()
-            data = self._said or self._receive()
-        while True:
-            if not reader.pending and (decision := self._recall(data)):
-                return decision
-            event = reader.feed(data)
-            if isinstance(event, DirectTls):
-                if not self._encrypt(reader, event.data):
-                    raise DirectTlsRefused
-            elif isinstance(event, EncryptionRequest):
-                if event.kind is not Encryption.SSL or not self._encrypt(reader, b""):
-                    self._sock.sendall(event.REFUSAL)
-            elif event is not None:
-                self._early = reader.take_rest()
-                if isinstance(event, StartupMessage):
-                    self._key = self._key_of(event.packet)
-                return event
-            data = self._receive()
-
-    def _encrypt(self, reader: StartupReader, early: bytes) -> bool:
-        """Shake hands; False: there is nothing to do it with. `early`: what came of it unasked."""
-        context = client_tls.offer(self._worker, self._family)
-        if context is None:
-            return False
-        self._sock = client_tls.shake_hands(self._worker, context, self._sock, early)
-        reader.encrypt()
-        return True
-
-    def _come_in(self, first: StartupMessage | CancelRequest | Decision) -> Callable[[], None]:
+    def _come_in(self, first: First) -> Callable[[], None]:
         """Do what the first packet wants; return what is then left, without deadline."""
         if isinstance(first, CancelRequest):
             self._visit = Visit.CANCEL
             cancel.on_request(self._worker, first)
-            if isinstance(self._sock, TlsSocket):  # for libpq a bare end would be a failure
-                self._sock.shutdown(socket.SHUT_WR)
+            if self._arrival.tls is not None:  # for libpq a bare end would be a failure
+                self._arrival.tls.shutdown(socket.SHUT_WR)
         elif isinstance(first, Decision):
             self._follow(first)
         else:
+            self._key = self._key_of(first.packet)
             return self._log_in(first)
         return _nothing
 
@@ -321,10 +210,10 @@ class Session:
                 Severity.FATAL, SqlState.CANNOT_CONNECT_NOW, "the database system is shutting down"
             )
         self._unsent = startup.negotiation()
-        peer = client_tls.peer_of(self._worker, self._sock)
+        peer = client_tls.peer_of(self._worker, self._arrival.sock)
         request = Request(peer, startup.user, startup.database, startup.replication)
         limits.check_rate(self._worker, request.peer)
-        client_tls.check(self._worker, self._sock, startup)
+        client_tls.check(self._worker, self._arrival.sock, startup)
         rule = access.admit(self._worker, request)
         if startup.replication is not Replication.NONE:
             raise ClientError(
@@ -349,15 +238,15 @@ class Session:
         key = self._key_of(data[:length])
         decision = self._plans.get(key)
         if decision is not None:
-            self._key, self._early = key, data[length:]
+            self._key, self._arrival.early = key, data[length:]
         return decision
 
     def _key_of(self, packet: bytes) -> PlanKey:
-        facts = facts_of(self._sock)
+        host, facts = self._arrival.host, self._arrival.facts
         if facts is None:
-            return planning.who_of(self._host, None, None), packet
+            return planning.who_of(host, None, None), packet
         certificate = client_tls.certificate_of(facts)
-        return planning.who_of(self._host, certificate, facts.binding), packet
+        return planning.who_of(host, certificate, facts.binding), packet
 
     def _decide(self, startup: StartupMessage, request: Request, rule: HbaRule) -> Decision:
         """Decide, and remember it for others. Raises: ClientError if it is refused here."""
@@ -423,11 +312,10 @@ class Session:
         """Give the client to the engine, which has its descriptor from here on."""
         worker = self._worker
         client = self._enter()
-        fd, tls, rest = (self._fd, None, b"") if self._sock is None else unwrap(self._sock)
+        fd, tls, early = self._arrival.release()
         self._is_engines, self._unsent = True, b""  # the plan has that too
-        early = self._early + rest
         try:
-            worker.engine.login(client, decision.plan, fd, tls, self._spent_ms, early)
+            worker.engine.login(client, decision.plan, fd, tls, self._arrival.spent_ms, early)
         except BaseException:
             worker.engine.forget(client)
             os.close(fd)
@@ -474,14 +362,14 @@ class Session:
     ) -> Callable[[], None]:
         may_use_reserve = startup.user == self._worker.config.general.admin_username
         self._enter_here(startup, may_use_reserve)
-        self._visit = Visit.TLS if isinstance(self._sock, TlsSocket) else Visit.PLAIN
+        self._visit = Visit.TLS if self._arrival.tls is not None else Visit.PLAIN
         self._authenticate_admin(request, rule)
         self._welcome_admin(startup)
         return self._serve_admin
 
     def _authenticate_admin(self, request: Request, rule: HbaRule) -> None:
         worker, general = self._worker, self._worker.config.general
-        password, is_local = general.admin_password, self._family == socket.AF_UNIX
+        password, is_local = general.admin_password, self._arrival.family == socket.AF_UNIX
         if request.user != general.admin_username:  # nobody else is known here
             self._authenticate(request, access.demand(worker, rule, request, None))
             raise role_does_not_exist(request.user)
@@ -502,7 +390,7 @@ class Session:
         key_data = backend.backend_key_data(self._client, key)
         self._send(b"".join(statuses) + key_data + backend.ready_for_query())
         if self._worker.config.general.log_client_connections:
-            facts = facts_of(self._sock)
+            facts = self._arrival.facts
             secured_by = f"{facts.version} {facts.cipher}" if facts else ""
             application = startup.parameters.get("application_name", "")
             log_login(self._name, self._client, application, secured_by)
@@ -511,11 +399,15 @@ class Session:
         """Stay: the console is spoken here, in Python."""
         self._worker.consoles.add(gevent.getcurrent())
         reason = admin_session.serve(
-            self._sock, self._worker.console, self._early, gevent.sleep, self._cancels
+            self._arrival.sock,
+            self._worker.console,
+            self._arrival.early,
+            gevent.sleep,
+            self._cancels,
         )
         if self._worker.config.general.log_client_disconnections:
             log.info("%s: left: %s", self._name, reason.name.lower().replace("_", " "))
-        take_leave(self._sock)
+        take_leave(self._arrival.sock)
 
     def _cancels(self) -> int:
         row = self._worker.segment.client_row(self._client)
@@ -528,13 +420,13 @@ class Session:
         if self._client:
             return self._client
         worker = self._worker
-        client = worker.engine.enter(may_use_reserve, self._where)
+        client = worker.engine.enter(may_use_reserve, self._arrival.where)
         if not client:
             raise ClientError(
                 Severity.FATAL, SqlState.TOO_MANY_CONNECTIONS, "sorry, too many clients already"
             )
         try:
-            limits.check_count(worker, client, self._host, may_use_reserve)
+            limits.check_count(worker, client, self._arrival.host, may_use_reserve)
         except ClientError:
             worker.engine.forget(client)  # at once: while it is told it takes no other's place
             raise
@@ -546,8 +438,8 @@ class Session:
         client, engine = self._enter(may_use_reserve), self._worker.engine
         application = startup.parameters.get("application_name", "")
         engine.names(client, startup.user, startup.database, application)
-        if isinstance(self._sock, TlsSocket):
-            engine.encrypted(client, self._sock.session)
+        if self._arrival.tls is not None:
+            engine.encrypted(client, self._arrival.tls.session)
 
     def _authenticate(self, request: Request, demand: Demand) -> Credential | None:
         """Run the exchange here; AuthenticationOk is then unsent, to leave with what follows it.
@@ -558,21 +450,15 @@ class Session:
         self._unsent += exchange.start()
         while exchange.state is not AuthState.SUCCEEDED:
             self._send(b"")
-            data, self._early = self._early, b""
-            self._unsent += exchange.feed(data or self._receive())
-        self._early += exchange.take_rest()
+            data, self._arrival.early = self._arrival.early, b""
+            self._unsent += exchange.feed(data or self._arrival.receive())
+        self._arrival.early += exchange.take_rest()
         return exchange.credential
 
     def _send(self, data: bytes) -> None:
         data, self._unsent = self._unsent + data, b""
         if data:
-            self._sock.sendall(data)
-
-    def _receive(self) -> bytes:
-        data: bytes = self._sock.recv(_RECV_BYTES)
-        if not data:
-            raise Disconnected("it closed the connection")
-        return data
+            self._arrival.sock.sendall(data)
 
     def _refuse(self, error: ClientError | None) -> None:
         """Say why, as far as the client listens. None: it has not said enough to be answered."""
@@ -586,9 +472,9 @@ class Session:
             self._dismiss(error)
             return
         try:
-            self._open().settimeout(1.0)
+            self._arrival.open().settimeout(1.0)
             self._send(error.response())
-            take_leave(self._sock)
+            take_leave(self._arrival.sock)
         except OSError as exc:
             log.debug("%s: gone before it was told: %s", self._name, exc)
         except ClientError as exc:  # `Listeners.dismiss`: the worker waits for nobody any more
