@@ -88,6 +88,17 @@ bool gp_lane_publish(struct gp_segment *seg, uint32_t pool, uint32_t worker, uin
     return true;
 }
 
+void gp_lane_restate(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint32_t back,
+                     uint64_t arrival_ns)
+{
+    struct gp_lane *lane = gp_lane_at(seg, pool, worker);
+    uint32_t last = atomic_load_explicit(&lane->tail, memory_order_relaxed) - 1; /* ours alone */
+
+    /* relaxed: who still reads the old one is as right as a moment ago */
+    atomic_store_explicit(&lane->ticket[(last - back) % GP_TICKETS], arrival_ns,
+                          memory_order_relaxed);
+}
+
 bool gp_lane_retract(struct gp_segment *seg, uint32_t pool, uint32_t worker)
 {
     struct ticket t;

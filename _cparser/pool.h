@@ -416,8 +416,13 @@ uint32_t gp_pool_take(struct gp_segment *seg, uint32_t pool, uint32_t worker, ui
  * caller then calls gp_pool_settle. */
 bool gp_lane_publish(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint64_t arrival_ns);
 
+/* Say anew what one of this lane's tickets stands for: `back` places before the last one published,
+ * less than GP_TICKETS. Whether it has been claimed by now does not matter. */
+void gp_lane_restate(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint32_t back,
+                     uint64_t arrival_ns);
+
 /* Take back one ticket, the oldest, because a waiter left (if it was a younger one, those before it
- * now count as having arrived one place later). False: all are granted; a slot will come and must
+ * now count as having arrived one place later, until they are restated). False: all are granted; a slot will come and must
  * be released again. */
 bool gp_lane_retract(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 

@@ -40,6 +40,16 @@ static void publish(struct gp_engine *e, struct gp_queue *q)
     }
 }
 
+/* Tickets are nobody's own: they stand for the first of the queue, the last ticket for the last of
+ * those who have one. After a change among these, say of each again when whom it stands for came. */
+static void restate(struct gp_engine *e, struct gp_queue *q)
+{
+    struct gp_client *c = q->unpublished ? q->unpublished->before : q->last;
+
+    for (uint32_t back = 0; c && back < GP_TICKETS; c = c->before)
+        gp_lane_restate(e->seg, q->pool, e->worker, back++, c->since_ns);
+}
+
 static void enlist(struct gp_engine *e, struct gp_queue *q)
 {
     q->before = NULL;
@@ -108,6 +118,8 @@ void gp_queue_join(struct gp_engine *e, struct gp_client *c)
     struct gp_queue *q = gp_queue_at(e, c->pool);
 
     put_in(e, q, c);
+    if (c->published)
+        restate(e, q);
     publish(e, q);
     report(e, q);
     gp_pool_settle(e->seg, q->pool, e->worker, e->now);
@@ -124,9 +136,11 @@ void gp_queue_leave(struct gp_engine *e, struct gp_client *c)
 
     gp_growth_left(e, q, c, false);
     take_out(e, q, c);
-    if (published && q->length)
+    if (published && q->length) {
         (void)gp_lane_retract(e->seg, q->pool,
                               e->worker); /* granted already: the slot will bounce */
+        restate(e, q);
+    }
     publish(e, q);
     report(e, q);
 }
