@@ -17,8 +17,9 @@ from difflib import get_close_matches
 from greenpool.admin import chatter, commands, settings
 from greenpool.admin.extended import RecentTimes
 from greenpool.admin.lexer import Statement, TokenKind, shown, statements, syntax_error
+from greenpool.admin.question import Poll, Topic
 from greenpool.admin.result import AdminResult, Pending, Plan, Row
-from greenpool.admin.show import SHOWS
+from greenpool.admin.show import INQUIRIES, SHOWS, Inquiry
 from greenpool.admin.stats import StatsWindow
 from greenpool.admin.view import Moment, View
 from greenpool.config import Config
@@ -40,12 +41,7 @@ _EMPTY = Plan("")
 
 # What PgBouncer and PgDoorman have and greenpool does not have yet, to be told from a typing error.
 _ABSENT_COMMANDS = frozenset(("suspend",))
-_ABSENT_SHOWS = frozenset(
-    (
-        "fds",
-        "mem",
-    )
-)
+_ABSENT_SHOWS = frozenset(("mem",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +55,15 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Who takes what is the master's to do; neither may wait.
+    """Who takes what the console cannot do by itself; none may wait.
 
-    `command` receives RELOAD, UPGRADE or SHUTDOWN, `put` a setting and its value.
+    `command` receives RELOAD, UPGRADE or SHUTDOWN, `put` a setting and its value, `ask` what all
+    workers are to tell.
     """
 
     command: Callable[[str], None]
     put: Callable[[str, str], None]
+    ask: Callable[[Topic], Poll]
 
 
 class Console:
@@ -142,12 +140,27 @@ class Console:
         name = names[0]
         if name in _ABSENT_SHOWS:
             raise chatter.not_supported(f"SHOW {name.upper()}")
-        if name not in SHOWS:
-            raise _unknown("SHOW ", name, (*SHOWS, *chatter.PARAMETERS))
+        if name not in SHOWS and name not in INQUIRIES:
+            raise _unknown("SHOW ", name, (*SHOWS, *INQUIRIES, *chatter.PARAMETERS))
         if len(names) > 1:
             raise syntax_error(f'syntax error at or near "{shown(names[1])}"', _HELP_HINT)
+        if name in INQUIRIES:
+            return self._inquire(INQUIRIES[name])
         show = SHOWS[name]
         return Plan("SHOW", show.columns, lambda: show.rows(self._view()))
+
+    def _inquire(self, inquiry: Inquiry) -> Plan:
+        """Plan to ask all workers when it is run. Rows are made when they have answered."""
+        polls: list[Poll] = []  # the last one that was begun
+
+        def command() -> Pending:
+            polls[:] = [self._orders.ask(inquiry.topic)]
+            return polls[0].is_done
+
+        def rows() -> Iterator[Row]:
+            yield from inquiry.rows(polls[0].told)
+
+        return Plan("SHOW", inquiry.columns, rows, command=command)
 
     def _said(self, plan: Plan, statement: Statement) -> Plan:
         """Have a command logged when it is given."""

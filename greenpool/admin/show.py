@@ -6,9 +6,10 @@ the tests all read this table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from greenpool.admin.asked import FDS_COLUMNS, STATEMENTS_COLUMNS, fds_rows, statements_rows
 from greenpool.admin.auth_query import AUTH_QUERY_COLUMNS, auth_query_rows
 from greenpool.admin.commands import COMMANDS
 from greenpool.admin.connections import (
@@ -53,6 +54,7 @@ from greenpool.admin.pools import (
     state_rows,
     users_rows,
 )
+from greenpool.admin.question import Told, Topic
 from greenpool.admin.result import Row
 from greenpool.admin.scaling import SCALING_COLUMNS, scaling_rows
 from greenpool.admin.stats import (
@@ -84,6 +86,16 @@ class Show:
 
     columns: tuple[Column, ...]
     rows: RowMaker
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """One thing to show that all workers must be asked for."""
+
+    columns: tuple[Column, ...]
+    topic: Topic
+    rows: Callable[[Sequence[Told]], Iterable[Row]]
     help: str
 
 
@@ -120,6 +132,8 @@ def _workers_rows(view: View) -> Iterable[Row]:
 def _help_rows(view: View) -> Iterable[Row]:
     for name, show in SHOWS.items():
         yield f"SHOW {name.upper()}", show.help
+    for name, inquiry in INQUIRIES.items():
+        yield f"SHOW {name.upper()}", inquiry.help
     yield from COMMANDS.values()
     yield from COMMAND_HELP
 
@@ -212,4 +226,16 @@ SHOWS: Mapping[str, Show] = {
     "dns_zones": Show(DNS_ZONES_COLUMNS, none_rows, "nothing: zones are not watched"),
     "peers": Show(PEERS_COLUMNS, none_rows, "nothing: there are no peers"),
     "peer_pools": Show(PEER_POOLS_COLUMNS, none_rows, "nothing: there are no peers"),
+}
+
+INQUIRIES: Mapping[str, Inquiry] = {
+    "prepared_statements": Inquiry(
+        STATEMENTS_COLUMNS,
+        Topic.STATEMENTS,
+        statements_rows,
+        "the prepared statements that servers hold, by pool",
+    ),
+    "fds": Inquiry(
+        FDS_COLUMNS, Topic.DESCRIPTORS, fds_rows, "the sockets of the workers; none is passed on"
+    ),
 }

@@ -32,6 +32,7 @@ from greenpool.master.found_pools import FoundPools, Rights
 from greenpool.master.live import ReloadResult
 from greenpool.master.observer import Observer, last_reload
 from greenpool.master.predecessor import Predecessor
+from greenpool.master.questions import Questions
 from greenpool.master.rollout import Rollout
 from greenpool.master.signals import SignalQueue, Verb
 from greenpool.master.slot import WorkerSlot, WorkerState
@@ -40,6 +41,7 @@ from greenpool.master.workers import Life, Workers
 from greenpool.observe import events
 from greenpool.observe.news import News
 from greenpool.worker.control import (
+    Asked,
     Command,
     ControlMessage,
     Drain,
@@ -49,6 +51,7 @@ from greenpool.worker.control import (
     Put,
     Released,
     Reloaded,
+    Told,
     Wanted,
 )
 
@@ -114,6 +117,7 @@ class Supervisor:
             self._disinherit_worker,
             self._hear,
         )
+        self._questions = Questions(self._workers)
         self._notifier = estate.notifier
         self._rollout = Rollout(
             self._live, self._workers, self._notifier.reloading, self._notify_ready
@@ -264,6 +268,10 @@ class Supervisor:
                 self._found.want(message, partial(self._workers.send, slot))
             case Released():
                 self._found.acknowledge(slot, message)
+            case Asked():
+                self._questions.pass_on(slot, message)
+            case Told():
+                self._questions.answer(slot, message)
             case Put():
                 self._change(partial(self._live.put, message.name, message.text))
             case Command(name="reload"):
@@ -283,6 +291,7 @@ class Supervisor:
         if self._predecessor is not None and self._predecessor.has_just_gone():
             self._settle_inheritance(self._predecessor)
         self._found.manage()
+        self._questions.manage()
         if self._phase is Phase.STARTING:
             self._manage_start()
         if self._phase not in _IS_LEAVING:

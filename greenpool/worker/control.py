@@ -16,6 +16,8 @@ import struct
 from dataclasses import dataclass
 from typing import Protocol
 
+from greenpool.admin.question import Told as Row
+from greenpool.admin.question import Topic
 from greenpool.config import Config, PoolKey
 from greenpool.errors import ControlError
 from greenpool.observe.news import News
@@ -130,6 +132,42 @@ class Put:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Worker to master: tell all workers to answer this; `number` is the asker's own."""
+
+    number: int
+    topic: Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Master to worker: answer this, for the worker with the pid `asker`."""
+
+    asker: int
+    number: int
+    topic: Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Worker to master: a piece of the answer."""
+
+    asker: int
+    number: int
+    rows: tuple[Row, ...]
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Master to worker: a piece of somebody's answer; `is_last`: nobody has more to tell."""
+
+    number: int
+    rows: tuple[Row, ...]
+    is_last: bool
+
+
 ControlMessage = (
     Reload
     | Wanted
@@ -145,6 +183,10 @@ ControlMessage = (
     | Drained
     | Command
     | Put
+    | Asked
+    | Ask
+    | Told
+    | Heard
     | News
 )
 """News is for the observer, which is spoken with in the same way."""

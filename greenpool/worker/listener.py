@@ -44,6 +44,10 @@ class Listeners:
         """Clients that are no one else's yet: guests, logins, and the admin console's."""
         return len(self._sessions) + self._worker.engine.guest_count()
 
+    def descriptors(self) -> list[tuple[int, str]]:
+        """Return the listening sockets, with their addresses."""
+        return [(sock.fileno(), _address_of(sock)) for sock in self._sockets]
+
     def logins(self) -> int:
         """Count those that are not the admin console's."""
         sessions = sum(each not in self._worker.consoles for each in self._sessions)
@@ -156,3 +160,11 @@ class Listeners:
             self._of_address[network] -= 1
             if not self._of_address[network]:
                 del self._of_address[network]
+
+
+def _address_of(listener: plain.socket) -> str:
+    name = listener.getsockname()
+    if not isinstance(name, tuple):
+        return str(name)
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

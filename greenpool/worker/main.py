@@ -44,6 +44,7 @@ from greenpool.worker import (
 )
 from greenpool.worker.context import WorkerContext
 from greenpool.worker.control import (
+    Ask,
     Command,
     ControlMessage,
     ControlReader,
@@ -51,6 +52,7 @@ from greenpool.worker.control import (
     Drain,
     Drained,
     HandOver,
+    Heard,
     Listen,
     Made,
     NotMade,
@@ -64,6 +66,7 @@ from greenpool.worker.janitor import Janitor
 from greenpool.worker.listener import Listeners
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.pump import Handler, Pump, guarded
+from greenpool.worker.questions import Questions
 from greenpool.worker.state import Worker
 
 log = logging.getLogger(__name__)
@@ -115,6 +118,7 @@ class _Process:
         self._worker = self._make_worker(context)
         self._pump = Pump(self._worker.engine, self._handlers())
         self._listeners = Listeners(self._worker, context.listeners)
+        self._questions = Questions(self._worker, self._listeners)
         self._janitor = Janitor(self._worker, self._pump.run, self._listeners.__len__)
 
     # ---- begin -----------------------------------------------------------------------------
@@ -146,7 +150,7 @@ class _Process:
             console=Console(
                 Sources(context.segment, context.tallies, Ladder(time_bounds_ns())),
                 lambda: self._worker.config,
-                Orders(self._command, self._put),
+                Orders(self._command, self._put, lambda topic: self._questions.ask(topic)),
             ),
             threads=self._hub.threadpool,
             tallies=context.tallies,
@@ -219,6 +223,10 @@ class _Process:
             self._worker.found.on_not_made(message)
         elif isinstance(message, Release):
             self._worker.found.on_release(message)
+        elif isinstance(message, Ask):
+            self._questions.on_ask(message)
+        elif isinstance(message, Heard):
+            self._questions.on_heard(message)
         else:
             raise ControlError(f"a {type(message).__name__} is for the master")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from greenpool.admin.console import Console, Orders, Sources
+from greenpool.admin.question import Told, Topic
 from greenpool.admin.view import Moment
 from greenpool.config import Config, load
 from greenpool.observe.times import Ladder
@@ -207,6 +208,33 @@ def load_config(directory: Path, setting: str = "") -> Config:
     return load(path, {})
 
 
+TOLD: dict[Topic, list[Told]] = {
+    Topic.STATEMENTS: [
+        ("app", "alice", "18446744073709551616", "gA", "select $1", 3, 2),
+        ("logs", "alice", "7", "gB", "select 2", 1, 1),
+        ("app", "alice", "7", "gB", "select 2", 9, 1),
+        ("app", "alice", "18446744073709551616", "gA", "select $1", 4, 2),  # by another worker
+    ],
+    Topic.DESCRIPTORS: [
+        (0, 5, "pooler", None, None, "127.0.0.1", 6432, None),
+        (0, 17, "client", "alice", "app", "10.0.0.9", 40000, 18),
+        (1, 18, "server", "alice", "app", "/run/postgresql", 0, 17),
+    ],
+}
+
+
+@dataclass
+class FakePoll:
+    """An answer that is there at the second look."""
+
+    told: list[Told]
+    looks: int = 0
+
+    def is_done(self) -> bool:
+        self.looks += 1
+        return self.looks > 1
+
+
 class Bench:
     """A console, its segment, and the commands it was told to pass on."""
 
@@ -215,12 +243,17 @@ class Bench:
         self.now = NOW
         self.commands: list[str] = []
         self.settings: list[tuple[str, str]] = []
+        self.told: dict[Topic, list[Told]] = dict(TOLD)
         self.config = config
         self.tallies = Tallies.create(16, 2)
         self.console = Console(
             Sources(self.segment, self.tallies, LADDER),
             lambda: self.config,
-            Orders(self.commands.append, lambda *setting: self.settings.append(setting)),
+            Orders(
+                self.commands.append,
+                lambda *setting: self.settings.append(setting),
+                lambda topic: FakePoll(self.told[topic]),
+            ),
             clock=lambda: self.now,
         )
 

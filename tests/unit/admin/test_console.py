@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from greenpool import __version__
 from greenpool.admin.chatter import PARAMETERS, STATEMENTS
 from greenpool.admin.console import Console, Orders, Sources
+from greenpool.admin.question import Poll, Topic
 from greenpool.admin.result import Effect
 from greenpool.admin.show import SHOWS
 from greenpool.config import Config
@@ -94,7 +95,7 @@ def test_driver_questions_are_answered(bench: Bench, sql: str, expected: dict[st
         ("42", SYNTAX, 'syntax error at or near "42"', "SHOW HELP"),
         ("show pools; show 'x", SYNTAX, "unterminated", None),
         ("SHOW POOLS; SHOW STATS", SYNTAX, "cannot insert multiple commands", None),
-        ("SHOW FDS", UNSUPPORTED, "SHOW FDS is not supported", "SHOW HELP"),
+        ("SHOW MEM", UNSUPPORTED, "SHOW MEM is not supported", "SHOW HELP"),
         ("SUSPEND app", UNSUPPORTED, "SUSPEND is not supported", "SHOW HELP"),
         ("RELOAD now", UNSUPPORTED, "RELOAD with an argument", "SHOW HELP"),
         ("SHUTDOWN WAIT_FOR_CLIENTS", UNSUPPORTED, "SHUTDOWN with an argument", "SHOW HELP"),
@@ -133,7 +134,7 @@ def test_a_command_that_cannot_be_passed_on_is_an_error(config: Config) -> None:
         raise ControlError("the master is gone")
 
     sources = Sources(FakeSegment(), Tallies.create(1, 1), LADDER)
-    console = Console(sources, lambda: config, Orders(refuse, refuse))
+    console = Console(sources, lambda: config, Orders(refuse, refuse, _unasked))
     with pytest.raises(ClientError, match="cannot pass SET on to the master"):
         console.execute("SET log_level = debug")
     with pytest.raises(
@@ -156,6 +157,10 @@ def test_junk_gives_an_answer_or_a_client_error(bench: Bench, sql: str) -> None:
             assert all(len(row) == len(result.columns) for row in result.rows)
 
 
+def _unasked(topic: Topic) -> Poll:
+    pytest.fail(f"the workers were asked for {topic}")
+
+
 def _never(name: str, text: str) -> None:
     pytest.fail(f"{name} was set to {text}")
 
@@ -163,7 +168,7 @@ def _never(name: str, text: str) -> None:
 @given(st.text(min_size=1))
 def test_errors_about_junk_can_be_sent(text: str) -> None:
     sources = Sources(FakeSegment(), Tallies.create(1, 1), LADDER)
-    console = Console(sources, pytest.fail, Orders(pytest.fail, _never))
+    console = Console(sources, pytest.fail, Orders(pytest.fail, _never, _unasked))
     try:
         console.plan(f"SHOW x{text}")
     except ClientError as error:

@@ -11,7 +11,7 @@ import pytest
 from greenpool import __version__
 from greenpool.admin.commands import COMMANDS
 from greenpool.admin.connections import split_address
-from greenpool.admin.show import SHOWS
+from greenpool.admin.show import INQUIRIES, SHOWS, Inquiry, Show
 from greenpool.config import LOOKUP_USER, AuthQuery, Config
 from greenpool.config.frozen_map import FrozenMap
 from greenpool.protocol.backend import INT4, INT8, NUMERIC, TEXT
@@ -55,6 +55,11 @@ COLUMNS = {
     "log_level": "log_level |",
     "connections": "total errors tls plain cancel |",
     "interner": "kind entries bytes | worker idle",
+    "prepared_statements": "pool hash name query count_used | servers",
+    "fds": (
+        "fd task user database addr port cancel link client_encoding std_strings datestyle "
+        "timezone password scram_client_key scram_server_key | worker"
+    ),
     "servers": f"{CONNECTION} | worker xacts age_s idle_ms",
     "clients": f"{CONNECTION} | worker xacts queries pinned pumped bytes_received bytes_sent",
     "stats": (
@@ -119,21 +124,26 @@ COLUMNS = {
 }
 
 
+EVERYTHING: dict[str, Show | Inquiry] = {**SHOWS, **INQUIRIES}
+
+
 def test_the_list_of_shows_is_complete() -> None:
-    assert set(SHOWS) == set(COLUMNS)
+    assert {*SHOWS, *INQUIRIES} == set(COLUMNS)
 
 
 def test_the_documentation_names_every_show() -> None:
     words = (Path(__file__).parents[3] / "docs" / "commands.md").read_text()
-    assert [name for name in SHOWS if f"`SHOW {name.upper()}`" not in words] == []
+    assert [name for name in EVERYTHING if f"`SHOW {name.upper()}`" not in words] == []
 
 
-@pytest.mark.parametrize("name", SHOWS)
+@pytest.mark.parametrize("name", EVERYTHING)
 def test_columns_are_as_written_here(name: str) -> None:
-    assert [column.name for column in SHOWS[name].columns] == COLUMNS[name].replace("|", "").split()
+    assert [column.name for column in EVERYTHING[name].columns] == COLUMNS[name].replace(
+        "|", ""
+    ).split()
 
 
-@pytest.mark.parametrize("name", SHOWS)
+@pytest.mark.parametrize("name", EVERYTHING)
 @pytest.mark.parametrize("is_empty", [False, True], ids=["busy", "empty"])
 def test_rows_fit_their_columns(config: Config, name: str, is_empty: bool) -> None:
     bench = Bench(config, FakeSegment() if is_empty else None)
@@ -203,6 +213,23 @@ def test_connections_and_statements_of_all_workers(config: Config) -> None:
     assert bench.show("SHOW INTERNER") == [
         {"kind": "statement", "entries": 3, "bytes": 7, "worker": 0, "idle": 1}
     ]
+
+
+def test_prepared_statements_are_added_up_over_workers(bench: Bench) -> None:
+    rows = bench.show("SHOW PREPARED_STATEMENTS")
+    assert [(row["pool"], row["name"], row["count_used"], row["servers"]) for row in rows] == [
+        ("alice@app", "gB", 9, 1),
+        ("alice@app", "gA", 7, 2),
+        ("alice@logs", "gB", 1, 1),
+    ]
+    assert (rows[1]["hash"], rows[1]["query"]) == (1 << 64, "select $1")
+
+
+def test_fds_tell_no_secret(bench: Bench) -> None:
+    pooler, client, server = bench.show("SHOW FDS")
+    assert (pooler["fd"], pooler["task"], pooler["port"]) == (5, "pooler", 6432)
+    assert (client["link"], server["link"], server["worker"]) == (18, 17, 1)
+    assert {server["cancel"], server["password"], server["scram_client_key"]} == {None}
 
 
 def test_log_level(bench: Bench) -> None:
@@ -389,7 +416,7 @@ def test_events_and_upgrades(bench: Bench) -> None:
 def test_version_and_help(bench: Bench) -> None:
     assert bench.show("SHOW VERSION") == [{"version": f"greenpool {__version__}"}]
     commands = [row["command"] for row in bench.show("SHOW HELP")]
-    shows = [f"SHOW {name.upper()}" for name in SHOWS]
+    shows = [f"SHOW {name.upper()}" for name in EVERYTHING]
     controls = [form for form, _ in COMMANDS.values()]
     assert commands == [*shows, *controls, "RELOAD", "UPGRADE", "SHUTDOWN"]
     assert all(row["description"] for row in bench.show("SHOW HELP"))

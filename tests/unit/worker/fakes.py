@@ -30,6 +30,7 @@ from greenpool.records import (
 )
 from greenpool.tallies import Tallies
 from greenpool.worker.state import Worker
+from tests.unit.admin.samples import FakePoll
 from tests.unit.worker.fake_login import FakeLogin, FakePlan, is_own
 
 MD5_OF_ADA = "md5" + "0" * 32
@@ -279,7 +280,7 @@ def make_worker(config: Config, segment: FakeSegment | None = None) -> FakedWork
         console=Console(
             Sources(cast(Any, segment), tallies, Ladder([0, 1])),
             lambda: config,
-            Orders(lambda _: None, lambda *_: None),
+            Orders(lambda _: None, lambda *_: None, lambda _: FakePoll([])),
         ),
         threads=gevent.get_hub().threadpool,
         tallies=tallies,

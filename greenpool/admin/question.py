@@ -1,0 +1,42 @@
+"""What the console asks all workers, because it lies in the memory of each alone.
+
+    Console ──Asked──► master ──Ask──► every worker ──Told──► master ──Heard──► Console
+
+Partners: `worker/questions.py`, which asks and answers; `master/questions.py`, which passes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import Protocol
+
+from greenpool.admin.result import Value
+
+Told = Sequence[Value]
+"""One thing that a worker tells; what it means the topic says."""
+
+
+class Topic(Enum):
+    """What can be asked."""
+
+    STATEMENTS = auto()
+    """Statements that servers of a pool hold: pool, user, identity as text, name, query, times
+    prepared by this worker's clients, servers that hold it."""
+    DESCRIPTORS = auto()
+    """Open sockets: worker, descriptor, task, user, database, address, port, descriptor of the
+    other side of the link."""
+
+
+class Poll(Protocol):
+    """A question under way."""
+
+    def is_done(self) -> bool:
+        """Whether all workers have told all they have to tell.
+
+        Raises: ClientError when it has taken too long: half an answer would be a wrong one.
+        """
+
+    @property
+    def told(self) -> Sequence[Told]:
+        """What they have told so far."""
