@@ -23,6 +23,7 @@ from benchmarks.stage import (
     null_stage,
     postgres_stage,
 )
+from greenpool.config.choices import IoBackend
 from greenpool.errors import ExitCode, GreenpoolError
 
 _MEMORY_STEPS = "1000,2000,3000,4000,5000"
@@ -62,6 +63,12 @@ def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _
     return decorate
 
 
+def _read_io_backends(
+    context: click.Context, option: click.Parameter, text: str
+) -> tuple[IoBackend, ...]:
+    return plan.read_list(text, IoBackend, "back end")
+
+
 _cast_options = _options(
     click.option("--workers", default=max(2, cores()), show_default=True,
                  type=click.IntRange(1, 64), help="Workers of greenpool, beside a run with one."),
@@ -69,6 +76,9 @@ _cast_options = _options(
                  help="The PgBouncer to compare with: that of scripts/pgbouncer, or Debian's."),
     click.option("--odyssey", metavar="BINARY", help="An Odyssey to compare with."),
     click.option("--pgdoorman", metavar="BINARY", help="A PgDoorman to compare with."),
+    click.option("--io-backends", default=str(IoBackend.AUTO), show_default=True,
+                 metavar="BACKEND,...", callback=_read_io_backends,
+                 help=f"On which greenpool takes part: {plan.names(IoBackend)}."),
 )  # fmt: skip
 
 _quick_option = click.option("--quick", is_flag=True, help="Fewer cases, and shorter.")
@@ -221,7 +231,7 @@ def _memory(steps: Sequence[int], cast: Cast, postgres: int) -> None:
             for each in memory.measure_memory(pooler, steps):
                 readings.append(each)
                 click.echo(
-                    f"  {each.contender:<14}{each.clients:>6} clients"
+                    f"  {each.contender:<22}{each.clients:>6} clients"
                     f"{each.bytes_total / 1024:>12,.0f} KB{each.bytes_per_client:>10,.0f} B/client"
                 )
         click.echo(f"\nsamples: {record.save(stage.about, readings)}\n")

@@ -18,6 +18,7 @@ from benchmarks.contenders import Pooler, Settings
 from benchmarks.plan import POOL_SIZE, Mode
 from benchmarks.record import program_version
 from benchmarks.server import DATABASE, PASSWORD, SCRAM_SECRET, SCRAM_USER, USER, Backend
+from greenpool.config.choices import IoBackend
 from greenpool.demo.installation import unprivileged_user
 from greenpool.demo.pooler import free_port
 
@@ -33,15 +34,18 @@ _PGBOUNCER_PREPARES = (1, 21)
 """The first PgBouncer that has prepared statements in transaction mode."""
 
 
-def greenpool(backend: Backend, workers: int) -> Pooler:
+def greenpool(backend: Backend, workers: int, io_backend: IoBackend = IoBackend.AUTO) -> Pooler:
     """Configure this checkout's greenpool."""
     name = f"greenpool-{workers}w"
+    if io_backend is not IoBackend.AUTO:
+        name += f"-{io_backend}"
     port, directory = free_port(), backend.directory
     config = directory / f"{name}.yaml"
     general = {
         "host": "127.0.0.1",
         "port": port,
         "workers": workers,
+        "io_backend": str(io_backend),
         "pid_file": str(directory / f"{name}.pid"),
         "max_connections": CLIENTS_MAX,
         "query_wait_timeout": f"{_WAIT_S}s",

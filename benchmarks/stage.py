@@ -18,6 +18,7 @@ from benchmarks.drivers import Measure, before_null_server, before_postgres
 from benchmarks.errors import BenchError
 from benchmarks.plan import DIRECT_CLIENTS_MAX
 from benchmarks.server import Backend, backend_of, start_null, start_postgres, target
+from greenpool.config.choices import IoBackend
 from greenpool.demo.ending import undisturbed_stack
 
 
@@ -29,6 +30,7 @@ class Cast:
     pgbouncer: str
     odyssey: str | None
     pgdoorman: str | None
+    io_backends: tuple[IoBackend, ...] = (IoBackend.AUTO,)
 
     @property
     def binaries(self) -> dict[str, str]:
@@ -51,7 +53,11 @@ class Cast:
             poolers.append(configs.odyssey(backend, self.odyssey, self.workers))
         if self.pgdoorman is not None:
             poolers.append(configs.pgdoorman(backend, self.pgdoorman, self.workers))
-        return poolers + [configs.greenpool(backend, each) for each in sorted({1, self.workers})]
+        return poolers + [
+            configs.greenpool(backend, workers, io_backend)
+            for io_backend in self.io_backends
+            for workers in sorted({1, self.workers})
+        ]
 
 
 @dataclass(frozen=True, slots=True)

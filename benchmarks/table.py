@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks.figures import Line, Spread
 from benchmarks.plan import Case
 
-_NAME_WIDTH = 14
+_NAME_WIDTH = 22
 _WIDTH = 14
 
 

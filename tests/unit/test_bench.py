@@ -19,6 +19,7 @@ from typing import Any, Self
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from benchmarks import chart, configs, cpu, figures, load, pgbench, record, table
 from benchmarks.contenders import Direct, Pooler, Settings
@@ -38,6 +39,8 @@ from benchmarks.plan import (
 from benchmarks.sample import Latency, Outcome, Sample, Window, make_sample, percentile
 from benchmarks.server import SCRAM_SECRET, Backend
 from benchmarks.speed import order
+from benchmarks.stage import Cast
+from greenpool.config.choices import IoBackend
 from greenpool.demo.load import Target
 
 CASE = Case(Scenario.SELECT_X, Mode.SIMPLE, 20)
@@ -328,6 +331,20 @@ def test_every_pooler_knows_both_users_the_server_and_its_port(tmp_path: Path) -
         assert all(
             word in text for word in (str(pooler.port), "5433", "bench", "transaction", "20")
         )
+
+
+def test_greenpool_takes_part_on_each_back_end_with_each_number_of_workers(tmp_path: Path) -> None:
+    backends = (IoBackend.AUTO, IoBackend.EPOLL)
+    cast = Cast(2, "/bin/true", odyssey=None, pgdoorman=None, io_backends=backends)
+    poolers = cast.poolers(Backend("null", 5433, tmp_path))[1:]
+    names = [each.name for each in poolers]
+    assert names == [
+        *("greenpool-1w", "greenpool-2w"),
+        *("greenpool-1w-epoll", "greenpool-2w-epoll"),
+    ]
+    configured = [yaml.safe_load((tmp_path / f"{name}.yaml").read_text()) for name in names]
+    chosen = [each["general"]["io_backend"] for each in configured]
+    assert chosen == ["auto", "auto", "epoll", "epoll"]
 
 
 # -- memory ---------------------------------------------------------------------------------------
