@@ -307,6 +307,7 @@ static void woken(struct gp_engine *e)
             gp_pool_grow(e, q->pool); /* a place may have become free */
     }
     gp_yield_sweep(e);
+    gp_evict_sweep(e);
     if (e->away)
         gp_moves_settle(e);
     gp_listeners_continue(e);

@@ -165,6 +165,7 @@ enum gp_reason {
     GP_REASON_TRANSACTION_TIMEOUT, /* transaction_timeout */
     GP_REASON_QUERY_TIMEOUT,       /* query_timeout, and the cancel was of no use */
     GP_REASON_COPY_TIMEOUT,        /* proxy_copy_data_timeout */
+    GP_REASON_DATABASE_LIMIT,      /* max_db_connections: its place is another pool's, or no more */
     GP_REASONS
 };
 
@@ -221,6 +222,30 @@ struct gp_pool_settings {
     uint32_t warm_ratio;             /* scaling_warm_pool_ratio, 0..100 */
     uint32_t fast_retries;           /* scaling_fast_retries */
     uint64_t server_tag;             /* hash of its server's address: outage.h */
+    uint32_t database_place;         /* of gp_database_define, + 1; 0: no limit but its own size */
+    uint32_t reserve_size; /* of the database's reserve, at most so many are this pool's */
+};
+
+/* What all pools of one database share. */
+struct gp_database_settings {
+    uint32_t max;     /* max_db_connections, at most 8192; 0: no limit, and no reserve */
+    uint32_t reserve; /* reserve_pool_size, at most 8192 */
+    uint32_t reserve_timeout_ms;
+    uint32_t guarantee;       /* min_guaranteed_pool_size */
+    uint32_t min_lifetime_ms; /* min_connection_lifetime */
+};
+
+struct gp_database_row {
+    char name[64];
+    uint32_t max, reserve;       /* as in the settings */
+    uint32_t used, reserve_used; /* places, those of the reserve and of a limit that was lowered
+                                    included; of those, the reserve's */
+    uint32_t pools;              /* in use */
+    uint64_t evictions;          /* servers closed for another pool, and ... */
+    uint64_t cessions;           /* ... of those, servers of pools that were never idle */
+    uint64_t reserve_grants;     /* places of the reserve that were taken */
+    uint64_t promotions;         /* servers that moved from there to an ordinary place */
+    uint64_t exhaustions;        /* clients whose query_wait_timeout ended for want of a place */
 };
 
 /* ---- rows: copies of what is in the segment, for SHOW and metrics ---- */
@@ -312,6 +337,8 @@ struct gp_audit {
     uint32_t over_limit;     /* slots in use at or above pool_size */
     uint32_t orphan_clients; /* client rows without owner or owners without row */
     uint32_t slots_in_use, slots_idle, slots_active, clients;
+    uint32_t places;      /* of databases, that are taken, and ... */
+    uint32_t lost_places; /* ... by nobody that knows of it */
 };
 
 GP_API int32_t gp_abi_version(void);
@@ -346,6 +373,13 @@ GP_API void gp_segment_limits(struct gp_segment *seg, uint32_t clients_limit, ui
  * GP_EPROTO: a name of 64 bytes or more, or a setting out of its bounds; nothing is changed. */
 GP_API enum gp_result gp_pool_define(struct gp_segment *seg, const char *database, const char *user,
                                      const struct gp_pool_settings *settings, uint32_t *pool);
+/* Find or make the database of this name and apply its settings, before its pools are defined and at
+ * each reload. Result in *database. Its entry goes with the last of its pools. GP_EFULL: pools_max.
+ * GP_EPROTO: a name of 64 bytes or more or of none, or a setting out of its bounds; nothing is
+ * changed. */
+GP_API enum gp_result gp_database_define(struct gp_segment *seg, const char *name,
+                                         const struct gp_database_settings *settings,
+                                         uint32_t *database);
 /* Take a pool out of use: nothing new is opened, idle servers are retired by the workers' sweeps.
  */
 GP_API enum gp_result gp_pool_remove(struct gp_segment *seg, uint32_t pool);
@@ -356,6 +390,10 @@ GP_API enum gp_result gp_pool_vacate(struct gp_segment *seg, uint32_t pool, uint
 /* Have all servers of the pool replaced as they become idle. */
 GP_API void gp_pool_renew(struct gp_segment *seg, uint32_t pool);
 GP_API uint32_t gp_pools_high(struct gp_segment *seg); /* pools ever defined */
+GP_API uint32_t gp_databases_high(struct gp_segment *seg);
+/* GP_ENOENT: there has been none. One without pools is nobody's. */
+GP_API enum gp_result gp_database_row(struct gp_segment *seg, uint32_t database,
+                                      struct gp_database_row *row);
 GP_API uint32_t gp_clients_max(struct gp_segment *seg);
 
 /* Whether clients that others accept may be passed to a worker. The master lets all workers of a

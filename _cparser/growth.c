@@ -285,7 +285,7 @@ void gp_pool_grow(struct gp_engine *e, uint32_t pool)
     struct gp_queue *q = gp_queue_at(e, pool);
 
     while (q && wants_server(e, q) && !gp_yield_defers(e, q)) {
-        uint32_t slot = gp_pool_claim(e->seg, pool, e->worker);
+        uint32_t slot = gp_place_claim(e, q);
         if (slot == GP_NO_SLOT) {
             if (!gp_growth_wanted(q) && gp_pool_gate_shut(e->seg, pool))
                 gp_count(&gp_counters_of(e, pool)->fills_deferred, 1);

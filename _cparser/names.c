@@ -33,6 +33,7 @@ static const char *const reasons[] = {
     [GP_REASON_TRANSACTION_TIMEOUT] = "transaction_timeout",
     [GP_REASON_QUERY_TIMEOUT] = "query_timeout",
     [GP_REASON_COPY_TIMEOUT] = "proxy_copy_data_timeout",
+    [GP_REASON_DATABASE_LIMIT] = "max_db_connections",
 };
 _Static_assert(GP_COUNT_OF(reasons) == GP_REASONS, "a text for each reason");
 

@@ -11,6 +11,7 @@
  * At least one of them sees the other. Whoever looks and finds has to win a compare-and-swap, on
  * the slot's word and on the ring's head, and whoever loses one looks again; so a slot and a ticket
  * never rest side by side. */
+#include "database.h"
 #include "pool_internal.h"
 
 /* ---- tickets: a ring for each lane ---- */
@@ -403,12 +404,16 @@ uint32_t gp_pool_tickets(struct gp_segment *seg, uint32_t pool, uint32_t worker)
 uint32_t gp_pool_room(struct gp_segment *seg, uint32_t pool, uint32_t worker)
 {
     uint32_t size = atomic_load_explicit(&gp_pool_at(seg, pool)->size, memory_order_acquire);
-    uint32_t room = 0;
+    struct gp_database *d = gp_database_of(seg, pool);
+    uint32_t room = 0, left = d ? gp_database_left(d) : UINT32_MAX;
 
     for (uint32_t slot = 0; slot < size; slot++) {
         struct gp_word w = slot_word(gp_slot_at(seg, pool, slot));
-        room += w.state == GP_SLOT_FREE || w.state == GP_SLOT_CLOSING ||
-                (w.state == GP_SLOT_CONNECTING && w.worker != worker);
+        if (w.state == GP_SLOT_FREE && left != 0) {
+            left--;
+            room++;
+        }
+        room += w.state == GP_SLOT_CLOSING || (w.state == GP_SLOT_CONNECTING && w.worker != worker);
     }
     return room;
 }
@@ -445,7 +450,7 @@ bool slot_rehome(struct gp_segment *seg, uint32_t pool, uint32_t slot, struct gp
     for (;;) {
         uint32_t heir = slot_heir(seg, s);
         if (heir == GP_NO_WORKER) { /* no process has the descriptor: the kernel has closed it */
-            if (!slot_vacate(s, from))
+            if (!slot_empty(seg, pool, slot, from))
                 return false;
             vacancy_announce(seg, pool);
             return true;

@@ -31,6 +31,9 @@
  *   |   gp_outage_note   |  why its last login failed (outage.h)
  *   |   gp_times x W     |  how long things took in each worker (histogram.h)
  *   | pool 1: ...        |
+ *   +--------------------+ databases_off
+ *   | gp_database x P    |  what the pools of one database share: a place for each server, who is in
+ *   |                    |  it, and the limit on them (database.h)
  *   +--------------------+ keys_off, a page
  *   | gp_keys_note x P   |  what logs in at PostgreSQL (notes.h): in no core dump
  *   +--------------------+ rates_off, a page
@@ -164,7 +167,8 @@ _Static_assert(sizeof(struct gp_slot) == 64, "a slot is one cache line");
 struct gp_slot_cold {
     _Alignas(64) uint32_t key_length;
     uint8_t key[GP_KEY_BYTES];
-    char address[60];
+    char address[56];
+    _Atomic uint32_t place; /* in its database's row, + 1, 0 = none; by the slot's owner */
     char tls[GP_TLS_NAME_BYTES];
 };
 
@@ -230,6 +234,10 @@ struct gp_pool {
     _Atomic uint32_t server; /* which of servers_off it logs in to; this and its tag: the master */
     uint64_t server_tag;     /* hash of its address */
     struct gp_outage outage;
+    _Atomic uint32_t
+        database_place;       /* its database + 1; 0: none; this and the next two: database.h */
+    _Atomic uint32_t limited; /* 1: max_db_connections bounds it */
+    _Atomic uint32_t reserve_size; /* of the database's reserve, so many at most are this pool's */
     char database[GP_NAME_BYTES];
     char user[GP_NAME_BYTES];
     struct gp_counters inherited; /* of pools that are no more; by the master */
@@ -311,8 +319,9 @@ struct gp_segment {
     uint64_t welcome_off, suspects_off, times_off; /* from a pool's start */
     uint64_t keys_off, rates_off;
     uint64_t chronicle_off;
-    uint64_t outage_off;                      /* the note; from a pool's start */
-    uint64_t servers_off;                     /* their outages */
+    uint64_t outage_off;  /* the note; from a pool's start */
+    uint64_t servers_off; /* their outages */
+    uint64_t databases_off, database_stride;
     uint8_t hash_key[GP_HASH_KEY_BYTES];      /* of statements' identities; random */
     _Alignas(64) _Atomic uint32_t pools_high; /* pools ever defined */
     _Atomic uint32_t max_creates;             /* max_concurrent_creates */
@@ -322,6 +331,7 @@ struct gp_segment {
     _Atomic uint64_t controls;  /* wishes of the administrator: controls.c */
     _Atomic uint64_t starved;   /* bit w: w found no place for a login; woken when one is freed */
     _Atomic uint64_t handshake_ns; /* when the next TLS handshake may begin; by whoever takes it */
+    _Atomic uint32_t databases_high; /* databases ever defined */
     _Alignas(
         64) _Atomic uint64_t creates[GP_CREATES_MAX]; /* 0, or worker+1 << 48|pool << 16|slot */
 };
@@ -351,6 +361,12 @@ static inline struct gp_client_row *gp_client_at(struct gp_segment *seg, uint32_
 static inline struct gp_pool *gp_pool_at(struct gp_segment *seg, uint32_t pool)
 {
     return gp_pool_part(seg, pool, 0);
+}
+
+/* Whether max_db_connections bounds it, together with others: database.h. */
+static inline bool gp_pool_limited(struct gp_segment *seg, uint32_t pool)
+{
+    return atomic_load_explicit(&gp_pool_at(seg, pool)->limited, memory_order_relaxed) != 0;
 }
 
 static inline struct gp_lane *gp_lane_at(struct gp_segment *seg, uint32_t pool, uint32_t worker)
@@ -438,8 +454,8 @@ uint32_t gp_lane_outstanding(struct gp_segment *seg, uint32_t pool, uint32_t wor
 uint64_t gp_pool_elder(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 /* How many published waiters the other living workers have. */
 uint32_t gp_pool_tickets(struct gp_segment *seg, uint32_t pool, uint32_t worker);
-/* Places that the waiters of other workers may count on: FREE or soon to be (CLOSING), or with a login
- * of theirs in flight. */
+/* Places that the waiters of other workers may count on: FREE (as far as the database has room) or
+ * soon to be (CLOSING), or with a login of theirs in flight. */
 uint32_t gp_pool_room(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 /* Poke every other worker that has idle slots in the pool. */
 void gp_pool_poke_idle(struct gp_segment *seg, uint32_t pool, uint32_t worker);
@@ -485,6 +501,8 @@ uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 bool gp_pool_full(struct gp_segment *seg, uint32_t pool);
 /* Whether as many logins are in flight as the pool or the house allows. */
 bool gp_pool_gate_shut(struct gp_segment *seg, uint32_t pool);
+/* The same with a place of the database's reserve (coordinator.h tells when). */
+uint32_t gp_pool_claim_reserve(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 
 /* Whether the last login of the pool, or of another at its server, has failed: outage.h. */
 bool gp_pool_ailing(struct gp_segment *seg, uint32_t pool);

@@ -63,8 +63,7 @@ static inline struct gp_word word_to(struct gp_word from, enum gp_slot_state sta
     return (struct gp_word){.state = state, .worker = worker, .generation = from.generation};
 }
 
-/* Any state -> FREE, in the next generation. False: the word has changed meanwhile. Wakes nobody.
- */
+/* The step of slot_empty (slot.c), which is what everybody calls. */
 static inline bool slot_vacate(struct gp_slot *s, struct gp_word from)
 {
     return slot_move(s, from,
@@ -225,6 +224,10 @@ static inline struct gp_histogram *times_measured(struct gp_segment *seg, uint32
 }
 
 /* ---- slot.c ---- */
+
+/* Any state -> FREE, in the next generation; its place in the database is given back. False: the word
+ * has changed meanwhile. Wakes nobody of its own pool. */
+bool slot_empty(struct gp_segment *seg, uint32_t pool, uint32_t slot, struct gp_word from);
 
 /* A place has become free: wake who may want it. */
 void vacancy_announce(struct gp_segment *seg, uint32_t pool);

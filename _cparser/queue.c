@@ -234,11 +234,13 @@ static uint64_t waited(struct gp_engine *e, struct gp_pool *pool, const struct g
 static void time_out(struct gp_engine *e, struct gp_queue *q, struct gp_client *c)
 {
     struct gp_outage_words words;
-    char message[sizeof(words.text) + 32];
+    char limit[sizeof(words.text)], message[sizeof(limit) + 32];
     const char *why = "no server connection became free in time";
 
     if (gp_outage_why(e->seg, q->pool, c->since_ns, &words))
         why = words.text;
+    else if (gp_place_exhausted(e, q, limit, sizeof(limit)))
+        why = limit;
     (void)snprintf(message, sizeof(message), "query_wait_timeout: %s", why);
     gp_count(&gp_counters_of(e, q->pool)->timeouts, 1);
     gp_client_refuse(e, c, "53300", message);

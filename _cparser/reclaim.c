@@ -1,6 +1,7 @@
 /* What a dead worker leaves behind, and the audit that finds what should not be. Runs in the master
  * while the other workers go on: each step is a compare-and-swap that somebody else may win, and
  * then there is nothing left to do. */
+#include "database.h"
 #include "notes.h"
 #include "outage.h"
 #include "pool_internal.h"
@@ -52,7 +53,7 @@ static bool slot_reclaim_once(struct gp_segment *seg, uint32_t pool, uint32_t sl
             hint_clear(gp_lane_at(seg, pool, from.worker)->idle, slot);
         return true;
     case GP_SLOT_CONNECTING: /* the descriptor was shared with nobody yet */
-        return slot_vacate(s, from);
+        return slot_empty(seg, pool, slot, from);
     default: /* ACTIVE, PARKED, CLOSING, REAP: nobody knows what PostgreSQL is doing for it */
         heir = slot_heir(seg, s);
         to.state = GP_SLOT_REAP;
@@ -100,12 +101,14 @@ static void pool_reclaim(struct gp_segment *seg, uint32_t pool, uint32_t dead)
  * that hands a slot to the dead sees that it is dead and takes the slot back, or step 4 sees the
  * slot.
  *  2. Client rows of the dead are wiped: no cancel finds their servers any more.
- *  3. Its places of logins are free.
+ *  3. Its places of logins are free. Where it died while a server moved from one place of its database
+ *     to another, the server has one of them.
  *  4. In each pool: its tickets are claimed by nobody; each slot forgets it as a holder; each slot
  *     that names it goes where pool.h says; hints of hand-offs that others could have lost with it
  *     are given again. Hints that point at its place stay: a releaser that has not yet noticed the
  *     death may just have set one, and the successor is to find it.
- *  5. Survivors are woken, hard: the dead may have marked them as poked without the write. They
+ *  5. Places of databases whose servers are no more are free: it may have died between the two.
+ *  6. Survivors are woken, hard: the dead may have marked them as poked without the write. They
  * settle (a slot may have come to rest while they looked elsewhere), claim (places are free), reap,
  * and share descriptors with the successor. */
 void gp_segment_reclaim(struct gp_segment *seg, uint32_t worker)
@@ -120,8 +123,10 @@ void gp_segment_reclaim(struct gp_segment *seg, uint32_t worker)
     atomic_thread_fence(memory_order_seq_cst);
     rows_reclaim(seg, worker);
     places_reclaim(seg, worker);
+    gp_databases_untwin(seg, worker);
     for (uint32_t pool = 0, high = gp_pools_high(seg); pool < high; pool++)
         pool_reclaim(seg, pool, worker);
+    gp_databases_wipe(seg);
     atomic_store_explicit(&w->clients, 0, memory_order_relaxed);
     atomic_store_explicit(&w->busy_permille, 0, memory_order_relaxed);
     atomic_fetch_and_explicit(&seg->starved, ~worker_bit(worker), memory_order_relaxed);
@@ -198,5 +203,6 @@ void gp_segment_audit(struct gp_segment *seg, struct gp_audit *audit)
     }
     for (uint32_t pool = 0, high = gp_pools_high(seg); pool < high; pool++)
         pool_audit(seg, audit, pool);
+    gp_databases_audit(seg, audit);
     rows_audit(seg, audit);
 }

@@ -389,18 +389,13 @@ void gp_link_turn(struct gp_engine *e, struct gp_server *s)
 
 void gp_server_release(struct gp_engine *e, struct gp_server *s)
 {
-    struct gp_slot *slot = gp_slot_at(e->seg, s->pool, s->slot);
-    uint64_t expires = atomic_load_explicit(&slot->expires_ns, memory_order_relaxed);
+    enum gp_reason against = gp_server_unwanted(e, s);
     uint32_t pool = s->pool;
 
     if (s->state != GP_SERVER_REST)
         gp_server_enter(e, s, GP_SERVER_REST);
-    if (expires && e->now >= expires) {
-        gp_server_retire(e, s, GP_REASON_LIFETIME);
-        return;
-    }
-    if (gp_yield_released(e, s)) {
-        gp_server_retire(e, s, GP_REASON_YIELDED);
+    if (against != GP_REASON_NONE) {
+        gp_server_retire(e, s, against);
         return;
     }
     switch (gp_pool_release(e->seg, pool, s->slot, e->worker, e->now, GP_SLACK_NS)) {

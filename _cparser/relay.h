@@ -225,7 +225,9 @@ struct gp_queue {
     struct gp_queue *before, *behind; /* queues that have waiters */
     bool secured;                     /* the last server that this worker opened has TLS: yield.c */
     uint64_t yield_at_ns;             /* none is yielded before this */
-    uint64_t heard; /* version of the pool's outage note that was looked at last */
+    uint64_t heard;      /* version of the pool's outage note that was looked at last */
+    uint64_t pressed_ns; /* when it last asked for a place of its database, and ... */
+    uint64_t denied_ns;  /* ... when there was none to be had: evict.c */
 };
 
 /* Clients that are FREE, in the order of their arrival: guests.h. */
@@ -456,8 +458,44 @@ bool gp_yield_released(struct gp_engine *e, struct gp_server *s);
 /* Give up idle servers that others wait for. */
 void gp_yield_sweep(struct gp_engine *e);
 
+/* ---- evict.c ---- */
+/* A pool whose database has a limit found no place: claim one with all that the database allows. */
+uint32_t gp_place_press(struct gp_engine *e, struct gp_queue *q);
+/* Whether a server of such a pool that comes free, ACTIVE(this worker), must go. */
+bool gp_place_forbids(struct gp_engine *e, struct gp_server *s);
+/* An idle slot of this worker's that has none of the ordinary places: it gets one, or is retired. */
+void gp_place_census(struct gp_engine *e, uint32_t pool, uint32_t slot);
+/* Close what others want, where this worker alone can. */
+void gp_evict_sweep(struct gp_engine *e);
+/* Whether a client of this queue has waited in vain for a place of its database, in words then; it is
+ * counted. */
+bool gp_place_exhausted(struct gp_engine *e, struct gp_queue *q, char *words, size_t size);
+
 /* ---- suspects.c ---- */
 void gp_suspects_free(struct gp_engine *e);
+
+/* Claim a place for one more server. */
+static inline uint32_t gp_place_claim(struct gp_engine *e, struct gp_queue *q)
+{
+    uint32_t slot = gp_pool_claim(e->seg, q->pool, e->worker);
+
+    return slot != GP_NO_SLOT || !gp_pool_limited(e->seg, q->pool) ? slot : gp_place_press(e, q);
+}
+
+/* Why a server that comes free, ACTIVE(this worker), is not to serve anybody any more. */
+static inline enum gp_reason gp_server_unwanted(struct gp_engine *e, struct gp_server *s)
+{
+    struct gp_slot *slot = gp_slot_at(e->seg, s->pool, s->slot);
+    uint64_t expires = atomic_load_explicit(&slot->expires_ns, memory_order_relaxed);
+
+    if (expires && e->now >= expires)
+        return GP_REASON_LIFETIME;
+    if (s->conn.tls && gp_yield_released(e, s))
+        return GP_REASON_YIELDED;
+    if (gp_pool_limited(e->seg, s->pool) && gp_place_forbids(e, s))
+        return GP_REASON_DATABASE_LIMIT;
+    return GP_REASON_NONE;
+}
 
 static inline bool gp_worker_lives(struct gp_engine *e, uint32_t worker)
 {

@@ -48,6 +48,8 @@ static void settings_copy(struct gp_pool *p, struct gp_pool_settings *to)
     to->warm_ratio = load32(&p->warm_ratio);
     to->fast_retries = load32(&p->fast_retries);
     to->server_tag = p->server_tag;
+    to->database_place = load32(&p->database_place);
+    to->reserve_size = load32(&p->reserve_size);
 }
 
 static void growth_add(struct gp_counters *c, struct gp_pool_row *row)
@@ -235,7 +237,7 @@ static void slot_copy(struct gp_slot *s, struct gp_slot_cold *cold, struct gp_sl
     row->xacts = load64(&s->xacts);
     row->key_length = cold->key_length <= GP_KEY_BYTES ? cold->key_length : 0;
     memcpy(row->key, cold->key, row->key_length);
-    name_copy(row->address, cold->address, sizeof(row->address));
+    name_copy(row->address, cold->address, sizeof(cold->address));
     name_copy(row->tls, cold->tls, sizeof(row->tls));
 }
 

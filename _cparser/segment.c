@@ -3,6 +3,7 @@
  * master's. */
 #include "admission.h"
 #include "chronicle.h"
+#include "database.h"
 #include "notes.h"
 #include "outage.h"
 #include "pool_internal.h"
@@ -31,6 +32,7 @@ _Static_assert(sizeof(struct gp_pool) % LINE == 0, "parts start on a line");
 _Static_assert(sizeof(struct gp_lane) % LINE == 0, "parts start on a line");
 _Static_assert(sizeof(struct gp_slot_cold) % LINE == 0, "parts start on a line");
 _Static_assert(sizeof(struct gp_welcome_note) % LINE == 0, "parts start on a line");
+_Static_assert(offsetof(struct gp_database, places) % LINE == 0, "parts start on a line");
 _Static_assert(sizeof(struct gp_times) % LINE == 0, "parts start on a line");
 
 uint64_t gp_now_ns(void)
@@ -100,7 +102,9 @@ static struct gp_segment segment_plan(uint32_t workers, uint32_t pools_max, uint
     plan.outage_off = plan.suspects_off + sizeof(struct gp_suspects_note);
     plan.times_off = plan.outage_off + sizeof(struct gp_outage_note);
     plan.pool_stride = plan.times_off + sizeof(struct gp_times) * workers;
-    plan.keys_off = pages(plan.pools_off + plan.pool_stride * pools_max);
+    plan.databases_off = plan.pools_off + plan.pool_stride * pools_max;
+    plan.database_stride = lines(gp_database_bytes(pools_max));
+    plan.keys_off = pages(plan.databases_off + plan.database_stride * pools_max);
     plan.rates_off = plan.keys_off + pages(sizeof(struct gp_keys_note) * (uint64_t)pools_max);
     plan.chronicle_off = plan.rates_off + pages(sizeof(struct gp_rate_line) * GP_RATE_LINES);
     plan.servers_off = plan.chronicle_off + pages(sizeof(struct gp_chronicle));
@@ -308,7 +312,7 @@ static bool settings_sound(const struct gp_pool_settings *s)
     return s->mode <= GP_MODE_STATEMENT && s->size >= 1 && s->size <= GP_SLOTS_MAX &&
            s->min_size <= s->size && s->max_creates >= 1 && s->max_creates <= GP_CREATES_MAX &&
            s->statements_max <= GP_STATEMENTS_MAX && s->session_state <= GP_SESSION_TRACK &&
-           s->warm_ratio <= 100;
+           s->warm_ratio <= 100 && s->reserve_size <= GP_PLACES_LIMIT;
 }
 
 /* Release: pairs with the acquire loads of pool.c and slot.c. */
@@ -331,8 +335,10 @@ static uint32_t held_all(struct gp_segment *seg, const char *database)
     return held == UINT32_MAX ? 0 : held;
 }
 
-static void pool_apply(struct gp_segment *seg, struct gp_pool *p, const struct gp_pool_settings *s)
+static void pool_apply(struct gp_segment *seg, uint32_t pool, const struct gp_pool_settings *s)
 {
+    struct gp_pool *p = gp_pool_at(seg, pool);
+
     if (atomic_load_explicit(&p->in_use, memory_order_relaxed) == 0)
         setting_store(&p->hold, held_all(seg, p->database) | held_all(seg, NULL));
     setting_store(&p->mode, s->mode);
@@ -356,6 +362,8 @@ static void pool_apply(struct gp_segment *seg, struct gp_pool *p, const struct g
     setting_store(&p->connect_timeout_ms, s->connect_timeout_ms);
     setting_store(&p->warm_ratio, s->warm_ratio);
     setting_store(&p->fast_retries, s->fast_retries);
+    setting_store(&p->reserve_size, s->reserve_size);
+    gp_database_join(seg, pool, s->database_place);
     atomic_fetch_add_explicit(&p->frees, 1,
                               memory_order_release); /* there may be room now: free_find */
     setting_store(&p->in_use, 1);
@@ -395,7 +403,7 @@ enum gp_result gp_pool_define(struct gp_segment *seg, const char *database, cons
     uint32_t place;
 
     if (strlen(database) >= GP_NAME_BYTES || strlen(user) >= GP_NAME_BYTES ||
-        !settings_sound(settings))
+        !settings_sound(settings) || settings->database_place > gp_databases_high(seg))
         return GP_EPROTO;
     if (!pool_find(seg, database, user, pool)) {
         if (!place_find(seg, &place))
@@ -403,7 +411,7 @@ enum gp_result gp_pool_define(struct gp_segment *seg, const char *database, cons
         name_write(gp_pool_at(seg, place)->database, database);
         name_write(gp_pool_at(seg, place)->user, user);
         gp_outage_attach(seg, place, settings->server_tag);
-        pool_apply(seg, gp_pool_at(seg, place), settings);
+        pool_apply(seg, place, settings);
         /* release: pairs with the acquire in gp_pools_high; names stay until gp_pool_vacate */
         if (place == gp_pools_high(seg))
             atomic_store_explicit(&seg->pools_high, place + 1, memory_order_release);
@@ -411,7 +419,7 @@ enum gp_result gp_pool_define(struct gp_segment *seg, const char *database, cons
         return GP_OK;
     }
     gp_outage_attach(seg, *pool, settings->server_tag);
-    pool_apply(seg, gp_pool_at(seg, *pool), settings);
+    pool_apply(seg, *pool, settings);
     workers_poke_all(seg); /* who waits may claim more now; sweeps retire what is too much */
     return GP_OK;
 }
@@ -459,6 +467,7 @@ enum gp_result gp_pool_vacate(struct gp_segment *seg, uint32_t pool, uint32_t he
     counters_move(&gp_pool_at(seg, pool)->inherited, &gp_pool_at(seg, heir)->inherited);
     atomic_store_explicit(&gp_pool_at(seg, pool)->killed_ns, 0, memory_order_relaxed);
     atomic_store_explicit(&gp_pool_at(seg, pool)->resumed_ns, 0, memory_order_relaxed);
+    gp_database_part(seg, pool);
     name_write(gp_pool_at(seg, pool)->database, "");
     name_write(gp_pool_at(seg, pool)->user, "");
     return GP_OK;

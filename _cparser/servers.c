@@ -329,6 +329,7 @@ static void census_slot(struct gp_engine *e, uint32_t index, uint32_t slot, bool
         enum gp_reason reason = outlived(e, pool, slot, shared, spare);
         if (reason != GP_REASON_NONE && retire_idle(e, index, slot, reason))
             return;
+        gp_place_census(e, index, slot);
         watch_heir(e, s);
     }
     if (!s || s->state == GP_SERVER_OUT)

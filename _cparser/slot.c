@@ -3,7 +3,9 @@
  *
  * A login in flight holds two places, one of its pool and one of the house; they are taken after
  * the slot is CONNECTING and given back before it is anything else, so a place always names a
- * CONNECTING slot. */
+ * CONNECTING slot. Then it takes a place of its database, which the server has until it is FREE
+ * (database.h). */
+#include "coordinator.h"
 #include "outage.h"
 #include "pool_internal.h"
 
@@ -149,6 +151,18 @@ void vacancy_announce(struct gp_segment *seg, uint32_t pool)
     workers_poke(seg, atomic_load_explicit(&p->waiters, memory_order_acquire));
 }
 
+bool slot_empty(struct gp_segment *seg, uint32_t pool, uint32_t slot, struct gp_word from)
+{
+    /* acquire, and first: who has the slot next may write another */
+    uint32_t place =
+        atomic_load_explicit(&gp_slot_cold_at(seg, pool, slot)->place, memory_order_acquire);
+
+    if (!slot_vacate(gp_slot_at(seg, pool, slot), from))
+        return false;
+    gp_database_leave(seg, pool, slot, from.generation, place);
+    return true;
+}
+
 /* ---- claim ---- */
 
 /* Raise size_high before the slot is anything but FREE, so that whoever scans sees all that is in
@@ -202,18 +216,18 @@ static uint32_t free_find(struct gp_segment *seg, uint32_t pool, uint32_t worker
     return GP_NO_SLOT;
 }
 
-/* CONNECTING(this worker), without places -> FREE. */
+/* CONNECTING(this worker), without places of logins -> FREE. */
 static void claim_undo(struct gp_segment *seg, uint32_t pool, uint32_t slot)
 {
-    struct gp_slot *s = gp_slot_at(seg, pool, slot);
-
-    (void)slot_vacate(s, slot_word(s)); /* ours: cannot fail */
-    vacancy_announce(seg, pool);        /* somebody may have found the pool full because of this */
+    (void)slot_empty(seg, pool, slot,
+                     slot_word(gp_slot_at(seg, pool, slot))); /* ours: cannot fail */
+    vacancy_announce(seg, pool); /* somebody may have found the pool full because of this */
 }
 
 /* One attempt. *starved: there may be a slot, but no place for one more login. The commonest answer,
  * that the pool is full, is found first: who waits is woken when it no longer is. */
-static uint32_t claim_once(struct gp_segment *seg, uint32_t pool, uint32_t worker, bool *starved)
+static uint32_t claim_once(struct gp_segment *seg, uint32_t pool, uint32_t worker, bool reserve,
+                           bool *starved)
 {
     struct gp_pool *p = gp_pool_at(seg, pool);
     uint32_t slot;
@@ -222,13 +236,13 @@ static uint32_t claim_once(struct gp_segment *seg, uint32_t pool, uint32_t worke
     if (is_full(p) || gp_outage_bars(seg, pool)) /* the sweep asks again */
         return GP_NO_SLOT;
     *starved = !places_left(seg, pool);
-    if (*starved)
+    if (*starved || !gp_coordinator_admits(seg, pool, reserve))
         return GP_NO_SLOT;
     slot = free_find(seg, pool, worker);
     if (slot == GP_NO_SLOT)
         return slot;
     *starved = !places_take(seg, pool, slot, worker);
-    if (!*starved && gp_outage_try(seg, pool))
+    if (!*starved && gp_database_take(seg, pool, slot, reserve) && gp_outage_try(seg, pool))
         return slot;
     if (!*starved)
         places_free(seg, pool, slot, worker);
@@ -241,7 +255,7 @@ static bool paused(struct gp_pool *p)
     return (atomic_load_explicit(&p->hold, memory_order_acquire) & GP_HOLD_PAUSED) != 0;
 }
 
-uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker)
+static uint32_t claim(struct gp_segment *seg, uint32_t pool, uint32_t worker, bool reserve)
 {
     struct gp_pool *p = gp_pool_at(seg, pool);
     bool starved;
@@ -249,11 +263,11 @@ uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker)
 
     if (atomic_load_explicit(&p->in_use, memory_order_acquire) == 0 || paused(p))
         return GP_NO_SLOT;
-    slot = claim_once(seg, pool, worker, &starved);
+    slot = claim_once(seg, pool, worker, reserve, &starved);
     if (starved) {
         atomic_fetch_or_explicit(&seg->starved, worker_bit(worker), memory_order_release);
         atomic_thread_fence(memory_order_seq_cst); /* pairs with the fence in starved_wake */
-        slot = claim_once(seg, pool, worker, &starved);
+        slot = claim_once(seg, pool, worker, reserve, &starved);
     }
     if (slot == GP_NO_SLOT)
         return slot;
@@ -267,6 +281,16 @@ uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker)
     places_free(seg, pool, slot, worker);
     claim_undo(seg, pool, slot);
     return GP_NO_SLOT;
+}
+
+uint32_t gp_pool_claim(struct gp_segment *seg, uint32_t pool, uint32_t worker)
+{
+    return claim(seg, pool, worker, false);
+}
+
+uint32_t gp_pool_claim_reserve(struct gp_segment *seg, uint32_t pool, uint32_t worker)
+{
+    return claim(seg, pool, worker, true);
 }
 
 /* ---- open ---- */
@@ -394,7 +418,7 @@ static enum gp_slot_state slot_end(struct gp_segment *seg, uint32_t pool, uint32
             places_free(seg, pool, slot, worker);
         atomic_store_explicit(&s->holders, 0,
                               memory_order_relaxed); /* before the word, which releases it */
-    } while (!slot_vacate(s, from));                 /* a cancel ended meanwhile */
+    } while (!slot_empty(seg, pool, slot, from));    /* a cancel ended meanwhile */
     vacancy_announce(seg, pool);
     return from.state;
 }

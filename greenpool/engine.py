@@ -29,6 +29,8 @@ from greenpool.records import (
     CancelTarget,
     ClientRow,
     ClientState,
+    DatabaseRow,
+    DatabaseSettings,
     EncryptionFlags,
     EngineIo,
     Event,
@@ -92,6 +94,7 @@ _SETTINGS = tuple(PoolSettings.__slots__)
 _POOL_LISTS = ("cl_pinned", "pins_of", "client_ends", "server_ends", "hastes")
 _POOL_HEAD = ("index", "database", "user", "settings")
 _POOL_PLAIN = tuple(f for f in PoolRow.__slots__ if f not in (*_POOL_HEAD, *_POOL_LISTS))
+_DATABASE_PLAIN = tuple(f for f in DatabaseRow.__slots__ if f not in ("index", "name"))
 _SLOT_TEXT = ("address", "tls")
 _SLOT_PLAIN = tuple(f for f in SlotRow.__slots__ if f not in ("index", "state", "key", *_SLOT_TEXT))
 _CLIENT_TEXT = ("user", "database", "address", "application", "tls")
@@ -183,6 +186,25 @@ class Segment:
         names = (_name(database), _name(user))
         _check(lib.gp_pool_define(self._seg, *names, wire, index), f'pool "{database}"')
         return int(index[0])
+
+    def define_database(self, name: str, settings: DatabaseSettings) -> int:
+        """Find or make the database, apply the settings, return its index. Raises: EngineError."""
+        wire = ffi.new("struct gp_database_settings *")
+        for field in DatabaseSettings.__slots__:
+            setattr(wire, field, getattr(settings, field))
+        index = ffi.new("uint32_t *")
+        _check(lib.gp_database_define(self._seg, _name(name), wire, index), f'database "{name}"')
+        return int(index[0])
+
+    def database_rows(self) -> list[DatabaseRow]:
+        """Return the databases that have pools."""
+        row = ffi.new("struct gp_database_row *")
+        rows = []
+        for index in range(lib.gp_databases_high(self._seg)):
+            if lib.gp_database_row(self._seg, index, row) == Result.OK and row.pools:
+                plain = (getattr(row, f) for f in _DATABASE_PLAIN)
+                rows.append(DatabaseRow(index, _text(row.name), *plain))
+        return rows
 
     def remove_pool(self, index: int) -> None:
         """Take a pool out of use; its idle servers are retired. Raises: EngineError."""

@@ -205,6 +205,7 @@ class Reason(IntEnum):
     TRANSACTION_TIMEOUT = 26
     QUERY_TIMEOUT = 27
     COPY_TIMEOUT = 28
+    DATABASE_LIMIT = 29
 
 
 class Refusal(IntEnum):
@@ -323,6 +324,44 @@ class PoolSettings:
     """Servers that may come back before one more is opened; 0: it is opened at once."""
     server_tag: int
     """A hash of its server's address: while that is down, one pool at a time tries it."""
+    database_place: int
+    """What `Segment.define_database` returned, + 1; 0: only its own size limits the pool."""
+    reserve_size: int
+    """Of its database's reserve, so many at most are this pool's."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """What the pools of one database share; `max` 0 means no limit, and no reserve."""
+
+    max: int
+    reserve: int
+    reserve_timeout_ms: int
+    guarantee: int
+    min_lifetime_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseRow:
+    """A database as it was a moment ago; counters are of all its pools."""
+
+    index: int
+    name: str
+    max: int
+    reserve: int
+    used: int
+    """Places that are taken, those of the reserve and beyond a lowered limit included."""
+    reserve_used: int
+    pools: int
+    evictions: int
+    """Servers closed for another pool."""
+    cessions: int
+    """Of those, servers of pools that were never idle."""
+    reserve_grants: int
+    promotions: int
+    """Servers that moved from the reserve to an ordinary place."""
+    exhaustions: int
+    """Clients whose query_wait_timeout ended for want of a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -542,6 +581,9 @@ class Audit:
     slots_idle: int
     slots_active: int
     clients: int
+    places: int
+    lost_places: int
+    """Places of databases that nobody knows he has: 0 in a sound segment, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from greenpool.admin.connections import (
     servers_rows,
     sockets_rows,
 )
+from greenpool.admin.coordinator import COORDINATOR_COLUMNS, coordinator_rows
 from greenpool.admin.counts import (
     CONNECTIONS_COLUMNS,
     INTERNER_COLUMNS,
@@ -199,6 +200,9 @@ SHOWS: Mapping[str, Show] = {
         "what servers begin with, by user and database, and who says so",
     ),
     "databases": Show(DATABASES_COLUMNS, databases_rows, "the configured databases"),
+    "pool_coordinator": Show(
+        COORDINATOR_COLUMNS, coordinator_rows, "databases whose users share max_db_connections"
+    ),
     "hba": Show(HBA_COLUMNS, hba_rows, "the rules that decide who may come in"),
     "users": Show(USERS_COLUMNS, users_rows, "the users: configured, and found by auth_query"),
     "auth_query": Show(

@@ -10,7 +10,16 @@ from typing import Protocol
 from greenpool.admin.extended import RecentTimes
 from greenpool.admin.stats import StatsWindow
 from greenpool.config import Config
-from greenpool.records import ChronicleRow, ClientRow, PoolRow, SlotRow, TimeKind, Times, WorkerRow
+from greenpool.records import (
+    ChronicleRow,
+    ClientRow,
+    DatabaseRow,
+    PoolRow,
+    SlotRow,
+    TimeKind,
+    Times,
+    WorkerRow,
+)
 from greenpool.tallies import Tallies
 
 
@@ -27,6 +36,8 @@ class Snapshots(Protocol):
     def chronicle(self) -> Chronicle: ...
 
     def pool_rows(self) -> Sequence[PoolRow]: ...
+
+    def database_rows(self) -> Sequence[DatabaseRow]: ...
 
     def slot_rows(self, pool: int) -> Sequence[SlotRow]: ...
 

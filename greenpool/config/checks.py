@@ -157,6 +157,7 @@ def _warnings(config: Config, ignored: Sequence[str]) -> Iterator[str]:
     if ignored:
         yield f"ignored, because they have no meaning here: {', '.join(ignored)}"
     yield from _exposed_keys(config)
+    yield from _limits_that_do_nothing(config)
     general = config.general
     if general.admin_password == DEFAULT_ADMIN_PASSWORD and _is_reachable(general):
         yield (
@@ -174,6 +175,19 @@ def _warnings(config: Config, ignored: Sequence[str]) -> Iterator[str]:
             yield (
                 f"pools.{pool.name}: anyone who can connect can log in as these users, who have "
                 f"no password: {', '.join(names)}"
+            )
+
+
+def _limits_that_do_nothing(config: Config) -> Iterator[str]:
+    """Name what max_db_connections gives a meaning to, or makes impossible."""
+    for pool in config.pools.values():
+        limit, guarantee = pool.max_db_connections, pool.min_guaranteed_pool_size
+        if pool.reserve_pool_size and not limit:
+            yield f"pools.{pool.name}: reserve_pool_size means nothing without max_db_connections"
+        if limit and guarantee * len(pool.users) > limit:
+            yield (
+                f"pools.{pool.name}: max_db_connections {limit} does not hold "
+                f"min_guaranteed_pool_size {guarantee} for each of {len(pool.users)} users"
             )
 
 

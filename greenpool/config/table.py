@@ -49,11 +49,13 @@ _COUNT = (0, 1_000_000)
 _PORT = (1, 65535)
 _BUFFER = (0, 1 << 30)
 # What the shared segment has room for (_cparser/pool.h: GP_WORKERS_MAX, GP_SLOTS_MAX,
-# GP_CREATES_MAX, GP_STATEMENTS_MAX): a value is refused here rather than cut there.
+# GP_CREATES_MAX, GP_STATEMENTS_MAX; database.h: GP_PLACES_LIMIT): a value is refused here rather
+# than cut there.
 _WORKERS = (1, 64)
 _POOL_SIZE = (1, 1024)
 _CREATES = (1, 64)
 _STATEMENTS = (1, 8192)
+_PLACES = (0, 8192)
 _NONE: tuple[Literal, ...] = (None,)
 _ZERO: tuple[Literal, ...] = (0,)
 _NO: tuple[Literal, ...] = (False,)
@@ -247,15 +249,16 @@ KEYS: tuple[Key, ...] = (
     Key("log_client_parameter_status_changes", "P", BOOL, False, "Log each setting that a "
         "client changes.", today=_NO),
     Key("max_db_connections", "P", INT, 0, "Server connections of this pool over all its users; "
-        "0 means no limit.", bounds=_COUNT, today=_ZERO),
+        "0 means no limit.", bounds=_PLACES),
     Key("min_guaranteed_pool_size", "P", INT, 0, "Server connections that a user keeps when "
-        "max_db_connections makes others take them.", bounds=_COUNT, today=_ZERO),
+        "max_db_connections makes others take them.", bounds=_PLACES),
     Key("min_connection_lifetime", "P", DURATION, "30s", "Age below which no server connection "
-        "is taken from its user.", bounds=_DURATION, today=("30s",)),
-    Key("reserve_pool_size", "PU", INT, 0, "Server connections beyond the limit for clients that "
-        "waited for reserve_pool_timeout.", bounds=_COUNT, today=_ZERO),
+        "is taken from its user.", bounds=_DURATION),
+    Key("reserve_pool_size", "PU", INT, 0, "Server connections beyond max_db_connections for "
+        "clients that waited for reserve_pool_timeout; a user's: how many of them it may have.",
+        bounds=_PLACES),
     Key("reserve_pool_timeout", "P", DURATION, "3s", "Time that a client waits before it may use "
-        "the reserve.", bounds=_DURATION, today=("3s",)),
+        "the reserve.", bounds=_DURATION),
     Key("patroni_api_urls", "GP", LIST, None, "Patroni REST addresses that name another server "
         "when this one is down.", today=_NONE),
     Key("patroni_api_timeout", "GP", DURATION, "5s", "Time within which Patroni must answer.",

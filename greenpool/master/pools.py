@@ -19,6 +19,8 @@ from greenpool.config import (
 )
 from greenpool.errors import EngineError
 from greenpool.records import (
+    DatabaseRow,
+    DatabaseSettings,
     PoolMode,
     PoolRow,
     PoolSettings,
@@ -47,6 +49,9 @@ _FOUND_SERVERS = 1024
 # Places for logins in flight in the segment (GP_CREATES_MAX); a pool asking for more gets these.
 _CREATES_MAX = 64
 _MS_MAX = (1 << 32) - 1
+# What max_db_connections does not count: the question about a user must not wait for those whom it
+# lets in, and that of the template is no database's.
+_UNCOUNTED = (Kind.LOOKUP, Kind.HEIR)
 
 
 class Segment(Protocol):
@@ -57,6 +62,8 @@ class Segment(Protocol):
 
     def limits(self, clients_limit: int, max_creates: int) -> None: ...
     def define_pool(self, database: str, user: str, settings: PoolSettings) -> int: ...
+    def define_database(self, name: str, settings: DatabaseSettings) -> int: ...
+    def database_rows(self) -> list[DatabaseRow]: ...
     def remove_pool(self, index: int) -> None: ...
     def vacate_pool(self, index: int, heir: int) -> None: ...
     def renew_pool(self, index: int) -> None: ...
@@ -108,12 +115,22 @@ def apply(segment: Segment, config: Config, found: Iterable[PoolKey] = ()) -> Po
         min(general.max_connections, segment.clients_max - ADMIN_CLIENTS),
         min(general.max_concurrent_creates, _CREATES_MAX),
     )
-    return {member.key: define(segment, member) for member in members(config, found)}
+    places: dict[str, int] = {}
+    return {member.key: define(segment, member, places) for member in members(config, found)}
 
 
-def define(segment: Segment, member: Member) -> int:
-    """Define one pool, return its index. Raises: EngineError when there is no room for it."""
-    return segment.define_pool(*member.key, settings_of(member.pool, member.user))
+def define(segment: Segment, member: Member, places: dict[str, int] | None = None) -> int:
+    """Define one pool, return its index. Raises: EngineError when there is no room for it.
+
+    `places` are those of databases whose settings are in force already; it grows.
+    """
+    place = 0
+    if member.kind not in _UNCOUNTED:
+        name, places = member.pool.name, {} if places is None else places
+        if name not in places:
+            places[name] = segment.define_database(name, database_settings_of(member.pool)) + 1
+        place = places[name]
+    return segment.define_pool(*member.key, settings_of(member.pool, member.user, place))
 
 
 def change(
@@ -149,10 +166,11 @@ def adopt(segment: Segment, config: Config) -> Pools:
     So nothing has changed for whoever else serves them. Raises: EngineError: no room for all.
     """
     there = {(row.database, row.user): row.index for row in segment.pool_rows()}
+    places = {row.name: row.index + 1 for row in segment.database_rows()}
     pools: Pools = {}
     for member in members(config):
         index = there.get(member.key)
-        pools[member.key] = define(segment, member) if index is None else index
+        pools[member.key] = define(segment, member, places) if index is None else index
     return pools
 
 
@@ -182,7 +200,17 @@ def to_renew(old: Config, new: Config, found: Iterable[PoolKey] = ()) -> list[Po
     return [name for name in after if name in before and before[name] != after[name]]
 
 
-def settings_of(pool: Pool, user: User) -> PoolSettings:
+def database_settings_of(pool: Pool) -> DatabaseSettings:
+    return DatabaseSettings(
+        max=pool.max_db_connections,
+        reserve=pool.reserve_pool_size,
+        reserve_timeout_ms=_ms(pool.reserve_pool_timeout_ms),
+        guarantee=pool.min_guaranteed_pool_size,
+        min_lifetime_ms=_ms(pool.min_connection_lifetime_ms),
+    )
+
+
+def settings_of(pool: Pool, user: User, database_place: int) -> PoolSettings:
     return PoolSettings(
         mode=PoolMode[user.pool_mode.name],
         size=user.pool_size,
@@ -206,6 +234,8 @@ def settings_of(pool: Pool, user: User) -> PoolSettings:
         warm_ratio=pool.scaling_warm_pool_ratio,
         fast_retries=pool.scaling_fast_retries,
         server_tag=_server_tag(pool),
+        database_place=database_place,
+        reserve_size=user.reserve_pool_size,
     )
 
 

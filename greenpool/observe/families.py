@@ -18,6 +18,7 @@ import greenpool
 from greenpool.observe.scene import Scene
 from greenpool.observe.times import NS_PER_S, Rungs
 from greenpool.records import (
+    DatabaseRow,
     EngineIo,
     Haste,
     Pin,
@@ -53,6 +54,7 @@ class Family:
 
 
 _POOL = ("database", "user")
+_DATABASE = ("database",)
 _PROCESS = ("process", "worker")
 _CERTIFICATE = ("use", "database", "path", "subject", "serial")
 
@@ -68,6 +70,7 @@ SERVER_REASONS = (
     *(Reason.SERVER_EOF, Reason.SERVER_IO, Reason.SERVER_PROTOCOL, Reason.SERVER_FATAL),
     *(Reason.SHUTDOWN, Reason.UNCLEAN, Reason.IDLE_TIMEOUT, Reason.LIFETIME, Reason.STALE),
     *(Reason.REAPED, Reason.CANCEL_STUCK, Reason.MEMORY, Reason.YIELDED),
+    Reason.DATABASE_LIMIT,
 )
 
 
@@ -78,6 +81,11 @@ def _one(value: Callable[[Scene], float]) -> Callable[[Scene], Samples]:
 
 def _pool(value: Callable[[PoolRow], float]) -> Callable[[Scene], Samples]:
     return lambda scene: (((row.database, row.user), value(row)) for row in scene.pools)
+
+
+def _database(value: Callable[[DatabaseRow], float]) -> Callable[[Scene], Samples]:
+    """Make a sample for each database that has a limit."""
+    return lambda scene: (((row.name,), value(row)) for row in scene.databases if row.max)
 
 
 def _pool_parts(parts: Callable[[PoolRow], dict[str, int]]) -> Callable[[Scene], Samples]:
@@ -317,6 +325,26 @@ FAMILIES: tuple[Family, ...] = (
         "waiting in another.", _POOL, _pool(lambda row: row.handed_away)),
     Family("greenpool_server_handovers_unused_total", C, "Servers that came when nobody waited "
         "any more.", _POOL, _pool(lambda row: row.bounced)),
+    # --- databases with max_db_connections ------------------------------------------------------
+    Family("greenpool_coordinator_connections_max", G, "max_db_connections of a database; without "
+        "one it has none of these.", _DATABASE, _database(lambda row: row.max)),
+    Family("greenpool_coordinator_connections", G, "Server connections of all users of the "
+        "database, the reserve's included.", _DATABASE, _database(lambda row: row.used)),
+    Family("greenpool_coordinator_reserve_max", G, "reserve_pool_size.", _DATABASE,
+        _database(lambda row: row.reserve)),
+    Family("greenpool_coordinator_reserve_connections", G, "Server connections in the reserve.",
+        _DATABASE, _database(lambda row: row.reserve_used)),
+    Family("greenpool_coordinator_evictions_total", C, "Server connections that were closed for "
+        "another user of the database.", _DATABASE, _database(lambda row: row.evictions)),
+    Family("greenpool_coordinator_cessions_total", C, "Of those, connections of users who were "
+        "never idle.", _DATABASE, _database(lambda row: row.cessions)),
+    Family("greenpool_coordinator_reserve_acquisitions_total", C, "Server connections that were "
+        "opened in the reserve.", _DATABASE, _database(lambda row: row.reserve_grants)),
+    Family("greenpool_coordinator_promotions_total", C, "Of those, connections that the limit had "
+        "room for later.", _DATABASE, _database(lambda row: row.promotions)),
+    Family("greenpool_coordinator_exhaustions_total", C, "Waits that query_wait_timeout has ended "
+        "because the limit and the reserve were used up.", _DATABASE,
+        _database(lambda row: row.exhaustions)),
     # --- work -----------------------------------------------------------------------------------
     Family("greenpool_transactions_total", C, "Transactions.", _POOL,
         _pool(lambda row: row.xact_count)),

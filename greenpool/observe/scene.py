@@ -16,7 +16,7 @@ from greenpool.observe.certificates import Certificate, certificates_of
 from greenpool.observe.news import News
 from greenpool.observe.processes import ProcessRow, process_rows
 from greenpool.observe.times import Ladder, Rungs, Window
-from greenpool.records import PoolRow, TimeKind, Times, WorkerRow
+from greenpool.records import DatabaseRow, PoolRow, TimeKind, Times, WorkerRow
 
 PoolTime = tuple[TimeKind, int]
 """A kind of time in a pool, by its index."""
@@ -26,6 +26,7 @@ class Snapshots(Protocol):
     """The reading half of `engine.Segment`."""
 
     def pool_rows(self) -> Sequence[PoolRow]: ...
+    def database_rows(self) -> Sequence[DatabaseRow]: ...
     def worker_rows(self) -> Sequence[WorkerRow]: ...
     def times(
         self, kind: TimeKind, pool: int | None = None, worker: int | None = None
@@ -38,6 +39,7 @@ class Scene:
 
     news: News
     pools: Sequence[PoolRow]
+    databases: Sequence[DatabaseRow]
     workers: Sequence[WorkerRow]
     processes: Sequence[ProcessRow]
     certificates: Sequence[Certificate]
@@ -79,6 +81,7 @@ class Lookout:
         return Scene(
             news=news,
             pools=pools,
+            databases=self.segment.database_rows(),
             workers=workers,
             processes=process_rows(_pids(news, workers)),
             certificates=self._certificates,

@@ -30,6 +30,7 @@ _BUSY = frozenset({Reason.REAPED, Reason.UNCLEAN, Reason.CANCEL_STUCK})
 # It was retired by choice, from rest: all that was ever said to it was a whole message.
 _AT_REST = frozenset(
     {Reason.IDLE_TIMEOUT, Reason.LIFETIME, Reason.STALE, Reason.SHUTDOWN, Reason.YIELDED}
+    | {Reason.DATABASE_LIMIT}
 )
 
 

@@ -2,6 +2,7 @@
 /* sources: _cparser/outage.c */
 /* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
 /* sources: _cparser/statements.c _cparser/session.c */
+/* sources: _cparser/database.c _cparser/coordinator.c _cparser/histogram.c */
 /* Slots whose descriptor one worker alone holds, as those with TLS: nobody else ever gets them, and
  * the others can see that they wait in vain. Also the turns of TLS handshakes. */
 #include "pool_fixture.h"

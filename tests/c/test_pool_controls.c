@@ -2,6 +2,7 @@
 /* sources: _cparser/outage.c */
 /* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
 /* sources: _cparser/statements.c _cparser/session.c _cparser/controls.c */
+/* sources: _cparser/database.c _cparser/coordinator.c _cparser/histogram.c */
 /* What the administrator says of a pool, as far as it stands in the segment. */
 #include "pool_fixture.h"
 

@@ -2,6 +2,7 @@
 /* sources: _cparser/outage.c */
 /* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
 /* sources: _cparser/statements.c _cparser/session.c */
+/* sources: _cparser/database.c _cparser/coordinator.c _cparser/histogram.c */
 /* Rows and slots that go from one worker to another, and what is left when one of the two dies at
  * any step between. */
 #include "pool_fixture.h"

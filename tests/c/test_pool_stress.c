@@ -1,6 +1,7 @@
 /* sources: _cparser/client_rows.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
 /* sources: _cparser/outage.c */
 /* sources: _cparser/statements.c _cparser/session.c */
+/* sources: _cparser/database.c _cparser/coordinator.c _cparser/histogram.c */
 /* The shared pool under real processes (pool_worker.h), in three tests: with random kills; without;
  * and in rounds, where two workers race for one server once a round and no later traffic wakes whom
  * the race forgot.

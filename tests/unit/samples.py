@@ -27,5 +27,7 @@ POOL_SETTINGS = PoolSettings(
     warm_ratio=100,
     fast_retries=0,
     server_tag=1,
+    database_place=0,
+    reserve_size=0,
 )
 """A pool without time-outs, of ten servers; the rest is changed with `replace`."""

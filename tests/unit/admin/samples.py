@@ -17,6 +17,7 @@ from greenpool.records import (
     ChronicleRow,
     ClientRow,
     ClientState,
+    DatabaseRow,
     EngineIo,
     Haste,
     Hold,
@@ -63,6 +64,7 @@ class FakeSegment:
     slots: dict[int, list[SlotRow]] = field(default_factory=dict)
     clients: list[ClientRow] = field(default_factory=list)
     workers: list[WorkerRow] = field(default_factory=list)
+    databases: list[DatabaseRow] = field(default_factory=list)
     said: list[tuple[str, int]] = field(default_factory=list)
     happened: list[ChronicleRow] = field(default_factory=list)
     counts: dict[tuple[TimeKind, int | None], dict[int, int]] = field(default_factory=dict)
@@ -77,6 +79,9 @@ class FakeSegment:
 
     def pool_rows(self) -> Sequence[PoolRow]:
         return self.pools
+
+    def database_rows(self) -> Sequence[DatabaseRow]:
+        return self.databases
 
     def slot_rows(self, pool: int) -> Sequence[SlotRow]:
         return self.slots.get(pool, [])

@@ -113,6 +113,10 @@ COLUMNS = {
     ),
     "events": "| number time event process pid message",
     "upgrades": "| time result generation from_version to_version pid message",
+    "pool_coordinator": (
+        "database max_db_conn current reserve_size reserve_used evictions reserve_acq exhaustions "
+        "| cessions promotions pools cl_waiting"
+    ),
     "pins": "| database user pinned clients total",
     # as in PostgreSQL's view pg_hba_file_rules
     "hba": (

@@ -281,3 +281,20 @@ def test_same_rules_are_no_change(files):
     assert pickle.loads(pickle.dumps(before)) == before
     files.write("pg_hba.conf", "host all,/^b all samenet ldap ldapserver=x ldapbasedn=y\n")
     assert changes(before, files.load(text)).live == ("general.pg_hba",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "warning"),
+    [
+        ("reserve_pool_size: 5", "reserve_pool_size means nothing without max_db_connections"),
+        (
+            "max_db_connections: 9, min_guaranteed_pool_size: 5",
+            "max_db_connections 9 does not hold min_guaranteed_pool_size 5 for each of 2 users",
+        ),
+        ("max_db_connections: 9, min_guaranteed_pool_size: 4, reserve_pool_size: 1", ""),
+    ],
+)
+def test_limits_of_a_database_that_do_nothing_are_named(files, settings, warning):
+    users = "users: [{username: ann, password: x}, {username: bob, password: x}]"
+    config = files.load(f"pools: {{app: {{{settings}, {users}}}}}")
+    assert config.warnings == ((f"pools.app: {warning}",) if warning else ())

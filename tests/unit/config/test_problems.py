@@ -175,7 +175,7 @@ POOL = [
     ),
     ("databse: x", 'databse: unknown key (did you mean "server_database"?)'),
     ("shutdown_timeout: 1s", "shutdown_timeout: unknown key (it belongs to general)"),
-    ("max_db_connections: 5", 'max_db_connections: not supported yet (today only "0")'),
+    ("max_db_connections: 8193", "max_db_connections: 8193 is out of range (0 to 8192)"),
     ("patroni_api_urls: ['http://x']", "patroni_api_urls: not supported yet"),
 ]
 

@@ -79,6 +79,12 @@ class NotingSegment:
         tell("define", database, user, settings.size)
         return self._pools.index((database, user))
 
+    def define_database(self, name: str, settings: Any) -> int:
+        return 0
+
+    def database_rows(self) -> list[Any]:
+        return []
+
     def remove_pool(self, index: int) -> None:
         tell("remove", *self._pools[index])
 

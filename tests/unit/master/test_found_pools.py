@@ -70,6 +70,9 @@ class FakeSegment:
         self.rows[index] = Row(index, database, user)
         return index
 
+    def define_database(self, name: str, settings: object) -> int:
+        return 0
+
     def remove_pool(self, index: int) -> None:
         del self.rows[index]
 

@@ -11,7 +11,14 @@ from greenpool.config import Config, load
 from greenpool.observe.news import LastReload, News
 from greenpool.observe.scene import Lookout
 from greenpool.observe.times import Ladder
-from greenpool.records import TIME_BUCKETS, PoolRow, TimeKind, Times, WorkerRow
+from greenpool.records import (
+    TIME_BUCKETS,
+    DatabaseRow,
+    PoolRow,
+    TimeKind,
+    Times,
+    WorkerRow,
+)
 from tests.unit.admin.samples import FakeSegment
 
 S = 1_000_000_000
@@ -33,14 +40,18 @@ class TimedSegment:
 
     pools: list[PoolRow] = field(default_factory=list)
     workers: list[WorkerRow] = field(default_factory=list)
+    databases: list[DatabaseRow] = field(default_factory=list)
     taken: dict[tuple[TimeKind, int], list[int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, segment: FakeSegment) -> TimedSegment:
-        return cls(segment.pools, segment.workers)
+        return cls(segment.pools, segment.workers, segment.databases)
 
     def pool_rows(self) -> Sequence[PoolRow]:
         return self.pools
+
+    def database_rows(self) -> Sequence[DatabaseRow]:
+        return self.databases
 
     def worker_rows(self) -> Sequence[WorkerRow]:
         return self.workers

@@ -272,6 +272,7 @@ def test_killed_login_frees_its_place(worker: FakedWorker, server: Server):
 # Retired from rest, by choice; for every other reason it may be in the midst of a message.
 AT_REST = {
     *(Reason.IDLE_TIMEOUT, Reason.LIFETIME, Reason.STALE, Reason.SHUTDOWN, Reason.YIELDED),
+    Reason.DATABASE_LIMIT,
 }
 
 
