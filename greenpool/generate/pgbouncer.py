@@ -54,8 +54,6 @@ _DATABASE_KEYS: Mapping[str, tuple[str, Callable[[str], Literal]]] = {
     "dbname": ("server_database", word),
     "pool_mode": ("pool_mode", word),
     "max_db_connections": ("max_db_connections", number),
-    "reserve_pool": ("reserve_pool_size", number),
-    "reserve_pool_size": ("reserve_pool_size", number),
     "server_lifetime": ("server_lifetime", seconds),
     "load_balance_hosts": ("load_balance_hosts", word),
 }
@@ -72,7 +70,6 @@ _OWN = frozenset(
 _USER_KEYS: Mapping[str, tuple[str, Callable[[str], Literal]]] = {
     "pool_size": ("pool_size", number),
     "pool_mode": ("pool_mode", word),
-    "reserve_pool_size": ("reserve_pool_size", number),
     "server_lifetime": ("server_lifetime", seconds),
     "query_timeout": ("query_timeout", seconds),
     "max_user_client_connections": ("max_client_connections", number),

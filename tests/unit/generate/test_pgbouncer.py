@@ -177,6 +177,7 @@ def test_scram_secret_cannot_stand_for_a_password(machine: Machine):
 
 def test_keys_that_are_not_supported_yet_are_comments_and_named(machine: Machine):
     outline = machine.translate("server_round_robin = 1\nreserve_pool_size = 5")
+    assert any("reserve_pool_size: the reserve here is" in what for what in outline.left_out)
     machine.load(outline)
     text = render(outline, None)
     for path in unsupported(outline):
