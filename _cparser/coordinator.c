@@ -93,6 +93,12 @@ struct claimant {
     struct holdings has;
 };
 
+/* How many logins the pool may have in flight. */
+static uint32_t logins_limit(struct gp_pool *p)
+{
+    return load32(&p->outage.failures) ? 1 : load32(&p->max_creates);
+}
+
 static uint32_t logins_of(struct gp_pool *p)
 {
     uint32_t count = 0;
@@ -142,8 +148,8 @@ static bool claimant_read(struct gp_segment *seg, struct gp_database *d, uint32_
     c->demand = less(c->waiting, logins);
     if (c->demand > less(load32(&p->size), c->has.used))
         c->demand = less(load32(&p->size), c->has.used);
-    if (c->demand > less(load32(&p->max_creates), logins))
-        c->demand = less(load32(&p->max_creates), logins);
+    if (c->demand > less(logins_limit(p), logins))
+        c->demand = less(logins_limit(p), logins);
     return true;
 }
 
@@ -250,9 +256,10 @@ bool gp_coordinator_admits(struct gp_segment *seg, uint32_t pool, bool reserve)
     return left > demand_before(seg, d, &me, now_ns, false);
 }
 
-void gp_coordinator_want(struct gp_database *d, uint64_t now_ns)
+void gp_coordinator_want(struct gp_segment *seg, struct gp_database *d, uint64_t now_ns)
 {
     atomic_store_explicit(&d->wanted_ns, now_ns, memory_order_relaxed);
+    atomic_store_explicit(&seg->wanted_ns, now_ns, memory_order_relaxed);
     /* Pairs with the fence in gp_coordinator_freed: either that sees the want, or who wants sees the
      * place. */
     atomic_thread_fence(memory_order_seq_cst);

@@ -43,7 +43,7 @@ bool gp_coordinator_admits(struct gp_segment *seg, uint32_t pool, bool reserve);
 void gp_coordinator_freed(struct gp_segment *seg, struct gp_database *d);
 
 /* Say that a pool wants a place and has found none. */
-void gp_coordinator_want(struct gp_database *d, uint64_t now_ns);
+void gp_coordinator_want(struct gp_segment *seg, struct gp_database *d, uint64_t now_ns);
 
 /* What a pool whose clients wait can do. */
 enum gp_relief {

@@ -154,6 +154,8 @@ bool gp_database_take(struct gp_segment *seg, uint32_t pool, uint32_t slot, bool
         return false;
     if (gp_database_limited(d) && is_surplus(seg, pool, d, reserve)) {
         row_free(d, place, name);
+        /* who found none left because of this one looks again */
+        atomic_fetch_add_explicit(&d->frees, 1, memory_order_release);
         return false;
     }
     atomic_store_explicit(place_of(seg, pool, slot), place + 1, memory_order_relaxed);

@@ -75,7 +75,7 @@ uint32_t gp_place_press(struct gp_engine *e, struct gp_queue *q)
     if (q->length <= q->opening || now_ns - q->pressed_ns < GP_PRESS_NS)
         return GP_NO_SLOT;
     q->pressed_ns = now_ns;
-    gp_coordinator_want(gp_database_of(e->seg, q->pool), now_ns);
+    gp_coordinator_want(e->seg, gp_database_of(e->seg, q->pool), now_ns);
     return press(e, q, now_ns);
 }
 
@@ -113,15 +113,21 @@ static void evict_own(struct gp_engine *e, struct gp_database *d, uint64_t now_n
         (void)evict(e, &v); /* false: somebody has just taken it */
 }
 
+static bool is_wanted(_Atomic uint64_t *when_ns, uint64_t now_ns)
+{
+    uint64_t when = atomic_load_explicit(when_ns, memory_order_relaxed);
+
+    return when && when + GP_WANTED_NS > now_ns;
+}
+
 void gp_evict_sweep(struct gp_engine *e)
 {
-    uint64_t now_ns = gp_now_ns();
-
+    if (!is_wanted(&e->seg->wanted_ns, e->now))
+        return;
     for (uint32_t i = 0, count = gp_databases_high(e->seg); i < count; i++) {
         struct gp_database *d = gp_database_at(e->seg, i);
-        uint64_t wanted = atomic_load_explicit(&d->wanted_ns, memory_order_relaxed);
-        if (wanted && gp_database_limited(d) && wanted + GP_WANTED_NS > now_ns)
-            evict_own(e, d, now_ns);
+        if (is_wanted(&d->wanted_ns, e->now))
+            evict_own(e, d, e->now);
     }
 }
 

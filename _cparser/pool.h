@@ -331,6 +331,7 @@ struct gp_segment {
     _Atomic uint64_t controls;  /* wishes of the administrator: controls.c */
     _Atomic uint64_t starved;   /* bit w: w found no place for a login; woken when one is freed */
     _Atomic uint64_t handshake_ns; /* when the next TLS handshake may begin; by whoever takes it */
+    _Atomic uint64_t wanted_ns;    /* when a place of any database was last sought in vain */
     _Atomic uint32_t databases_high; /* databases ever defined */
     _Alignas(
         64) _Atomic uint64_t creates[GP_CREATES_MAX]; /* 0, or worker+1 << 48|pool << 16|slot */
