@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from enum import Enum, auto
 
 from greenpool.admin import chatter, commands, settings
 from greenpool.admin.extended import RecentTimes
@@ -66,6 +67,14 @@ class Orders:
     ask: Callable[[Topic], Poll]
 
 
+class Rights(Enum):
+    """What a user of the console may say."""
+
+    ADMIN = auto()
+    STATS = auto()
+    """SHOW, but for what asks the workers or has texts of queries; and what drivers say."""
+
+
 class Console:
     """One worker's console, shared by all of its admin sessions.
 
@@ -96,19 +105,26 @@ class Console:
         self._times.sample(rows)
 
     def execute(self, sql: str) -> AdminResult:
-        """Run one statement. Raises: ClientError (ERROR)."""
+        """Run one statement of the admin. Raises: ClientError (ERROR)."""
         return self.plan(sql).run()
 
-    def plan(self, sql: str) -> Plan:
+    def plan(self, sql: str, rights: Rights = Rights.ADMIN) -> Plan:
         """Understand one statement, or none, without doing anything. Raises: ClientError."""
-        plans = self.plans(sql)
+        plans = self.plans(sql, rights)
         if len(plans) > 1:
             raise syntax_error("cannot insert multiple commands into a prepared statement")
         return plans[0] if plans else _EMPTY
 
-    def plans(self, sql: str) -> list[Plan]:
+    def plans(self, sql: str, rights: Rights = Rights.ADMIN) -> list[Plan]:
         """Understand all statements of a query string; one that is wrong spoils them all."""
-        return [self._plan(statement) for statement in statements(sql)]
+        return [self._permitted(statement, rights) for statement in statements(sql)]
+
+    def _permitted(self, statement: Statement, rights: Rights) -> Plan:
+        """Understand one statement of somebody who may say it. Raises: ClientError."""
+        if rights is Rights.STATS and _is_the_admins(statement):
+            message = "admin access needed"
+            raise ClientError(Severity.ERROR, SqlState.INSUFFICIENT_PRIVILEGE, message)
+        return self._plan(statement)
 
     def _plan(self, statement: Statement) -> Plan:
         first = statement[0]
@@ -200,6 +216,15 @@ class Console:
             times=self._times,
             now=self._clock(),
         )
+
+
+def _is_the_admins(statement: Statement) -> bool:
+    """Whether nobody but the admin may say this."""
+    first, *rest = (token.text.lower() for token in statement)
+    if first == "show":
+        return rest[:1] != [] and rest[0] in INQUIRIES
+    is_command = first in _ORDERS or first in commands.COMMANDS
+    return is_command or (first == "set" and settings.is_ours(statement))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar
 
-from greenpool.admin.console import Console
+from greenpool.admin.console import Console, Rights
 from greenpool.admin.encode import Format, data_row, row_description
 from greenpool.admin.result import AdminResult, Effect, Plan, Row
 from greenpool.errors import ClientProtocolError, ReportedError
@@ -64,10 +64,19 @@ class Portal:
 class Conversation:
     """The state of one session: its prepared statements, its portals, its error window."""
 
-    __slots__ = ("_console", "_is_skipping", "_portals", "_statements", "is_over", "status")
+    __slots__ = (
+        "_console",
+        "_is_skipping",
+        "_portals",
+        "_rights",
+        "_statements",
+        "is_over",
+        "status",
+    )
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, rights: Rights = Rights.ADMIN) -> None:
         self._console = console
+        self._rights = rights
         self._statements: dict[str, Plan] = {}
         self._portals: dict[str, Portal] = {}
         self._is_skipping = False  # from an error in the extended protocol to Sync
@@ -111,7 +120,7 @@ class Conversation:
         body.end()
         self._statements.pop("", None)
         self._portals.pop("", None)
-        plans = self._console.plans(sql)
+        plans = self._console.plans(sql, self._rights)
         if not plans:
             yield empty_query_response()
         for plan in plans:
@@ -140,7 +149,7 @@ class Conversation:
             raise _error(SqlState.DUPLICATE_PREPARED_STATEMENT, message)
         _check_room(self._statements, name, "prepared statements")
         self._statements.pop(name, None)
-        self._statements[name] = self._console.plan(sql)
+        self._statements[name] = self._console.plan(sql, self._rights)
         yield _PARSE_COMPLETE
 
     def _bind(self, body: Body) -> Iterator[bytes]:

@@ -61,6 +61,15 @@ def check_general(general: General, settings: Settings, start: Mark, problems: P
     _check_client_tls(general, settings, problems)
     _check_server_tls(general, settings, problems)
     _check_access(general, settings, problems)
+    _check_stats_users(general, settings, problems)
+
+
+def _check_stats_users(general: General, settings: Settings, problems: Problems) -> None:
+    """Check that nobody is the admin as well."""
+    if any(user.username == general.admin_username for user in general.stats_users):
+        setting = settings["stats_users"]
+        what = f'"{general.admin_username}" is the admin'
+        problems.add(setting.mark, setting.path, what)
 
 
 def check_web(web: Web, settings: Settings, problems: Problems) -> None:

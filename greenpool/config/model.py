@@ -28,6 +28,7 @@ from greenpool.config.hba.parse import no_rules
 from greenpool.config.hba.rule import HbaRules, IdentRules
 from greenpool.config.jwt_keys import JwtKeys
 from greenpool.config.pem import PemFile
+from greenpool.config.stats_users import StatsUsers
 
 Parameters: TypeAlias = "tuple[tuple[str, str], ...]"
 
@@ -126,6 +127,7 @@ class General(Inherited):
     scram_iterations: int
     admin_username: str
     admin_password: str = field(repr=False)
+    stats_users: StatsUsers
 
     @property
     def access_rules(self) -> HbaRules:

@@ -30,6 +30,18 @@ def _read_name(node: Node, key: Key) -> str:
     return name
 
 
+def read_secret_file(node: Node) -> Node:
+    """Return a node with the text of the file that `node` names, without its last newline."""
+    file = node.mark.relative(text_of(node, "a file name"))
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Invalid(f'cannot read "{file}": {error.strerror}') from error
+    except UnicodeDecodeError as error:
+        raise Invalid(f'"{file}" is not UTF-8') from error
+    return Node(text.removesuffix("\n").removesuffix("\r"), node.mark)
+
+
 def _read_secret(node: Node, key: Key) -> str:
     if not isinstance(node.value, str):
         found = "a mapping or list" if isinstance(node.value, dict | list) else "something else"

@@ -12,7 +12,8 @@ from functools import cache
 from typing import Any
 
 from greenpool.config.key import Invalid, Key, Section
-from greenpool.config.kinds import did_you_mean, text_of
+from greenpool.config.kinds import did_you_mean
+from greenpool.config.named_kinds import read_secret_file
 from greenpool.config.table import KEYS, REWORDINGS, Rewording, is_ignored, keys_of
 from greenpool.config.tree import Mark, Node, Problems
 
@@ -91,7 +92,7 @@ class SectionReader:
             return
         try:
             if path.endswith(_FILE_SUFFIX) and key.kind.is_secret:
-                node = _read_secret_file(node)
+                node = read_secret_file(node)
             settings[key.name] = Setting(key.kind.read(node, key), node.mark, path)
         except Invalid as error:
             for mark, what in error.each(node.mark):
@@ -162,15 +163,3 @@ def _today(key: Key) -> str:
         words = " or ".join(f'"{key.show(key.literal(today))}"' for today in key.today)
         return f" (today only {words})"
     return ""
-
-
-def _read_secret_file(node: Node) -> Node:
-    """Return a node with the text of the file that `node` names, without its last newline."""
-    file = node.mark.relative(text_of(node, "a file name"))
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise Invalid(f'cannot read "{file}": {error.strerror}') from error
-    except UnicodeDecodeError as error:
-        raise Invalid(f'"{file}" is not UTF-8') from error
-    return Node(text.removesuffix("\n").removesuffix("\r"), node.mark)

@@ -39,6 +39,7 @@ from greenpool.config.named_kinds import (
     SERVER_SECRET,
 )
 from greenpool.config.pem import PEM
+from greenpool.config.stats_users import STATS_USERS
 
 S = Reload.RESTART
 _DAY_MS = 86_400_000
@@ -231,6 +232,9 @@ KEYS: tuple[Key, ...] = (
     Key("admin_username", "G", NAME, "admin", "User of the admin console."),
     Key("admin_password", "G", SECRET, "", "Password of the admin console; while it is empty or "
         '"admin" nobody can log in to the console over the network.'),
+    Key("stats_users", "G", STATS_USERS, None, "Users of the admin console who may say SHOW and "
+        "nothing else, each with username and password (or password_file); not SHOW FDS and "
+        "PREPARED_STATEMENTS."),
     # --- pools.<name> ---------------------------------------------------------------------------
     Key("server_host", "P", SERVER_HOST, "127.0.0.1", "Address of the server, or the directory "
         "of its UNIX socket."),

@@ -139,7 +139,7 @@ KEYS: Mapping[str, Means | HasNoEqual] = {
     "transaction_timeout": Means("transaction_timeout", seconds),
     "suspend_timeout": _PROCESS,
     "autodb_idle_timeout": HasNoEqual("there are no databases that are not in the file"),
-    "stats_users": HasNoEqual("the console has one user, admin_username"),
+    "stats_users": HasNoEqual("name them in general.stats_users, with passwords"),
     "auth_hba_file": Means("pg_hba", hba_file),
     "auth_ident_file": Means("pg_ident", hba_file),
     "scram_iterations": Means("scram_iterations", number),

@@ -125,9 +125,21 @@ def found_account(answer: Answer) -> Account:
 def admin_account(worker: Worker) -> Account:
     """Return what is known of the admin: one with a password is asked for it whatever the rule."""
     general = worker.config.general
-    name, password = general.admin_username, general.admin_password
-    if not password:
+    if not general.admin_password:
         return Account(HbaMethod.TRUST, lambda: None)
+    return _console_account(worker, general.admin_username, general.admin_password)
+
+
+def stats_account(worker: Worker, name: str) -> Account | None:
+    """Return what is known of a user who may look at the console; None: nobody is called so."""
+    for user in worker.config.general.stats_users:
+        if user.username == name:
+            return _console_account(worker, name, user.password)
+    return None
+
+
+def _console_account(worker: Worker, name: str, password: str) -> Account:
+    """Return what is known of somebody whom no rule lets in without the password."""
 
     def secret() -> Secret:
         iterations = worker.auth.iterations

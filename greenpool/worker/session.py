@@ -27,6 +27,7 @@ from gevent import socket
 from gevent.event import AsyncResult
 
 from greenpool.admin import session as admin_session
+from greenpool.admin.console import Rights
 from greenpool.admin.welcome import ADMIN_DATABASES, WELCOME_PARAMETERS
 from greenpool.auth.client_auth import AuthMethod, AuthState, credential_of
 from greenpool.auth.hba.match import Request
@@ -71,6 +72,8 @@ from greenpool.worker.startup_state import SessionState
 from greenpool.worker.state import Worker
 
 log = logging.getLogger(__name__)
+
+_NO_PASSWORDS = ("", DEFAULT_ADMIN_PASSWORD)  # that keep anybody out
 
 
 class Session:
@@ -365,23 +368,24 @@ class Session:
         self._visit = Visit.TLS if self._arrival.tls is not None else Visit.PLAIN
         self._authenticate_admin(request, rule)
         self._welcome_admin(startup)
-        return self._serve_admin
+        return partial(self._serve_admin, Rights.ADMIN if may_use_reserve else Rights.STATS)
 
     def _authenticate_admin(self, request: Request, rule: HbaRule) -> None:
         worker, general = self._worker, self._worker.config.general
-        password, is_local = general.admin_password, self._arrival.family == socket.AF_UNIX
-        if request.user != general.admin_username:  # nobody else is known here
-            self._authenticate(request, access.demand(worker, rule, request, None))
-            raise role_does_not_exist(request.user)
-        if not is_local and password in ("", DEFAULT_ADMIN_PASSWORD):
+        if request.user != general.admin_username:
+            account = access.stats_account(worker, request.user)
+        elif self._arrival.family != socket.AF_UNIX and general.admin_password in _NO_PASSWORDS:
             raise ClientError(
                 Severity.FATAL,
                 SqlState.INVALID_AUTHORIZATION_SPECIFICATION,
                 "the admin console is closed to the network",
                 'Set admin_password to something other than "admin", or use the UNIX socket.',
             )
-        account = access.admin_account(worker)
+        else:
+            account = access.admin_account(worker)
         self._authenticate(request, access.demand(worker, rule, request, account))
+        if account is None:
+            raise role_does_not_exist(request.user)
 
     def _welcome_admin(self, startup: StartupMessage) -> None:
         length = LONG_KEY_BYTES if startup.takes_long_cancel_keys else SHORT_KEY_BYTES
@@ -395,17 +399,13 @@ class Session:
             application = startup.parameters.get("application_name", "")
             log_login(self._name, self._client, application, secured_by)
 
-    def _serve_admin(self) -> None:
+    def _serve_admin(self, rights: Rights) -> None:
         """Stay: the console is spoken here, in Python."""
-        self._worker.consoles.add(gevent.getcurrent())
-        reason = admin_session.serve(
-            self._arrival.sock,
-            self._worker.console,
-            self._arrival.early,
-            gevent.sleep,
-            self._cancels,
-        )
-        if self._worker.config.general.log_client_disconnections:
+        worker = self._worker
+        worker.consoles.add(gevent.getcurrent())
+        how = self._arrival.early, gevent.sleep, self._cancels, rights
+        reason = admin_session.serve(self._arrival.sock, worker.console, *how)
+        if worker.config.general.log_client_disconnections:
             log.info("%s: left: %s", self._name, reason.name.lower().replace("_", " "))
         take_leave(self._arrival.sock)
 

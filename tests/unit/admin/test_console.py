@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from greenpool import __version__
 from greenpool.admin.chatter import PARAMETERS, STATEMENTS
-from greenpool.admin.console import Console, Orders, Sources
+from greenpool.admin.console import Console, Orders, Rights, Sources
 from greenpool.admin.question import Poll, Topic
 from greenpool.admin.result import Effect
 from greenpool.admin.show import SHOWS
@@ -155,6 +155,23 @@ def test_junk_gives_an_answer_or_a_client_error(bench: Bench, sql: str) -> None:
         for plan in bench.console.plans(sql):
             result = plan.run()
             assert all(len(row) == len(result.columns) for row in result.rows)
+
+
+@pytest.mark.parametrize(
+    "sql", ["PAUSE", "kill app", "RELOAD", "SHUTDOWN", "SET log_level = debug", "SHOW FDS",
+            'show "Prepared_Statements"', "KILL_CLIENT 3", "SHOW POOLS; RESUME"],
+)  # fmt: skip
+def test_users_of_statistics_command_nothing(bench: Bench, sql: str) -> None:
+    with pytest.raises(ClientError, match="admin access needed") as caught:
+        bench.console.plans(sql, Rights.STATS)
+    assert (caught.value.severity, caught.value.sqlstate) == ("ERROR", "42501")
+    assert (bench.commands, bench.settings, bench.segment.said) == ([], [], [])
+
+
+@pytest.mark.parametrize("sql", ["SHOW CONFIG", "SET application_name = 'x'", "BEGIN", "SELECT 1"])
+def test_users_of_statistics_may_look(bench: Bench, sql: str) -> None:
+    [plan] = bench.console.plans(sql, Rights.STATS)
+    assert plan.tag == bench.console.plan(sql).tag
 
 
 def _unasked(topic: Topic) -> Poll:
