@@ -1,7 +1,7 @@
 """Upgrades, reloads and killed workers under Python's clients, of which half speak TLS.
 
 GREENPOOL_UPGRADE_STORM says how often each of the three happens (2: half a minute); with 20 it is
-the storm for a release, with five times as many clients. tests/drivers/test_storm.py has the same
+the storm for a release, with four times as many clients. tests/drivers/test_storm.py has the same
 with clients of other languages.
 """
 
@@ -19,7 +19,7 @@ from tests.integration.storm.client import Players
 
 pytestmark = [ANY_POSTGRESQL, pytest.mark.slow]
 
-OF_A_KIND = 10 if course.IS_LONG else 2
+OF_A_KIND = 8 if course.IS_LONG else 2
 """Of each kind, with TLS and without. Two kinds of each driver keep a server."""
 SERVERS = 12 * OF_A_KIND
 

@@ -44,6 +44,9 @@ class Crew(Protocol):
     async def end(self) -> None:
         """Let each finish its turn, and disconnect."""
 
+    def abort(self) -> None:
+        """Cut every connection at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -53,39 +56,52 @@ class Part:
     port: int
     turns: Turns
     close: Callable[[], Awaitable[None]]
+    abort: Callable[[], None]
 
 
 Recipe = Callable[[], Awaitable[Part]]
 """Connects anew each time that it is called."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Member:
+    recipe: Recipe
+    part: Part
+    client: Client
+    task: asyncio.Task[None]
+
+
 class Players:
     """A crew within this process: a client for each recipe."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[Recipe, Client, asyncio.Task[None]]] = []
+        self._members: list[_Member] = []
         self._is_ending = False
 
     @property
     def clients(self) -> list[Client]:
-        return [client for _, client, _ in self._parts]
+        return [each.client for each in self._members]
 
     async def play(self, recipes: Iterable[Recipe]) -> None:
         for recipe in recipes:
             part = await recipe()
             client = Client(part.kind, part.port)
             task = asyncio.create_task(self._run(client, part))
-            self._parts.append((recipe, client, task))
+            self._members.append(_Member(recipe, part, client, task))
 
     async def replace(self) -> None:
-        lost = [part for part in self._parts if part[1].failure]
-        self._parts = [part for part in self._parts if part not in lost]
-        await asyncio.gather(*(task for _, _, task in lost))
-        await self.play(recipe for recipe, _, _ in lost)
+        lost = [each for each in self._members if each.client.failure]
+        self._members = [each for each in self._members if not each.client.failure]
+        await asyncio.gather(*(each.task for each in lost))
+        await self.play(each.recipe for each in lost)
 
     async def end(self) -> None:
         self._is_ending = True
-        await asyncio.gather(*(task for _, _, task in self._parts))
+        await asyncio.gather(*(each.task for each in self._members))
+
+    def abort(self) -> None:
+        for each in self._members:
+            each.part.abort()
 
     async def _run(self, client: Client, part: Part) -> None:
         try:

@@ -66,6 +66,9 @@ class ProgramCrew:
             await self._listening
             assert await self._process.wait() == 0
 
+    def abort(self) -> None:
+        self._process.kill()
+
     async def _tell(self, order: bytes) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(order)

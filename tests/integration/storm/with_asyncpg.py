@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from functools import partial
 from itertools import count
 
 import asyncpg
@@ -17,9 +16,8 @@ Kind = Callable[[asyncpg.Connection], Turns]
 async def join(kind: Kind, dsn: str) -> Part:
     connection = await asyncpg.connect(dsn, timeout=60)
     name = f"asyncpg's {kind.__name__}"
-    # One that is cancelled while it copies would wait for ever to say goodbye.
-    close = partial(connection.close, timeout=10)
-    return Part(name, _port(connection), kind(connection), close)
+    close, abort = connection.close, connection.terminate
+    return Part(name, _port(connection), kind(connection), close, abort)
 
 
 def _port(connection: asyncpg.Connection) -> int:

@@ -20,7 +20,8 @@ Kind = Callable[[Connection], Turns]
 async def join(kind: Kind, dsn: str) -> Part:
     connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
     name = f"psycopg's {kind.__name__}"
-    return Part(name, _port(connection), kind(connection), connection.close)
+    close, abort = connection.close, connection.pgconn.finish
+    return Part(name, _port(connection), kind(connection), close, abort)
 
 
 def _port(connection: Connection) -> int:
