@@ -31,6 +31,8 @@ from tests.integration.harness.waiting import wait_for
 
 START_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 20.0
+UPGRADE_DEADLINE_S = 60.0
+"""More than `greenpool upgrade` gives the new generation: what went wrong is for it to say."""
 ADMIN_DATABASE = "greenpool"
 QUIET: dict[str, Any] = {"log_client_connections": False, "log_client_disconnections": False}
 """Settings for tests with many clients, whose comings and goings would hide the rest."""
@@ -123,7 +125,8 @@ class Pooler:
     ) -> Done:
         """Change the configuration as `reload` does, then `greenpool upgrade`."""
         self.configure(pools, **general)
-        done = self.command("upgrade", "-c", str(self.config_path), *options)
+        words = ("upgrade", "-c", str(self.config_path), *options)
+        done = self.command(*words, deadline_s=UPGRADE_DEADLINE_S)
         if done.returncode == 0:
             self.follow()
         return done
@@ -247,7 +250,7 @@ class Pooler:
             cursor = connection.cursor(row_factory=dict_row).execute(command.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def command(self, *arguments: str) -> Done:
+    def command(self, *arguments: str, deadline_s: float = STOP_DEADLINE_S) -> Done:
         """Run `greenpool <arguments>` to its end."""
         return subprocess.run(
             self._command(*arguments),
@@ -256,7 +259,7 @@ class Pooler:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=STOP_DEADLINE_S,
+            timeout=deadline_s,
         )
 
     # -- its log ----------------------------------------------------------------------------
