@@ -222,6 +222,8 @@ struct gp_pool_settings {
     uint32_t warm_ratio;             /* scaling_warm_pool_ratio, 0..100 */
     uint32_t fast_retries;           /* scaling_fast_retries */
     uint64_t server_tag;             /* hash of its server's address: outage.h */
+    uint32_t retain_time_ms;         /* in each such time at most ... */
+    uint32_t retain_max;             /* ... so many idle servers are closed; 0 and 0: no limit */
     uint32_t database_place;         /* of gp_database_define, + 1; 0: no limit but its own size */
     uint32_t reserve_size; /* of the database's reserve, at most so many are this pool's */
 };

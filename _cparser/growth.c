@@ -2,6 +2,8 @@
 
 #include <sys/timerfd.h>
 
+#include "outage.h"
+
 /* A queue that has been there for so long is no gap between two transactions. */
 #define GP_LASTING_NS 100000000ull
 /* Bounds of patience: what timers are good for; what nobody shall notice. */
@@ -238,7 +240,7 @@ void gp_growth_due(struct gp_engine *e)
 
 bool gp_growth_wanted(const struct gp_queue *q)
 {
-    return q->length - q->pace.patient > q->opening;
+    return q->length - q->pace.patient + q->owed > q->opening;
 }
 
 /* Whether logins in flight will do for all who wait, wherever they are; not if servers stay with the
@@ -246,7 +248,7 @@ bool gp_growth_wanted(const struct gp_queue *q)
 static bool provided(struct gp_engine *e, struct gp_queue *q)
 {
     count_servers(e, q);
-    return !q->secured && count_waiting(e, q->pool) <= q->pace.opening;
+    return !q->secured && count_waiting(e, q->pool) + q->owed <= q->pace.opening;
 }
 
 /* Whether the pool has fewer servers than it shall always have: min_pool_size, and one, for what
@@ -268,7 +270,7 @@ static bool wants_server(struct gp_engine *e, struct gp_queue *q)
     return !e->draining && !e->targets && lacks(e, q, 0);
 }
 
-static void begin_login(struct gp_engine *e, struct gp_queue *q, uint32_t slot)
+void gp_growth_begin(struct gp_engine *e, struct gp_queue *q, uint32_t slot)
 {
     q->opening++;
     q->pace.used++;
@@ -291,7 +293,7 @@ void gp_pool_grow(struct gp_engine *e, uint32_t pool)
                 gp_count(&gp_counters_of(e, pool)->fills_deferred, 1);
             return;
         }
-        begin_login(e, q, slot);
+        gp_growth_begin(e, q, slot);
     }
 }
 
@@ -316,13 +318,20 @@ void gp_growth_logged_in(struct gp_engine *e, uint32_t pool, uint32_t slot)
     atomic_store_explicit(&p->login_ns, took, memory_order_relaxed); /* one of them wins */
 }
 
+/* Whether it opens a server in the place of one that was old. */
+static bool replaces(const struct gp_queue *q, uint32_t slot)
+{
+    return q->owed || (q->renewing && q->fresh == slot);
+}
+
 bool gp_server_spare(struct gp_engine *e, uint32_t pool, uint32_t slot)
 {
     struct gp_queue *q = gp_queue_at(e, pool);
 
-    if (!q || count_waiting(e, pool) || lacks(e, q, 1))
+    if (!q || count_waiting(e, pool) || replaces(q, slot) || lacks(e, q, 1))
         return false;
     gp_growth_login_over(e, pool);
+    gp_outage_failed(e->seg, pool, GP_AILS_NOTHING); /* its turn is over */
     gp_slot_spare(e->seg, pool, slot, e->worker);
     gp_count(&gp_counters_of(e, pool)->spared, 1);
     return true;

@@ -52,10 +52,13 @@ uint64_t gp_growth_verdict(const struct gp_outlook *outlook, enum gp_haste *hast
 void gp_growth_joined(struct gp_engine *e, struct gp_queue *q, struct gp_client *c);
 /* It is about to leave the queue; served: by a server that has come. */
 void gp_growth_left(struct gp_engine *e, struct gp_queue *q, struct gp_client *c, bool served);
-/* Whether more of its clients are in haste than it has logins in flight. */
+/* Whether more logins are wanted, by clients in haste and for servers that were old (lifetimes.h), than
+ * it has in flight. */
 bool gp_growth_wanted(const struct gp_queue *q);
 /* Those whose time is over are in haste from now on. */
 void gp_growth_due(struct gp_engine *e);
+/* A slot has been claimed: have it logged in. */
+void gp_growth_begin(struct gp_engine *e, struct gp_queue *q, uint32_t slot);
 /* A login that this worker had in flight has ended. */
 void gp_growth_login_over(struct gp_engine *e, uint32_t pool);
 /* ... with a server: how long it took is what the next are expected to take. Before gp_slot_opened. */

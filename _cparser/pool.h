@@ -156,8 +156,10 @@ struct gp_slot {
     _Atomic uint64_t state_hash;    /* parameter state that the server has */
     _Atomic uint64_t idle_since_ns; /* CLOCK_MONOTONIC, like all times here */
     _Atomic uint64_t opened_ns;
-    _Atomic uint64_t expires_ns; /* end of its lifetime (with jitter), 0 = never */
-    _Atomic uint32_t epoch;      /* the pool's when the login began; an older one makes it stale */
+    _Atomic uint64_t
+        expires_ns;         /* end of its lifetime (with jitter), 0 = never; also by whoever has
+                                    opened another in its place */
+    _Atomic uint32_t epoch; /* the pool's when the login began; an older one makes it stale */
     uint32_t backend_pid;
     _Atomic uint64_t xacts; /* transactions served */
 };
@@ -238,6 +240,8 @@ struct gp_pool {
         database_place;       /* its database + 1; 0: none; this and the next two: database.h */
     _Atomic uint32_t limited; /* 1: max_db_connections bounds it */
     _Atomic uint32_t reserve_size; /* of the database's reserve, so many at most are this pool's */
+    _Atomic uint32_t retain_time_ms, retain_max; /* retain_connections_time and _max */
+    _Atomic uint64_t retained;                   /* lifetimes.c; by who closes one */
     char database[GP_NAME_BYTES];
     char user[GP_NAME_BYTES];
     struct gp_counters inherited; /* of pools that are no more; by the master */

@@ -417,7 +417,7 @@ void gp_server_release(struct gp_engine *e, struct gp_server *s)
         gp_server_enter(e, s, GP_SERVER_PARKED);
         return;
     case GP_RELEASED_STALE:
-        gp_server_retire(e, s, GP_REASON_STALE);
+        gp_server_retire(e, s, gp_lifetime_ended(e, s));
         return;
     case GP_RELEASED_IDLE:
         if (s->conn.mode == GP_CONN_OFF && gp_conn_watch(e->transport, &s->conn) != GP_OK)

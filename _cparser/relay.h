@@ -228,6 +228,9 @@ struct gp_queue {
     uint64_t heard;      /* version of the pool's outage note that was looked at last */
     uint64_t pressed_ns; /* when it last asked for a place of its database, and ... */
     uint64_t denied_ns;  /* ... when there was none to be had: evict.c */
+    bool renewing;       /* lifetimes.h: `fresh` is being opened to replace `ripe` */
+    uint32_t owed;       /* ... and so many have been closed whose places are to be taken again */
+    uint32_t fresh, ripe, ripe_generation;
 };
 
 /* Clients that are FREE, in the order of their arrival: guests.h. */
@@ -416,6 +419,11 @@ void gp_queue_hear(struct gp_engine *e, struct gp_queue *q);
 struct gp_server *gp_server_find(struct gp_engine *e, uint32_t pool,
                                  uint32_t slot); /* NULL: not held */
 void gp_server_retire(struct gp_engine *e, struct gp_server *s, enum gp_reason reason);
+/* The same of one at rest. False: it is not, or not here. */
+bool gp_server_retire_idle(struct gp_engine *e, uint32_t pool, uint32_t slot,
+                           enum gp_reason reason);
+/* Why one that was released must go (lifetimes.c). */
+enum gp_reason gp_lifetime_ended(struct gp_engine *e, const struct gp_server *s);
 /* Have Python cancel what an orphan still runs; it is not released before that is done. */
 void gp_server_cancel(struct gp_engine *e, struct gp_server *s);
 /* What goes by time or by another worker's fate: lifetimes, slots to reap, descriptors to share. */

@@ -48,6 +48,8 @@ static void settings_copy(struct gp_pool *p, struct gp_pool_settings *to)
     to->warm_ratio = load32(&p->warm_ratio);
     to->fast_retries = load32(&p->fast_retries);
     to->server_tag = p->server_tag;
+    to->retain_time_ms = load32(&p->retain_time_ms);
+    to->retain_max = load32(&p->retain_max);
     to->database_place = load32(&p->database_place);
     to->reserve_size = load32(&p->reserve_size);
 }

@@ -364,6 +364,8 @@ static void pool_apply(struct gp_segment *seg, uint32_t pool, const struct gp_po
     setting_store(&p->fast_retries, s->fast_retries);
     setting_store(&p->reserve_size, s->reserve_size);
     gp_database_join(seg, pool, s->database_place);
+    setting_store(&p->retain_time_ms, s->retain_time_ms);
+    setting_store(&p->retain_max, s->retain_max);
     atomic_fetch_add_explicit(&p->frees, 1,
                               memory_order_release); /* there may be room now: free_find */
     setting_store(&p->in_use, 1);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "growth.h"
+#include "lifetimes.h"
 #include "outage.h"
 #include "prepare.h"
 #include "tls.h"
@@ -123,6 +124,15 @@ static void share(struct gp_engine *e, struct gp_server *s)
 
 /* ---- opening and closing: Python's side ---- */
 
+static void login_over(struct gp_engine *e, uint32_t pool, uint32_t slot, bool opened)
+{
+    struct gp_queue *q = gp_queue_at(e, pool);
+
+    gp_growth_login_over(e, pool);
+    if (q)
+        gp_lifetime_login(e, q, slot, opened);
+}
+
 enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slot, int32_t fd,
                                 struct gp_tls *tls, uint32_t backend_pid, const uint8_t *key,
                                 uint32_t key_length, uint64_t lifetime_ns, const char *address)
@@ -146,7 +156,7 @@ enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slo
     gp_growth_logged_in(e, pool, slot);
     gp_slot_opened(e->seg, pool, slot, e->worker, backend_pid, key, key_length, e->now,
                    lifetime_ns ? e->now + lifetime_ns : 0);
-    gp_growth_login_over(e, pool);
+    login_over(e, pool, slot, true);
     struct gp_queue *q = gp_queue_at(e, pool);
     if (q)
         q->secured = tls != NULL;
@@ -163,7 +173,7 @@ void gp_server_failed(struct gp_engine *e, uint32_t pool, uint32_t slot, uint32_
 {
     struct gp_queue *q = gp_queue_at(e, pool);
 
-    gp_growth_login_over(e, pool);
+    login_over(e, pool, slot, false);
     gp_outage_failed(e->seg, pool, ailment); /* while its place is taken: the next one sees it */
     if (ailment != GP_AILS_NOTHING)
         gp_outage_tell(e->seg, pool, e->worker, ailment, sqlstate, why);
@@ -218,7 +228,7 @@ void gp_server_canceled(struct gp_engine *e, uint32_t pool, uint32_t slot)
 
 /* ---- census ---- */
 
-static bool retire_idle(struct gp_engine *e, uint32_t pool, uint32_t slot, enum gp_reason reason)
+bool gp_server_retire_idle(struct gp_engine *e, uint32_t pool, uint32_t slot, enum gp_reason reason)
 {
     struct gp_server *s = gp_server_find(e, pool, slot);
 
@@ -236,29 +246,8 @@ uint32_t gp_pool_retire_idle(struct gp_engine *e, uint32_t pool, uint32_t reason
 
     for (uint32_t slot = 0; slot < high; slot++)
         if (word_of(e, pool, slot).state == GP_SLOT_IDLE)
-            count += retire_idle(e, pool, slot, reason);
+            count += gp_server_retire_idle(e, pool, slot, reason);
     return count;
-}
-
-/* Why an idle server must go, or GP_REASON_NONE. spare: the pool has more than its minimum. */
-static enum gp_reason outlived(struct gp_engine *e, struct gp_pool *pool, uint32_t index,
-                               struct gp_slot *slot, bool spare)
-{
-    uint64_t expires = atomic_load_explicit(&slot->expires_ns, memory_order_relaxed);
-    uint64_t since = atomic_load_explicit(&slot->idle_since_ns, memory_order_relaxed);
-    uint64_t bound =
-        1000000ull * atomic_load_explicit(&pool->idle_timeout_ms, memory_order_relaxed);
-
-    if (!atomic_load_explicit(&pool->in_use, memory_order_relaxed) ||
-        index >= atomic_load_explicit(&pool->size, memory_order_relaxed) ||
-        atomic_load_explicit(&slot->epoch, memory_order_relaxed) !=
-            atomic_load_explicit(&pool->epoch, memory_order_relaxed))
-        return GP_REASON_STALE;
-    if (expires && e->now >= expires)
-        return GP_REASON_LIFETIME;
-    if (spare && bound && since && e->now > since && e->now - since >= bound)
-        return GP_REASON_IDLE_TIMEOUT;
-    return GP_REASON_NONE;
 }
 
 /* In nanoseconds. */
@@ -312,9 +301,10 @@ static void watch_heir(struct gp_engine *e, struct gp_server *s)
         gp_conn_detach(e->transport, &s->conn); /* looked at when it is taken, as a stolen one */
 }
 
-static void census_slot(struct gp_engine *e, uint32_t index, uint32_t slot, bool spare)
+/* least and used: min_pool_size, and the servers that the pool has. */
+static void census_slot(struct gp_engine *e, uint32_t index, uint32_t slot, uint32_t least,
+                        uint32_t *used)
 {
-    struct gp_pool *pool = gp_pool_at(e->seg, index);
     struct gp_slot *shared = gp_slot_at(e->seg, index, slot);
     struct gp_word word = word_of(e, index, slot);
     struct gp_server *s = gp_server_find(e, index, slot);
@@ -326,12 +316,16 @@ static void census_slot(struct gp_engine *e, uint32_t index, uint32_t slot, bool
     if (word.state == GP_SLOT_REAP && word.worker == e->worker) {
         reap(e, index, slot);
     } else if (word.state == GP_SLOT_IDLE && word.worker == e->worker) {
-        enum gp_reason reason = outlived(e, pool, slot, shared, spare);
-        if (reason != GP_REASON_NONE && retire_idle(e, index, slot, reason))
+        enum gp_reason reason = gp_lifetime_over(e, index, slot, *used > least);
+        if (reason != GP_REASON_NONE && gp_server_retire_idle(e, index, slot, reason)) {
+            --*used;
             return;
+        }
         gp_place_census(e, index, slot);
         watch_heir(e, s);
     }
+    if (word.worker == e->worker && (word.state == GP_SLOT_IDLE || word.state == GP_SLOT_ACTIVE))
+        gp_lifetime_renew(e, index, slot, *used);
     if (!s || s->state == GP_SERVER_OUT)
         return;
     look_at_own(e, s);
@@ -350,8 +344,9 @@ static void census_pool(struct gp_engine *e, uint32_t index)
     for (uint32_t slot = 0; slot < high; slot++)
         used += word_of(e, index, slot).state != GP_SLOT_FREE;
     for (uint32_t slot = high; slot-- > 0;)
-        census_slot(e, index, slot, used > least);
-    if (used < least && atomic_load_explicit(&pool->in_use, memory_order_relaxed))
+        census_slot(e, index, slot, least, &used);
+    if ((used < least || gp_lifetime_owes(e, index)) &&
+        atomic_load_explicit(&pool->in_use, memory_order_relaxed))
         gp_pool_grow(e, index);
 }
 

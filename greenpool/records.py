@@ -324,6 +324,9 @@ class PoolSettings:
     """Servers that may come back before one more is opened; 0: it is opened at once."""
     server_tag: int
     """A hash of its server's address: while that is down, one pool at a time tries it."""
+    retain_time_ms: int
+    """In each such time at most `retain_max` idle servers are closed; either 0: no limit."""
+    retain_max: int
     database_place: int
     """What `Segment.define_database` returned, + 1; 0: only its own size limits the pool."""
     reserve_size: int

@@ -128,10 +128,11 @@ KEYS: tuple[Key, ...] = (
         "connection is closed once it is idle; 0 means never.", bounds=_DURATION),
     Key("server_idle_check_timeout", "GP", DURATION, "60s", "Idle time after which a server "
         "connection is tested before it is used; 0 means never.", bounds=_DURATION),
-    Key("retain_connections_time", "GP", DURATION, "30s", "Time between two looks for server "
-        "connections to close; 0 means at once.", bounds=_DURATION, today=_ZERO),
-    Key("retain_connections_max", "GP", INT, 3, "Server connections that one look closes at "
-        "most; 0 means no limit.", bounds=_COUNT, today=_ZERO),
+    Key("retain_connections_time", "GP", DURATION, "30s", "Time in which a pool closes at most "
+        "retain_connections_max of its server connections for idle_timeout or server_lifetime; 0 "
+        "means that it closes all of them at once.", bounds=_DURATION),
+    Key("retain_connections_max", "GP", INT, 3, "Idle server connections that a pool closes at "
+        "most in each retain_connections_time; 0 means no limit.", bounds=_COUNT),
     Key("client_idle_timeout", "GP", DURATION, 0, "Time after which an idle client is "
         "disconnected; 0 means never.", bounds=_DURATION),
     Key("idle_transaction_timeout", "GP", DURATION, 0, "Time after which a client that idles in "

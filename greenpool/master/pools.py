@@ -236,6 +236,8 @@ def settings_of(pool: Pool, user: User, database_place: int) -> PoolSettings:
         server_tag=_server_tag(pool),
         database_place=database_place,
         reserve_size=user.reserve_pool_size,
+        retain_time_ms=_ms(pool.retain_connections_time_ms),
+        retain_max=pool.retain_connections_max,
     )
 
 

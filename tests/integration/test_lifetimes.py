@@ -7,6 +7,7 @@ from functools import partial
 from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.accounts import wait_for_balance
 from tests.integration.harness.crowd import Crowd
+from tests.integration.harness.metrics import scrape
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.processes import frozen
@@ -58,6 +59,39 @@ def test_server_lifetime_replaces_servers_unseen(make_pooler: MakePooler, pg: Po
         assert backends.most <= 3
         assert not crowd.complaints()
         wait_for_balance(pooler, len(crowd.members))
+
+
+def test_server_is_replaced_before_its_time(make_pooler: MakePooler, pg: PostgreSQL) -> None:
+    """A client that is alone waits for the first server, and for none of those that follow."""
+    users = [user(pool_size=3, server_lifetime="4s")]
+    pools = {"app": {"users": users, "session_state": "off"}}  # nobody else asks anything
+    pooler = make_pooler(1, pools=pools, web=True, **QUIET)
+    with Crowd(pooler, "select 1") as crowd:
+        crowd.join(1)
+        crowd.start()
+        crowd.wait_for_turns(1)
+        waits = _waits(pooler)
+        seen: set[int] = set()
+        wait_for(lambda: len(_collect(pg, seen)) >= 4, "four servers, one behind the other", 60)
+        assert _waits(pooler) == waits
+        crowd.stop()
+        assert not crowd.complaints()
+
+
+def test_idle_servers_go_few_at_a_time(make_pooler: MakePooler, pg: PostgreSQL) -> None:
+    limits = {"retain_connections_time": "1h", "retain_connections_max": 2}
+    pooler = make_pooler(2, idle_timeout="300ms", **limits, **QUIET)
+    with Crowd(pooler, "select pg_sleep(0.05)") as crowd:
+        crowd.join(10)
+        crowd.start()
+        wait_for(lambda: len(_pids(pg)) >= 6, "several servers are used")
+        crowd.stop()
+        before = len(_pids(pg))
+        wait_for(lambda: len(_pids(pg)) == before - 2, "two have gone")
+        pooler.sleep(2.5)  # each worker has looked twice
+        assert len(_pids(pg)) == before - 2
+        assert pooler.reload(retain_connections_max=0).returncode == 0
+        wait_for(lambda: not _pids(pg), "all have gone")
 
 
 def test_server_that_has_rested_is_checked_before_use(
@@ -132,3 +166,7 @@ def _pids(pg: PostgreSQL) -> set[int]:
 def _collect(pg: PostgreSQL, seen: set[int]) -> set[int]:
     seen |= _pids(pg)
     return seen
+
+
+def _waits(pooler: Pooler) -> float:
+    return scrape(pooler).value("greenpool_server_assignments_total", database="app", source="wait")

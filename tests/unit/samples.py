@@ -29,5 +29,7 @@ POOL_SETTINGS = PoolSettings(
     server_tag=1,
     database_place=0,
     reserve_size=0,
+    retain_time_ms=0,
+    retain_max=0,
 )
 """A pool without time-outs, of ten servers; the rest is changed with `replace`."""

@@ -304,6 +304,7 @@ class Pooler:
             "core_dumps": True,  # tests read their memory maps, and not only as root
             **_io_backend(),
             "proxy_copy_data_timeout": 0,  # a test may take long between two rows
+            "retain_connections_time": 0,  # and does not wait for servers that nobody wants
             **self._general,
         }
         server = {"server_host": self.pg.host, "server_port": self.pg.port, "users": [user()]}

@@ -166,7 +166,8 @@ def test_automatic_workers_stay_within_the_bound(files, monkeypatch, cores, work
 
 def test_features_that_are_not_built_are_off_whatever_their_default(files):
     pool = files.load(POOLS_YAML).pools["app"]
-    assert pool.retain_connections_max == 0
+    assert pool.reserve_pool_timeout_ms == 3000
+    assert pool.scaling_fast_retries == 0
 
 
 def test_result_is_frozen(files):
