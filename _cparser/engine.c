@@ -136,6 +136,10 @@ void gp_engine_free(struct gp_engine *e)
     gp_interner_free(&e->interner);
     gp_intents_free(e);
     free(e->clients);
+    for (uint32_t pool = 0; e->servers && e->queues && pool < e->seg->pools_max; pool++) {
+        free(e->servers[pool]);
+        free(e->queues[pool]);
+    }
     free(e->servers);
     free(e->queues);
     for (uint32_t pool = 0; e->answers && pool < e->seg->pools_max; pool++)

@@ -54,16 +54,6 @@ static void setup(uint32_t min_size, uint64_t lifetime_s, uint32_t retain_max)
     memset(postgres, 0xff, sizeof(postgres));
 }
 
-static void teardown(void)
-{
-    gp_engine_free(engine);
-    for (uint32_t slot = 0; slot < SIZE; slot++) {
-        if (postgres[slot] != -1)
-            close(postgres[slot]);
-    }
-    gp_segment_destroy(seg);
-}
-
 static enum gp_slot_state state_of(uint32_t slot)
 {
     return gp_word_unpack(atomic_load(&gp_slot_at(seg, pool, slot)->word)).state;
@@ -123,6 +113,19 @@ static void settle(void)
                 on_retire(events[i].slot);
         }
     } while (told);
+}
+
+static void teardown(void)
+{
+    (void)gp_pool_retire_idle(engine, pool, GP_REASON_SHUTDOWN);
+    gp_engine_sweep(engine);
+    settle();
+    gp_engine_free(engine);
+    for (uint32_t slot = 0; slot < SIZE; slot++) {
+        if (postgres[slot] != -1)
+            close(postgres[slot]);
+    }
+    gp_segment_destroy(seg);
 }
 
 static void pass(uint64_t ns)
