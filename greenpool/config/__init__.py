@@ -57,6 +57,7 @@ from greenpool.config.model import (
     User,
     Web,
 )
+from greenpool.config.named_kinds import FileSecret
 from greenpool.config.pem import PemFile
 from greenpool.config.reference import reference, sample
 from greenpool.config.setting import SETTABLE, parse_setting, setting_of, with_setting
@@ -78,6 +79,7 @@ __all__ = [
     "Changes",
     "Config",
     "ConnectionType",
+    "FileSecret",
     "FrozenMap",
     "General",
     "HbaMethod",

@@ -127,6 +127,9 @@ def check_user(user: User, settings: Settings, path: str, problems: Problems) ->
     for name in ways[1:]:
         what = f'cannot stand beside "{ways[0]}"'
         problems.add(settings[name].mark, settings[name].path, what)
+    if user.server_password_command and user.server_password is not None:
+        setting = settings["server_password_command"]
+        problems.add(setting.mark, setting.path, 'cannot stand beside "server_password"')
     _check_parameters(user.startup_parameters, settings, problems)
 
 

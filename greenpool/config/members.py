@@ -170,6 +170,8 @@ def _user(pool: Pool, username: str, size: int, min_size: int) -> User:
         max_client_connections=0,
         server_username=None,
         server_password=None,
+        server_password_command=(),
+        server_password_ttl_ms=0,
         auth_pam_service=None,
         auth_ldap=None,
         server_lifetime_ms=pool.server_lifetime_ms,

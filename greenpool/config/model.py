@@ -151,6 +151,8 @@ class User:
     max_client_connections: int
     server_username: str | None
     server_password: str | None = field(repr=False)
+    server_password_command: tuple[str, ...]
+    server_password_ttl_ms: int
     auth_pam_service: str | None
     auth_ldap: Mapping[str, str] | None = field(repr=False)
     server_lifetime_ms: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from pathlib import Path
 
 from greenpool.config.jwt_keys import JWT_KEY_PREFIX, JwtKeys, read_jwt_keys
 from greenpool.config.key import Invalid, Key, Kind
@@ -20,6 +21,26 @@ _SCRAM_SECRET = re.compile(
 )
 
 
+class FileSecret(str):
+    """A secret that a file holds: its text when it was read, and where it may be read again."""
+
+    path: Path
+
+    def __new__(cls, text: str, path: Path) -> FileSecret:
+        secret = super().__new__(cls, text)
+        secret.path = path
+        return secret
+
+    def __getnewargs__(self) -> tuple[str, Path]:  # type: ignore[override]  # str's has no path
+        return str(self), self.path
+
+    def __eq__(self, other: object) -> bool:
+        is_there = not isinstance(other, FileSecret) or other.path == self.path
+        return is_there and super().__eq__(other)
+
+    __hash__ = str.__hash__
+
+
 def _read_name(node: Node, key: Key) -> str:
     name = text_of(node)
     if not name:
@@ -30,9 +51,14 @@ def _read_name(node: Node, key: Key) -> str:
     return name
 
 
+def secret_file(node: Node) -> Path:
+    """Return the file that `node` names."""
+    return node.mark.relative(text_of(node, "a file name")).absolute()
+
+
 def read_secret_file(node: Node) -> Node:
     """Return a node with the text of the file that `node` names, without its last newline."""
-    file = node.mark.relative(text_of(node, "a file name"))
+    file = secret_file(node)
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -71,6 +97,22 @@ def _read_server_secret(node: Node, key: Key) -> str:
     if secret.startswith(SCRAM_PREFIX):
         raise Invalid("a SCRAM secret cannot be used to log in: a plain password is needed")
     return secret
+
+
+def _read_command(node: Node, key: Key) -> tuple[str, ...]:
+    """Read a program with its arguments, or a line for the shell."""
+    if not isinstance(node.value, list):
+        line = text_of(node, "a command")
+        words: tuple[str, ...] = ("/bin/sh", "-c", line) if line else ()
+    else:
+        words = tuple(text_of(item, "a word of the command") for item in node.value)
+    if not words or not words[0]:
+        raise Invalid("is empty")
+    return words
+
+
+def _show_command(value: tuple[str, ...]) -> str:
+    return " ".join(value)
 
 
 def _read_listen(node: Node, key: Key) -> tuple[str, ...]:
@@ -129,6 +171,7 @@ NAME = Kind("name", _read_name)
 SECRET = Kind("secret", _read_secret, _show_secret, is_secret=True)
 CLIENT_SECRET = Kind("secret", _read_client_secret, _show_secret, is_secret=True)
 SERVER_SECRET = Kind("secret", _read_server_secret, _show_secret, is_secret=True)
+COMMAND = Kind("command", _read_command, _show_command, unset=())
 LISTEN = Kind("address or list of addresses", _read_listen, _show_listen, unset=())
 SERVER_HOST = Kind("address or socket directory", _read_server_host)
 NETWORKS = Kind("list of networks", _read_networks, _show_listen, unset=())

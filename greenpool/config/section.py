@@ -13,7 +13,7 @@ from typing import Any
 
 from greenpool.config.key import Invalid, Key, Section
 from greenpool.config.kinds import did_you_mean
-from greenpool.config.named_kinds import read_secret_file
+from greenpool.config.named_kinds import FileSecret, read_secret_file, secret_file
 from greenpool.config.table import KEYS, REWORDINGS, Rewording, is_ignored, keys_of
 from greenpool.config.tree import Mark, Node, Problems
 
@@ -91,9 +91,13 @@ class SectionReader:
             self.problems.add(node.mark, path, f"says again what {first.path} says ({first.mark})")
             return
         try:
+            file = None
             if path.endswith(_FILE_SUFFIX) and key.kind.is_secret:
-                node = read_secret_file(node)
-            settings[key.name] = Setting(key.kind.read(node, key), node.mark, path)
+                file, node = secret_file(node), read_secret_file(node)
+            value = key.kind.read(node, key)
+            if file is not None and isinstance(value, str):
+                value = FileSecret(value, file)
+            settings[key.name] = Setting(value, node.mark, path)
         except Invalid as error:
             for mark, what in error.each(node.mark):
                 self.problems.add(mark, path, what)

@@ -31,6 +31,7 @@ from greenpool.config.kinds import (
 )
 from greenpool.config.named_kinds import (
     CLIENT_SECRET,
+    COMMAND,
     LISTEN,
     NAME,
     NETWORKS,
@@ -288,6 +289,12 @@ KEYS: tuple[Key, ...] = (
         "client's."),
     Key("server_password", "U", SERVER_SECRET, None, "Password for the server; not set: what "
         "the client proved is passed on."),
+    Key("server_password_command", "U", COMMAND, None, "Program with arguments (a list), or a line "
+        "for the shell, that prints the password for the server: run when the first connection is "
+        "opened, and again when the server refuses it."),
+    Key("server_password_ttl", "U", DURATION, 0, "Time after which the password is asked for "
+        "again, from server_password_command or its file, before it is used; 0 means only when the "
+        "server refuses it.", bounds=_DURATION),
     Key("auth_pam_service", "U", PAM, None, "PAM service that checks the password, instead of "
         "one that is set here."),
     Key("auth_ldap", "U", LDAP, None, "LDAP server that checks the password, instead of one that "

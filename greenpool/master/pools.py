@@ -275,4 +275,5 @@ def _identity(pool: Pool, user: User) -> tuple[object, ...]:
         (pool.server_tls_certificate, pool.server_tls_private_key),
         (pool.application_name, pool.startup_parameters, user.startup_parameters),
         (user.server_username, user.server_password, user.password),
+        (user.server_password_command,),
     )

@@ -3,6 +3,7 @@
     nobody there, no answer, hangs up     the server   may pass: clients wait (query_wait_timeout)
     starts, stops, recovers               the server   may pass
     too many connections                  the pool     may pass: others will end
+    no password to be had (a command)     the pool     may pass
     any other refusal                     the pool     told, in PostgreSQL's words
 
 Partner: `_cparser/outage.h`, which says what follows from it for the next login.
@@ -16,6 +17,7 @@ from greenpool.errors import GreenpoolError, ReportedError
 from greenpool.protocol.errors import ErrorFields, SqlState
 from greenpool.records import Ailment
 from greenpool.worker.dial import ConnectFailed
+from greenpool.worker.password_source import PasswordUnknown
 
 # The same question will soon have another answer, whichever pool asks.
 _AWAY = frozenset({SqlState.CANNOT_CONNECT_NOW, SqlState.ADMIN_SHUTDOWN, SqlState.CRASH_SHUTDOWN})
@@ -29,7 +31,7 @@ class LoginRefused(GreenpoolError):
         self.fields = fields
 
 
-LoginFailure = LoginRefused | ReportedError | OSError
+LoginFailure = LoginRefused | ReportedError | PasswordUnknown | OSError
 """All that a login may fail by."""
 
 
@@ -50,6 +52,8 @@ def judge(exc: LoginFailure) -> Failure:
     """Say what a login's failure means."""
     if isinstance(exc, LoginRefused):
         return _refused(exc)
+    if isinstance(exc, PasswordUnknown):
+        return Failure(Ailment.POOL, "", str(exc))
     if isinstance(exc, ReportedError) and not isinstance(exc, ConnectFailed):
         return Failure(Ailment.POOL, exc.sqlstate, exc.message)
     return Failure(Ailment.SERVER, "", str(exc))

@@ -42,6 +42,7 @@ from greenpool.protocol.frontend import PROTOCOL_3_2
 from greenpool.protocol.message import cstring, decode_text
 from greenpool.records import NoteKind
 from greenpool.worker.notes import NoteBoard
+from greenpool.worker.password_source import source_of
 from greenpool.worker.startup_state import SessionState, StateCache
 from greenpool.worker.suspects_question import Suspects
 
@@ -112,7 +113,8 @@ class PoolEntry:
     """One pool: a database as clients name it, and a user.
 
     `asking` stands while somebody asks a server for the parameters; `version` is the protocol that
-    its servers are asked for; `check` belongs to `check_query.py`, `search` to `suspects.py`.
+    its servers are asked for; `passwords` is set where these may change; `check` belongs to
+    `check_query.py`, `search` to `suspects.py`.
     """
 
     __slots__ = (
@@ -127,6 +129,7 @@ class PoolEntry:
         "index",
         "kind",
         "news",
+        "passwords",
         "pool",
         "search",
         "user",
@@ -145,10 +148,11 @@ class PoolEntry:
         self.search = Search()
         self.verifier = Verifier(user)
         self.version = PROTOCOL_3_2
+        self.passwords = source_of(user)
         self._credential = _configured_credential(user)
         # Nothing is configured to log in with, but clients prove what PostgreSQL asks for too.
         self._is_passing_on = self.kind is Kind.FOUND or (
-            self._credential is None and _is_scram(user)
+            self.passwords is None and self._credential is None and _is_scram(user)
         )
         self._parameters: Mapping[str, str] | None = None
         self._states = StateCache()
@@ -178,6 +182,9 @@ class PoolEntry:
     @property
     def credential(self) -> Credential | None:
         """What logs in at PostgreSQL: configured, or proved by a client; None: nothing (yet)."""
+        if self.passwords is not None:
+            password = self.passwords.password
+            return None if password is None else _credential_of(password)
         if self._is_passing_on and (text := self._keys_note.news()) is not None:
             self._credential = _read_proof(text)
         return self._credential

@@ -24,6 +24,7 @@ from greenpool.protocol.frontend import PROTOCOL_3_0
 from greenpool.records import Ailment, Event
 from greenpool.worker import dial, server_tls, suspects
 from greenpool.worker.failure import LoginFailure, LoginRefused, judge
+from greenpool.worker.password_source import PasswordUnknown
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.server_tls import HandshakeFailed
 from greenpool.worker.state import Worker
@@ -36,6 +37,11 @@ LIFETIME_JITTER = 0.2
 
 _RECV_BYTES = 16384
 _NS_PER_MS = 1_000_000
+
+# Refusals that another password may end.
+_WRONG_PASSWORD = frozenset(
+    {SqlState.INVALID_PASSWORD, SqlState.INVALID_AUTHORIZATION_SPECIFICATION}
+)
 
 # How servers, and poolers before them, that have never heard of protocol 3.2 refuse to negotiate.
 _TOO_NEW = frozenset({SqlState.FEATURE_NOT_SUPPORTED, SqlState.PROTOCOL_VIOLATION})
@@ -50,8 +56,8 @@ def on_event(worker: Worker, event: Event) -> None:
     if worker.engine.spare(event.pool, event.slot):
         return
     try:
-        sock, greeting = _log_in(worker, entry)
-    except (LoginRefused, ReportedError, OSError) as exc:
+        sock, greeting = _log_in_by_password(worker, entry)
+    except (LoginRefused, ReportedError, PasswordUnknown, OSError) as exc:
         _on_failure(worker, entry, event, exc)
     except BaseException:
         worker.engine.server_failed(event.pool, event.slot, Ailment.NOTHING)
@@ -59,6 +65,32 @@ def on_event(worker: Worker, event: Event) -> None:
     else:
         entry.learn(greeting.parameters)
         _give(worker, entry, event, sock, greeting)
+
+
+def _log_in_by_password(worker: Worker, entry: PoolEntry) -> tuple[AnySocket, ServerGreeting]:
+    """Log in, and once more if PostgreSQL refuses a password that has been replaced meanwhile."""
+    source = entry.passwords
+    if source is None:
+        return _log_in(worker, entry)
+    ttl_s = entry.user.server_password_ttl_ms / 1000
+    number = source.ensure(worker.threads, worker.now_s(), ttl_s)
+    try:
+        return _log_in(worker, entry)
+    except LoginRefused as exc:
+        if exc.fields.sqlstate not in _WRONG_PASSWORD or not _renewed(worker, entry, number):
+            raise
+    log.info("%s: the password has been replaced", entry)
+    return _log_in(worker, entry)
+
+
+def _renewed(worker: Worker, entry: PoolEntry, refused: int) -> bool:
+    """Say whether there is another password; that there is none to be had is logged."""
+    assert entry.passwords is not None
+    try:
+        return entry.passwords.renew(worker.threads, worker.now_s(), refused)
+    except PasswordUnknown as exc:
+        log.error("%s: %s", entry, exc)
+        return False
 
 
 def _log_in(worker: Worker, entry: PoolEntry) -> tuple[AnySocket, ServerGreeting]:

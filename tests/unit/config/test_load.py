@@ -164,12 +164,6 @@ def test_automatic_workers_stay_within_the_bound(files, monkeypatch, cores, work
     assert files.load(POOLS_YAML).general.workers == workers
 
 
-def test_features_that_are_not_built_are_off_whatever_their_default(files):
-    pool = files.load(POOLS_YAML).pools["app"]
-    assert pool.reserve_pool_timeout_ms == 3000
-    assert pool.scaling_fast_retries == 0
-
-
 def test_result_is_frozen(files):
     config = files.load(POOLS_YAML)
     with pytest.raises(FrozenInstanceError):
@@ -299,3 +293,30 @@ def test_limits_of_a_database_that_do_nothing_are_named(files, settings, warning
     users = "users: [{username: ann, password: x}, {username: bob, password: x}]"
     config = files.load(f"pools: {{app: {{{settings}, {users}}}}}")
     assert config.warnings == ((f"pools.app: {warning}",) if warning else ())
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("[vault, read, a b]", ("vault", "read", "a b")),
+        ("vault read x | tail -1", ("/bin/sh", "-c", "vault read x | tail -1")),
+    ],
+)
+def test_command_is_a_list_of_words_or_a_line_for_the_shell(files, command, words):
+    user = f"username: ann, server_password_ttl: 14m, server_password_command: {command}"
+    ann = files.load(f"pools: {{app: {{users: [{{{user}}}]}}}}\n").pools["app"].users["ann"]
+    assert ann.server_password_command == words
+    assert ann.server_password_ttl_ms == 14 * 60_000
+
+
+def test_secret_of_a_file_knows_where_it_may_be_read_again(files):
+    files.write("one", "hidden\n")
+    files.write("two", "hidden\n")
+    text = "pools: {app: {users: [{username: ann, server_password_file: one}]}}\n"
+    first, again, other = (files.load(each) for each in (text, text, text.replace("one", "two")))
+    secret = first.pools["app"].users["ann"].server_password
+    assert secret == "hidden"
+    assert secret.path == files.directory / "one"
+    assert pickle.loads(pickle.dumps(secret)).path == secret.path
+    assert first == again
+    assert first != other

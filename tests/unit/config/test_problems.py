@@ -390,3 +390,10 @@ def test_tls_files_come_together(files, given, problems):
     assert files.problems(text, name="g.yaml") == [
         f"g.yaml:{problem} beside it" for problem in problems
     ]
+
+
+def test_one_thing_alone_says_what_the_password_for_the_server_is(files):
+    user = "{username: ann, server_password: x, server_password_command: [y]}"
+    where = "pools.app.users[0].server_password_command"
+    found = files.problems(f"pools: {{app: {{users: [{user}]}}}}\n")
+    assert [each for each in found if f'{where}: cannot stand beside "server_password"' in each]
