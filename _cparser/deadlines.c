@@ -78,6 +78,17 @@ static uint64_t in_stalled_copy(struct gp_engine *e, struct gp_client *c)
     return waits ? s->moved_ns : 0;
 }
 
+/* It does not read what it is sent, with a server or after it: since when nothing has moved. */
+static uint64_t not_reading(struct gp_engine *e, struct gp_client *c)
+{
+    uint32_t lies = (uint32_t)gp_buffer_len(c->conn.out);
+
+    if (lies != c->lay)
+        c->moved_ns = e->now;
+    c->lay = lies;
+    return lies ? c->moved_ns : 0;
+}
+
 /* ---- what they do ---- */
 
 static void end(struct gp_engine *e, struct gp_client *c, const struct deadline *d)
@@ -118,6 +129,8 @@ static const struct deadline deadlines[] = {
      "25P03", "terminating connection due to idle_transaction_timeout"},
     {in_transaction, end, LIMIT(transaction_timeout_ms), GP_REASON_TRANSACTION_TIMEOUT, "25P04",
      "terminating connection due to transaction timeout"},
+    {not_reading, end, LIMIT(client_write_timeout_ms), GP_REASON_WRITE_TIMEOUT, "57014",
+     "terminating connection due to client_write_timeout"},
     {in_stalled_copy, end, LIMIT(copy_timeout_ms), GP_REASON_COPY_TIMEOUT, "57014",
      "terminating connection due to proxy_copy_data_timeout"},
     {in_query, cancel, LIMIT(query_timeout_ms), GP_REASON_QUERY_TIMEOUT, "57014",

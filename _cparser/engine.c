@@ -281,6 +281,7 @@ void gp_on_drained(struct gp_engine *e, struct gp_conn *conn)
         return;
     }
     struct gp_client *c = (struct gp_client *)conn;
+    c->moved_ns = e->now;
     if (c->server) {
         c->server->moved_ns = e->now;
         gp_conn_resume(e->transport, &c->server->conn);

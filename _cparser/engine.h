@@ -166,6 +166,7 @@ enum gp_reason {
     GP_REASON_QUERY_TIMEOUT,       /* query_timeout, and the cancel was of no use */
     GP_REASON_COPY_TIMEOUT,        /* proxy_copy_data_timeout */
     GP_REASON_DATABASE_LIMIT,      /* max_db_connections: its place is another pool's, or no more */
+    GP_REASON_WRITE_TIMEOUT,       /* client_write_timeout */
     GP_REASONS
 };
 
@@ -219,13 +220,14 @@ struct gp_pool_settings {
     uint32_t round_robin;            /* server_round_robin: 1 = idle servers are used in turn */
     uint32_t idle_check_ms;          /* server_idle_check_timeout; 0: never */
     uint32_t connect_timeout_ms;     /* within which such a check must be answered; no 0 */
-    uint32_t warm_ratio;             /* scaling_warm_pool_ratio, 0..100 */
-    uint32_t fast_retries;           /* scaling_fast_retries */
-    uint64_t server_tag;             /* hash of its server's address: outage.h */
-    uint32_t retain_time_ms;         /* in each such time at most ... */
-    uint32_t retain_max;             /* ... so many idle servers are closed; 0 and 0: no limit */
-    uint32_t database_place;         /* of gp_database_define, + 1; 0: no limit but its own size */
-    uint32_t reserve_size; /* of the database's reserve, at most so many are this pool's */
+    uint32_t client_write_timeout_ms;
+    uint32_t warm_ratio;     /* scaling_warm_pool_ratio, 0..100 */
+    uint32_t fast_retries;   /* scaling_fast_retries */
+    uint64_t server_tag;     /* hash of its server's address: outage.h */
+    uint32_t retain_time_ms; /* in each such time at most ... */
+    uint32_t retain_max;     /* ... so many idle servers are closed; 0 and 0: no limit */
+    uint32_t database_place; /* of gp_database_define, + 1; 0: no limit but its own size */
+    uint32_t reserve_size;   /* of the database's reserve, at most so many are this pool's */
 };
 
 /* What all pools of one database share. */

@@ -34,6 +34,7 @@ static const char *const reasons[] = {
     [GP_REASON_QUERY_TIMEOUT] = "query_timeout",
     [GP_REASON_COPY_TIMEOUT] = "proxy_copy_data_timeout",
     [GP_REASON_DATABASE_LIMIT] = "max_db_connections",
+    [GP_REASON_WRITE_TIMEOUT] = "client_write_timeout",
 };
 _Static_assert(GP_COUNT_OF(reasons) == GP_REASONS, "a text for each reason");
 

@@ -228,6 +228,7 @@ struct gp_pool {
     _Atomic uint32_t round_robin;   /* 1: idle servers are taken in turn */
     _Atomic uint32_t idle_check_ms; /* servers that rested for so long are checked; 0: never */
     _Atomic uint32_t connect_timeout_ms;
+    _Atomic uint32_t client_write_timeout_ms;
     _Atomic uint32_t creates[GP_CREATES_MAX]; /* logins: 0 or worker + 1 << 16 | slot */
     _Atomic uint32_t hold;                    /* enum gp_hold; this and the times: controls.c */
     _Atomic uint64_t resumed_ns, killed_ns;

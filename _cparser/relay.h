@@ -139,6 +139,8 @@ struct gp_client {
     struct gp_conn *next_todo;
     struct gp_entrance *entrance; /* entrance.h: until it is let in */
     uint64_t since_ns; /* WAITING: arrival; CLOSING, parted: beginning; else the last request */
+    uint64_t moved_ns; /* while it does not read: when it last did */
+    uint32_t lay;      /* ... and what was unsent when last looked at */
 };
 
 struct gp_server {

@@ -45,6 +45,7 @@ static void settings_copy(struct gp_pool *p, struct gp_pool_settings *to)
     to->round_robin = load32(&p->round_robin);
     to->idle_check_ms = load32(&p->idle_check_ms);
     to->connect_timeout_ms = load32(&p->connect_timeout_ms);
+    to->client_write_timeout_ms = load32(&p->client_write_timeout_ms);
     to->warm_ratio = load32(&p->warm_ratio);
     to->fast_retries = load32(&p->fast_retries);
     to->server_tag = p->server_tag;

@@ -360,6 +360,7 @@ static void pool_apply(struct gp_segment *seg, uint32_t pool, const struct gp_po
     setting_store(&p->round_robin, s->round_robin);
     setting_store(&p->idle_check_ms, s->idle_check_ms);
     setting_store(&p->connect_timeout_ms, s->connect_timeout_ms);
+    setting_store(&p->client_write_timeout_ms, s->client_write_timeout_ms);
     setting_store(&p->warm_ratio, s->warm_ratio);
     setting_store(&p->fast_retries, s->fast_retries);
     setting_store(&p->reserve_size, s->reserve_size);

@@ -206,6 +206,7 @@ class Reason(IntEnum):
     QUERY_TIMEOUT = 27
     COPY_TIMEOUT = 28
     DATABASE_LIMIT = 29
+    WRITE_TIMEOUT = 30
 
 
 class Refusal(IntEnum):
@@ -318,6 +319,7 @@ class PoolSettings:
     """Rest after which a server is checked before it is used; 0: never."""
     connect_timeout_ms: int
     """Within which such a check must be answered."""
+    client_write_timeout_ms: int
     warm_ratio: int
     """Percentage of `size` up to which servers are opened at once."""
     fast_retries: int

@@ -48,6 +48,7 @@ class Totals:
     transaction_timeouts: int = 0
     query_timeouts: int = 0
     copy_timeouts: int = 0
+    write_timeouts: int = 0
     wait_notices: int = 0
 
     @classmethod
@@ -74,6 +75,7 @@ _ENDS = {
     "idle_transaction_timeouts": Reason.IDLE_TRANSACTION,
     "transaction_timeouts": Reason.TRANSACTION_TIMEOUT,
     "copy_timeouts": Reason.COPY_TIMEOUT,
+    "write_timeouts": Reason.WRITE_TIMEOUT,
 }
 _COUNTERS = tuple(name for name in _FIELDS if name != "assignments" and name not in _ENDS)
 _NOTHING = Totals()
@@ -145,6 +147,7 @@ _MORE_COUNTS = (
     ("total_query_timeout_count", "query_timeouts"),
     ("total_copy_timeout_count", "copy_timeouts"),
     ("total_wait_notice_count", "wait_notices"),
+    ("total_write_timeout_count", "write_timeouts"),
 )
 
 

@@ -50,6 +50,7 @@ class Inherited:
     transaction_timeout_ms: int
     query_timeout_ms: int
     proxy_copy_data_timeout_ms: int
+    client_write_timeout_ms: int
     cancel_wait_timeout_ms: int
     scaling_warm_pool_ratio: int
     scaling_max_parallel_creates: int

@@ -146,6 +146,8 @@ KEYS: tuple[Key, ...] = (
         "greenpool stops.", bounds=_DURATION),
     Key("proxy_copy_data_timeout", "GP", DURATION, "15s", "Time that a COPY may stand still; 0 "
         "means for ever.", bounds=_DURATION),
+    Key("client_write_timeout", "GP", DURATION, "60s", "Time that a client may read nothing of "
+        "what it is sent; 0 means for ever.", bounds=_DURATION),
     Key("cancel_wait_timeout", "GP", DURATION, "10s", "Time within which a cancel request must "
         "have been delivered.", bounds=_POSITIVE_DURATION),
     # --- sockets --------------------------------------------------------------------------------

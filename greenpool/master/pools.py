@@ -231,6 +231,7 @@ def settings_of(pool: Pool, user: User, database_place: int) -> PoolSettings:
         round_robin=pool.server_round_robin,
         idle_check_ms=_ms(pool.server_idle_check_timeout_ms),
         connect_timeout_ms=_ms(pool.connect_timeout_ms),
+        client_write_timeout_ms=_ms(pool.client_write_timeout_ms),
         warm_ratio=pool.scaling_warm_pool_ratio,
         fast_retries=pool.scaling_fast_retries,
         server_tag=_server_tag(pool),

@@ -216,6 +216,19 @@ def test_copy_that_is_read_slowly_goes_on(make_pooler: MakePooler) -> None:
     assert _counted(pooler, "copy_timeout") == 0
 
 
+# ---- results that are not read --------------------------------------------------------------
+
+
+def test_a_result_that_is_not_read_is_ended(make_pooler: MakePooler, io_backend: str) -> None:
+    pooler = _make(make_pooler, client_write_timeout=LIMIT, io_backend=io_backend)
+    with _login(pooler) as reader, _login(pooler) as other:
+        reader.send(messages.query("select repeat('x', 1000) from generate_series(1, 200000)"))
+        assert reader.read().kind == b"T"
+        assert other.rows("select 1") == [[b"1"]]  # there is one server: it is free again
+    wait_for(lambda: _counted(pooler, "write_timeout") == 1, "its end is counted")
+    wait_for_balance(pooler, 0)
+
+
 # ---- query_wait_notify ----------------------------------------------------------------------
 
 

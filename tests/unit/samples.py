@@ -24,6 +24,7 @@ POOL_SETTINGS = PoolSettings(
     round_robin=False,
     idle_check_ms=0,
     connect_timeout_ms=3_000,
+    client_write_timeout_ms=60_000,
     warm_ratio=100,
     fast_retries=0,
     server_tag=1,

@@ -305,6 +305,7 @@ class Pooler:
             **_io_backend(),
             "proxy_copy_data_timeout": 0,  # a test may take long between two rows
             "retain_connections_time": 0,  # and does not wait for servers that nobody wants
+            "client_write_timeout": 0,
             **self._general,
         }
         server = {"server_host": self.pg.host, "server_port": self.pg.port, "users": [user()]}

@@ -73,7 +73,8 @@ COLUMNS = {
         "total_taken_own_count total_taken_other_count total_handed_away_count "
         "total_session_look_count total_pin_count total_client_idle_timeout_count "
         "total_idle_transaction_timeout_count total_transaction_timeout_count "
-        "total_query_timeout_count total_copy_timeout_count total_wait_notice_count"
+        "total_query_timeout_count total_copy_timeout_count total_wait_notice_count "
+        "total_write_timeout_count"
     ),
     "stats_totals": f"database {MEASURES} |",
     "stats_averages": (
