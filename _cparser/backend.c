@@ -381,8 +381,10 @@ void gp_backend_received(struct gp_engine *e, struct gp_server *s, const uint8_t
             gp_buffer_consume(&s->in, taken);
     } else {
         taken = consume(e, s, data, len);
-        if (taken < len && !gp_buffer_append(&s->in, data + taken, len - taken))
-            taken = GP_LOST_BYTES;
+        if (taken < len && !gp_buffer_append(&s->in, data + taken, len - taken)) {
+            gp_server_lost(e, s, GP_REASON_MEMORY);
+            return;
+        }
     }
     if (taken == GP_LOST_BYTES) {
         gp_server_lost(e, s, GP_REASON_SERVER_PROTOCOL);

@@ -25,6 +25,10 @@ static void row_wipe(struct gp_client_row *row)
     atomic_store_explicit(&row->address_tag, 0, memory_order_relaxed);
     atomic_store_explicit(&row->bytes_received, 0, memory_order_relaxed);
     atomic_store_explicit(&row->bytes_sent, 0, memory_order_relaxed);
+    atomic_store_explicit(&row->buffer_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&row->prepared_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&row->prepared_named, 0, memory_order_relaxed);
+    atomic_store_explicit(&row->prepared_unnamed, 0, memory_order_relaxed);
     row->connected_ns = 0;
     row->key_length = 0;
     memset(row->key, 0, sizeof(row->key));

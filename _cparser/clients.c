@@ -79,6 +79,23 @@ enum gp_result gp_client_kill(struct gp_engine *e, uint32_t client, uint32_t rea
     return GP_OK;
 }
 
+static const struct {
+    const char *sqlstate, *words;
+} breaches[GP_BREACHES] = {
+    [GP_BREACH_LENGTH] = {"08P01", "invalid message length"},
+    [GP_BREACH_TYPE] = {"08P01", "invalid frontend message type"},
+    [GP_BREACH_STATEMENT] = {"08P01", "statement is longer than 16 MB"},
+    [GP_BREACH_MEMORY] = {"53200", "out of memory"},
+};
+
+void gp_client_depart(struct gp_engine *e, struct gp_client *c)
+{
+    if (c->breach)
+        gp_client_fail(e, c, c->leaving, breaches[c->breach].sqlstate, breaches[c->breach].words);
+    else
+        gp_client_finish(e, c, c->leaving);
+}
+
 void gp_client_clear(struct gp_engine *e, struct gp_client *c)
 {
     gp_buffer_free(&c->in);

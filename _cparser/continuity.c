@@ -291,7 +291,7 @@ void gp_continuity_publish(struct gp_engine *e, struct gp_server *s)
 
 static void add(struct gp_buffer **question, const void *data, size_t len)
 {
-    if (len && !gp_buffer_append(question, data, len))
+    if (len && !gp_buffer_insist(question, data, len))
         abort(); /* what is not asked for would be left to the next client */
 }
 
@@ -349,7 +349,7 @@ bool gp_continuity_look(struct gp_engine *e, struct gp_server *s)
 void gp_continuity_row(struct gp_server *s, const uint8_t *body, size_t len)
 {
     gp_buffer_free(&s->answer);
-    (void)gp_buffer_append(&s->answer, body, len); /* without: as if it could not be asked */
+    s->client->conn.starved |= !gp_buffer_append(&s->answer, body, len);
 }
 
 struct answer {
@@ -413,8 +413,12 @@ bool gp_continuity_seen(struct gp_engine *e, struct gp_server *s)
     struct answer answer = {0};
 
     if (!s->failed && read_answer(s->answer, &answer))
-        state = answer.others ? gp_state_of_text(e, answer.state, answer.names)
+        state = answer.others ? gp_state_of_text(e, answer.state, answer.names, GP_ASK)
                               : gp_state_share(c->base);
+    if (answer.others && !state)
+        c->conn.starved = 1;
+    if (c->conn.starved)
+        gp_todo(e, &c->conn); /* nobody knows any more what its session is */
     if (state) {
         gp_state_release(e, c->params);
         c->params = state;

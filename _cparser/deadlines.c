@@ -1,6 +1,7 @@
 #include "deadlines.h"
 
 #include "entrance.h"
+#include "shares.h"
 
 #define GP_SWEEP_NS 500000000ull
 
@@ -182,7 +183,10 @@ void gp_deadlines_sweep(struct gp_engine *e)
     e->sweep_at = e->now + GP_SWEEP_NS;
     for (uint32_t row = 0; row < e->seg->clients_max && e->clients_live; row++) {
         struct gp_client *c = e->clients[row];
-        if (c && !passes(e, c))
+        if (!c)
+            continue;
+        gp_share_tell(e, c);
+        if (!passes(e, c) && !e->suspended)
             look(e, c);
     }
 }

@@ -86,6 +86,7 @@ struct gp_engine *gp_engine_new(struct gp_segment *seg, uint32_t worker, uint32_
         return NULL;
     }
     atomic_store_explicit(&e->me->io_backend, backend, memory_order_relaxed);
+    gp_memory_join(seg, worker);
     gp_worker_born(seg, worker, (uint32_t)getpid());
     uint64_t others = atomic_load_explicit(&seg->alive, memory_order_relaxed) & ~(1ull << worker);
     for (; others != 0; others &= others - 1) /* their census shares descriptors with us */
@@ -147,6 +148,9 @@ void gp_engine_free(struct gp_engine *e)
     free(e->answers);
     gp_suspects_free(e);
     free(e->events);
+    gp_memory_part();
+    if (e->me)
+        gp_memory_clear(e->seg, e->worker);
     free(e);
 }
 
@@ -287,6 +291,14 @@ void gp_on_drained(struct gp_engine *e, struct gp_conn *conn)
         gp_conn_resume(e->transport, &c->server->conn);
     }
     gp_todo(e, conn);
+}
+
+void gp_on_starved(struct gp_engine *e, struct gp_conn *conn)
+{
+    if (gp_conn_is_pumps(conn))
+        gp_pump_closed(e, conn, GP_EIO);
+    else
+        gp_todo(e, conn);
 }
 
 /* A server at rest stirs: another worker's traffic, or it has something to say to nobody. */
@@ -462,6 +474,8 @@ void gp_engine_sweep(struct gp_engine *e)
     gp_moves_sweep(e);
     gp_listeners_sweep(e);
     gp_guests_sweep(e);
+    (void)gp_memory_look();
+    gp_interner_trim(&e->interner);
     run_todo(e);
     bury(e);
     if (e->draining && e->clients_live == 0 && !e->drained) {
@@ -493,7 +507,6 @@ void gp_engine_busy(struct gp_engine *e, uint32_t busy_permille, uint32_t client
     atomic_store_explicit(&e->me->clients, clients, memory_order_relaxed);
     atomic_store_explicit(&e->me->statements, e->interner.count, memory_order_relaxed);
     atomic_store_explicit(&e->me->idle_statements, e->interner.idle, memory_order_relaxed);
-    atomic_store_explicit(&e->me->statement_bytes, e->interner.bytes, memory_order_relaxed);
 }
 
 /* Relaxed: who has stopped meanwhile passes the client on. */

@@ -99,6 +99,15 @@ enum gp_note_kind {
     GP_NOTES
 };
 
+/* What peers make greenpool hold, by what it is kept as: memory.h. */
+enum gp_memory_kind {
+    GP_MEMORY_BUFFERS =
+        0, /* unsent, incomplete or waiting bytes; small buffers kept for use again */
+    GP_MEMORY_STATEMENTS, /* texts of prepared statements, and what clients call them */
+    GP_MEMORY_STATES,     /* parameter states that sessions have come to */
+    GP_MEMORY_KINDS
+};
+
 /* Times that are kept in histograms: histogram.h. */
 enum gp_time_kind { GP_TIME_QUERY = 0, GP_TIME_TRANSACTION, GP_TIME_WAIT, GP_TIMES };
 
@@ -263,7 +272,10 @@ struct gp_pool_row {
     uint32_t cl_active, cl_waiting, cl_idle, cl_login; /* summed over the client table */
     uint32_t cl_tls;                                   /* of those, how many speak TLS, and ... */
     uint32_t cl_pinned[GP_PINS];                       /* ... keep their servers, by reason */
-    uint32_t cl_pumped; /* ... have their TLS session in an earlier worker's process */
+    uint32_t cl_pumped;    /* ... have their TLS session in an earlier worker's process */
+    uint64_t buffer_bytes; /* held for them and their servers, half a second ago at most */
+    uint64_t prepared_named, prepared_unnamed; /* their statements, and ... */
+    uint64_t prepared_bytes;                   /* ... what those are long, with their names */
     uint32_t sv_active, sv_idle, sv_login, sv_canceled, sv_closing; /* summed over the slots */
     uint32_t sv_tls;     /* of those, how many speak TLS */
     uint64_t maxwait_ns; /* age of the oldest waiter, 0 = none */
@@ -298,6 +310,7 @@ struct gp_slot_row {
     uint32_t stale; /* 1: it is closed as soon as it is at rest */
     uint64_t holders;
     uint64_t idle_since_ns, opened_ns, expires_ns, xacts;
+    uint32_t prepared; /* statements that it holds */
     uint32_t key_length;
     uint8_t key[256];
     char address[60];
@@ -315,6 +328,8 @@ struct gp_client_info {
                       setting, 128 sequence */
     uint32_t pumped; /* 1: its TLS session has stayed in the process of an earlier worker */
     uint64_t bytes_received, bytes_sent;
+    uint32_t prepared;
+    uint64_t prepared_bytes, buffer_bytes;
     char user[64];
     char database[64];
     char address[56];
@@ -329,7 +344,10 @@ struct gp_worker_row {
     uint64_t moved_in, moved_out;   /* clients that came from other workers, and went to them */
     uint64_t refusals[GP_REFUSALS]; /* clients that were not let in */
     uint64_t visits[GP_VISITS];     /* connections, by what came of them */
-    uint64_t statements, idle_statements, statement_bytes; /* texts kept; without a user; all */
+    uint64_t statements, idle_statements; /* texts kept, and those of them without a user */
+    uint64_t memory_bytes[GP_MEMORY_KINDS];
+    uint64_t memory_refusals; /* times that it had to do without: max_memory_usage */
+    uint32_t still;           /* 1: it reads from nobody and has nothing unsent: SUSPEND */
 };
 
 /* Result of comparing all places of the segment with each other: what a sound segment has none of.
@@ -371,6 +389,8 @@ GP_API uint32_t gp_segment_fds(struct gp_segment *seg, int32_t *fds);
 GP_API void gp_segment_destroy(struct gp_segment *seg);
 /* max_connections and max_concurrent_creates (1..64; 0 = 64). */
 GP_API void gp_segment_limits(struct gp_segment *seg, uint32_t clients_limit, uint32_t max_creates);
+/* max_memory_usage, in bytes; 0: none. */
+GP_API void gp_segment_bound_memory(struct gp_segment *seg, uint64_t limit);
 
 /* Find or make the pool of (database, user) and apply settings; also at reload, from the master.
  * Result in *pool. GP_EFULL: pools_max.

@@ -106,7 +106,7 @@ static bool set_terms(struct gp_engine *e, struct gp_client *c, const struct gp_
     struct gp_span look = {terms->look_sql, terms->look_length};
 
     if (!gp_queue_at(e, terms->pool) ||
-        !(c->base = gp_state_intern(e, terms->state_hash, sql, look)))
+        !(c->base = gp_state_intern(e, terms->state_hash, sql, look, GP_ASK)))
         return may_not(c, "53200", "out of memory");
     c->params = gp_state_share(c->base);
     c->pool = terms->pool;

@@ -213,6 +213,10 @@ static enum verdict step(struct gp_engine *e, struct gp_client *c, const struct 
         c->leaving = GP_REASON_CLIENT_PROTOCOL;
         c->breach = GP_BREACH_STATEMENT;
         return END;
+    case GP_PREPARE_MEMORY:
+        c->leaving = GP_REASON_MEMORY;
+        c->breach = GP_BREACH_MEMORY;
+        return END;
     case GP_PREPARE_PLAIN:
         break;
     }

@@ -189,7 +189,7 @@ static struct gp_buffer *read_file(int32_t fd)
         return NULL;
     while (at < about.st_size) {
         ssize_t n = pread(fd, bytes, sizeof(bytes), at);
-        if (n <= 0 || !gp_buffer_append(&record, bytes, (size_t)n)) {
+        if (n <= 0 || !gp_buffer_insist(&record, bytes, (size_t)n)) {
             gp_buffer_free(&record);
             return NULL;
         }

@@ -4,6 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+static size_t bytes_for(size_t name_len)
+{
+    return sizeof(struct gp_intent) + (name_len > GP_INTENT_NAME ? name_len : GP_INTENT_NAME);
+}
+
 /* One for a name of that length. Those of short names are all of one size, and used again. */
 static struct gp_intent *intent_make(struct gp_engine *e, size_t name_len)
 {
@@ -14,8 +19,8 @@ static struct gp_intent *intent_make(struct gp_engine *e, size_t name_len)
         e->spare_intents_count--;
         return intent;
     }
-    intent = malloc(sizeof(*intent) + (name_len > GP_INTENT_NAME ? name_len : GP_INTENT_NAME));
-    if (!intent)
+    intent = malloc(bytes_for(name_len));
+    if (!intent || !gp_memory_take(GP_MEMORY_STATEMENTS, bytes_for(name_len), GP_INSIST))
         abort(); /* a reply without its intent would name statements wrongly from here on */
     return intent;
 }
@@ -23,7 +28,9 @@ static struct gp_intent *intent_make(struct gp_engine *e, size_t name_len)
 static void intent_free(struct gp_engine *e, struct gp_intent *intent)
 {
     if (intent->name_len > GP_INTENT_NAME || e->spare_intents_count == GP_INTENTS_SPARE) {
+        size_t bytes = bytes_for(intent->name_len);
         free(intent);
+        gp_memory_give(GP_MEMORY_STATEMENTS, bytes);
         return;
     }
     intent->newer = e->spare_intents;
@@ -37,6 +44,7 @@ void gp_intents_free(struct gp_engine *e)
         struct gp_intent *intent = e->spare_intents;
         e->spare_intents = intent->newer;
         free(intent);
+        gp_memory_give(GP_MEMORY_STATEMENTS, bytes_for(0));
     }
 }
 
@@ -102,8 +110,9 @@ void gp_intent_true(struct gp_engine *e, struct gp_server *s)
     if ((intent->kind == GP_INTENT_PARSE && intent->sent) || intent->kind == GP_INTENT_INJECT)
         gp_holding_add(holding, intent->id);
     if (names && intent->kind == GP_INTENT_PARSE &&
-        !gp_names_set(names, &e->interner, intent->name, intent->name_len, intent->statement)) {
-        s->client->conn.broken = 1; /* without memory for the name the client cannot go on */
+        !gp_names_set(names, &e->interner, intent->name, intent->name_len, intent->statement,
+                      GP_ASK)) {
+        s->client->conn.starved = 1; /* without memory for the name the client cannot go on */
         gp_todo(e, &s->client->conn);
     }
     if (names && (intent->kind == GP_INTENT_CLOSE || intent->kind == GP_INTENT_UNNAME ||

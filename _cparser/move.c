@@ -71,7 +71,8 @@ static bool movable(const struct gp_engine *e, const struct gp_client *c)
 {
     const struct gp_server *s = c->server;
 
-    if (c->state == GP_CLIENT_LOGIN || stays(e, c) || c->conn.broken || c->conn.hung)
+    if (c->state == GP_CLIENT_LOGIN || stays(e, c) || c->conn.broken || c->conn.hung ||
+        c->conn.starved)
         return false;
     return !s || (s->state == GP_SERVER_LINKED && !s->conn.tls && !s->conn.broken && !s->conn.hung);
 }

@@ -277,12 +277,21 @@ struct gp_client_row {
     _Atomic uint64_t user_tag, database_tag;     /* of a client that was let in: admission.h */
     _Atomic uint64_t address_tag;                /* from the claim on; 0: it is not counted */
     _Atomic uint64_t bytes_received, bytes_sent; /* from and to it, in messages of its session */
+    /* what it holds, now and then: shares.h */
+    _Atomic uint64_t buffer_bytes, prepared_bytes;
+    _Atomic uint32_t prepared_named, prepared_unnamed;
     uint8_t key[GP_CLIENT_KEY_BYTES];
     char user[GP_NAME_BYTES];
     char database[GP_NAME_BYTES];
     char address[56];
     char application[GP_NAME_BYTES];
     char tls[GP_TLS_NAME_BYTES];
+};
+
+/* What it holds: memory.h. By it alone, and for a dead one by gp_segment_reclaim. */
+struct gp_memory {
+    _Alignas(64) _Atomic uint64_t bytes[GP_MEMORY_KINDS];
+    _Atomic uint64_t refusals;
 };
 
 /* A worker's place. There are more than one generation needs: the next one lives in those that are
@@ -302,10 +311,12 @@ struct gp_worker {
     _Atomic uint32_t row_hint; /* its next search for a free client row begins there; likewise */
     _Atomic uint32_t busy_clients;        /* who have asked for something lately; likewise */
     _Atomic uint64_t moved_in, moved_out; /* clients, from and to other workers; likewise */
+    _Atomic uint32_t still;               /* 1: suspended, and all is said (suspend.h); likewise */
     _Alignas(64) _Atomic uint64_t refusals[GP_REFUSALS]; /* by it alone, like counters of stats.h */
     _Atomic uint64_t visits[GP_VISITS];                  /* likewise */
-    _Atomic uint64_t statements, idle_statements, statement_bytes; /* interned; by it, each sweep */
+    _Atomic uint64_t statements, idle_statements;        /* interned; by it, each sweep */
     _Alignas(64) _Atomic uint64_t handed_pools[64]; /* bit p % 4096: look at lane handed of p */
+    struct gp_memory memory;
 };
 
 struct gp_segment {
@@ -338,6 +349,8 @@ struct gp_segment {
     _Atomic uint64_t handshake_ns; /* when the next TLS handshake may begin; by whoever takes it */
     _Atomic uint64_t wanted_ns;    /* when a place of any database was last sought in vain */
     _Atomic uint32_t databases_high; /* databases ever defined */
+    _Atomic uint32_t suspended;      /* SUSPEND: controls.c */
+    _Atomic uint64_t memory_limit;   /* max_memory_usage, 0 = none: memory.h; by the master */
     _Alignas(
         64) _Atomic uint64_t creates[GP_CREATES_MAX]; /* 0, or worker+1 << 48|pool << 16|slot */
 };

@@ -122,11 +122,12 @@ static void sent_less(struct gp_uring *u, struct gp_port *port, int32_t result)
     uint32_t taken = result > 0 ? (uint32_t)result : 0;
 
     u->base.counts.sent_partial++;
-    if ((result < 0 && result != -EAGAIN && result != -EINTR) ||
-        !gp_buffer_append(&conn->out, u->arena + port->posted_at + taken, port->posted - taken)) {
-        conn->broken = 1;
+    conn->broken |= result < 0 && result != -EAGAIN && result != -EINTR;
+    if (!conn->broken &&
+        !gp_buffer_append(&conn->out, u->arena + port->posted_at + taken, port->posted - taken))
+        conn->broken = conn->starved = 1;
+    if (conn->broken)
         gp_conn_again(&u->base, conn); /* gp_on_drained tells */
-    }
     port->posted = 0;
     gp_port_mark(u, port);
 }
@@ -235,7 +236,9 @@ static void submit_recv(struct gp_uring *u, struct gp_port *port)
     struct io_uring_sqe *sqe = entry(u, IORING_OP_RECV, port->fd, port, GP_PORT_RECV);
 
     sqe->flags = IOSQE_BUFFER_SELECT;
-    if (port->conn->kind == GP_CONN_CLIENT && !port->streams)
+    if (gp_memory_rules.read_bytes < GP_RING_BUFFER_BYTES)
+        sqe->len = gp_memory_rules.read_bytes; /* which many at a time would not obey */
+    else if (port->conn->kind == GP_CONN_CLIENT && !port->streams)
         sqe->ioprio = IORING_RECV_MULTISHOT;
     else if (!port->more)
         sqe->ioprio = IORING_RECVSEND_POLL_FIRST; /* the request is only on its way */

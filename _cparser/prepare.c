@@ -118,9 +118,10 @@ static bool is_of(const struct gp_statement *statement, uint64_t reads, const ui
 }
 
 /* The statement that this text becomes if the server gets it now, one reference more. Most often the
- * client's last without a name: drivers that know no other say the same again and again. */
+ * client's last without a name: drivers that know no other say the same again and again. NULL: no
+ * memory. */
 static struct gp_statement *intern_now(struct gp_engine *e, struct gp_server *s,
-                                       const uint8_t *text, size_t len)
+                                       const uint8_t *text, size_t len, enum gp_claim claim)
 {
     bool own;
     uint64_t reads = gp_continuity_reads(e, s, &own);
@@ -131,10 +132,10 @@ static struct gp_statement *intern_now(struct gp_engine *e, struct gp_server *s,
         return last;
     }
     struct gp_sid id = gp_sid_make(e->seg->hash_key, reads, text, len);
-    struct gp_statement *statement = gp_statement_intern(&e->interner, id, text, len);
+    struct gp_statement *statement = gp_statement_intern(&e->interner, id, text, len, claim);
 
     if (!statement)
-        abort();
+        return NULL;
     statement->reads = reads;
     statement->own = own;
     return statement;
@@ -150,7 +151,9 @@ static struct gp_statement *as_of_now(struct gp_engine *e, struct gp_server *s,
     if (statement->own || gp_continuity_reads(e, s, &own) == statement->reads)
         return statement;
     struct gp_statement *other = intern_now(e, s, statement->parse + GP_STATEMENT_TEXT,
-                                            statement->length - GP_STATEMENT_TEXT);
+                                            statement->length - GP_STATEMENT_TEXT, GP_INSIST);
+    if (!other)
+        abort(); /* it would be parsed as another text than its own */
     gp_statement_release(&e->interner, other);
     return other;
 }
@@ -255,7 +258,9 @@ static enum gp_prepare prepare_parse(struct gp_engine *e, struct gp_server *s,
     if (known == YES && parse.statement.len)
         return parse_duplicate(e, s, frame, parse.statement, has, out, taken);
     size_t skip = parse.statement.len + 1, len = frame->length - 4 - skip;
-    struct gp_statement *statement = intern_now(e, s, body + skip, len);
+    struct gp_statement *statement = intern_now(e, s, body + skip, len, GP_ASK);
+    if (!statement)
+        return GP_PREPARE_MEMORY;
     if (held(e, s, statement->id) == UNDECIDED || holds(e, s, statement)) {
         gp_statement_release(&e->interner, statement);
         return GP_PREPARE_WAIT;

@@ -56,7 +56,8 @@ enum gp_prepare {
                        */
     GP_PREPARE_MORE,  /* not enough of it is there */
     GP_PREPARE_WAIT,  /* an earlier intent must be decided first, or the queue is full */
-    GP_PREPARE_LARGE  /* longer than GP_PARSE_MAX */
+    GP_PREPARE_LARGE, /* longer than GP_PARSE_MAX */
+    GP_PREPARE_MEMORY /* there is none for its text */
 };
 
 /* A message of a linked client that is not skipped. message: `have` bytes of it, header included.

@@ -18,7 +18,7 @@ struct gp_pump *gp_pump_new(const struct gp_buffer *held, int32_t *far)
 
     if (!p)
         return NULL;
-    if ((held && !gp_buffer_append(&p->client.held, gp_buffer_at(held), gp_buffer_len(held))) ||
+    if ((held && !gp_buffer_insist(&p->client.held, gp_buffer_at(held), gp_buffer_len(held))) ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == -1) {
         gp_buffer_free(&p->client.held);
         free(p);
@@ -239,7 +239,7 @@ static bool halt(struct gp_engine *e, struct gp_pump_end *end)
     gp_conn_pause(&end->conn);
     const struct gp_buffer *held = gp_conn_halt(e->transport, &end->conn);
 
-    return !held || gp_buffer_append(&end->held, gp_buffer_at(held), gp_buffer_len(held));
+    return !held || gp_buffer_insist(&end->held, gp_buffer_at(held), gp_buffer_len(held));
 }
 
 static void let_go(struct gp_engine *e, struct gp_pump_end *end)

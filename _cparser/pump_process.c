@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "memory.h"
 #include "pump_internal.h"
 
 #define LOOK_MS 500 /* while one has been told the end */
@@ -100,6 +101,7 @@ static bool one_is_ending(const struct gp_engine *e)
 static _Noreturn void live(struct gp_engine *e, struct gp_pump *resting, uint32_t count)
 {
     become_nobody();
+    gp_memory_part();
     gp_segment_destroy(e->seg);
     e->seg = NULL;
     e->me = NULL;

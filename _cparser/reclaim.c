@@ -2,6 +2,7 @@
  * while the other workers go on: each step is a compare-and-swap that somebody else may win, and
  * then there is nothing left to do. */
 #include "database.h"
+#include "memory.h"
 #include "notes.h"
 #include "outage.h"
 #include "pool_internal.h"
@@ -129,6 +130,7 @@ void gp_segment_reclaim(struct gp_segment *seg, uint32_t worker)
     gp_databases_wipe(seg);
     atomic_store_explicit(&w->clients, 0, memory_order_relaxed);
     atomic_store_explicit(&w->busy_permille, 0, memory_order_relaxed);
+    gp_memory_clear(seg, worker);
     atomic_fetch_and_explicit(&seg->starved, ~worker_bit(worker), memory_order_relaxed);
     for (uint64_t alive = workers_alive(seg); alive != 0;)
         worker_poke_hard(seg, set_pop(&alive));

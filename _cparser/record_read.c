@@ -69,7 +69,7 @@ static enum gp_result take_statement(struct gp_engine *e, struct reader *r,
     if (text.len > GP_PARSE_MAX)
         return GP_EPROTO;
     struct gp_sid id = gp_sid_make(e->seg->hash_key, reads, text.at, text.len);
-    *statement = gp_statement_intern(&e->interner, id, text.at, text.len);
+    *statement = gp_statement_intern(&e->interner, id, text.at, text.len, GP_INSIST);
     if (!*statement)
         return GP_EFULL;
     (*statement)->reads = reads;
@@ -86,7 +86,7 @@ static enum gp_result read_base(struct gp_engine *e, struct gp_luggage *luggage,
 
     if (r->failed || c->base)
         return GP_EPROTO;
-    c->base = gp_state_intern(e, hash, sql, look);
+    c->base = gp_state_intern(e, hash, sql, look, GP_INSIST);
     return c->base ? GP_OK : GP_EFULL;
 }
 
@@ -98,7 +98,7 @@ static enum gp_result read_params(struct gp_engine *e, struct gp_luggage *luggag
 
     if (r->failed || c->params)
         return GP_EPROTO;
-    c->params = gp_state_of_text(e, sql, names);
+    c->params = gp_state_of_text(e, sql, names, GP_INSIST);
     return c->params ? GP_OK : GP_EFULL;
 }
 
@@ -110,7 +110,8 @@ static enum gp_result read_name(struct gp_engine *e, struct gp_luggage *luggage,
     if (result != GP_OK || !statement)
         return result == GP_OK ? GP_EPROTO : result;
     struct gp_span name = take_rest(r);
-    bool done = gp_names_set(&luggage->client->names, &e->interner, name.at, name.len, statement);
+    bool done = gp_names_set(&luggage->client->names, &e->interner, name.at, name.len, statement,
+                             GP_INSIST);
     gp_statement_release(&e->interner, statement);
     return done ? GP_OK : GP_EFULL;
 }
@@ -214,7 +215,7 @@ static enum gp_result read_buffer(const struct gp_luggage *luggage, const struct
 
     if (*buffer)
         return GP_EPROTO; /* twice */
-    return gp_buffer_append(buffer, bytes.at, bytes.len) ? GP_OK : GP_EFULL;
+    return gp_buffer_insist(buffer, bytes.at, bytes.len) ? GP_OK : GP_EFULL;
 }
 
 static enum gp_result read_field(struct gp_engine *e, struct gp_luggage *luggage, uint16_t tag,

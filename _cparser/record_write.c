@@ -11,7 +11,7 @@ struct writer {
 static void put(struct writer *w, const void *data, size_t len)
 {
     if (len && !w->failed)
-        w->failed = !gp_buffer_append(w->record, data, len);
+        w->failed = !gp_buffer_insist(w->record, data, len);
 }
 
 static void put_number(struct writer *w, uint64_t value, unsigned bytes)

@@ -90,21 +90,25 @@ void gp_turn(struct gp_engine *e, struct gp_conn *conn)
 {
     if (conn->kind == GP_CONN_SERVER) {
         struct gp_server *s = (struct gp_server *)conn;
-        if (conn->broken && s->state != GP_SERVER_OUT)
-            gp_server_lost(e, s, GP_REASON_SERVER_IO);
+        if ((conn->broken || conn->starved) && s->state != GP_SERVER_OUT)
+            gp_server_lost(e, s, conn->starved ? GP_REASON_MEMORY : GP_REASON_SERVER_IO);
         return;
     }
     struct gp_client *c = (struct gp_client *)conn;
     if (c->state == GP_CLIENT_GONE)
         return;
     if (c->state == GP_CLIENT_FREE) {
-        if (conn->broken)
+        if (conn->broken || conn->starved)
             gp_guest_closed(e, c);
     } else if (c->state == GP_CLIENT_CLOSING) {
         if (gp_conn_sent(e->transport, conn) || conn->broken)
             say_goodbye(e, c);
+    } else if (c->entrance && (conn->broken || conn->starved)) {
+        gp_client_finish(e, c, GP_REASON_LOGIN_LEFT);
+    } else if (conn->starved) { /* broken: it can be told nothing */
+        gp_client_fail(e, c, GP_REASON_MEMORY, "53200", "out of memory");
     } else if (conn->broken) {
-        gp_client_finish(e, c, c->entrance ? GP_REASON_LOGIN_LEFT : GP_REASON_CLIENT_IO);
+        gp_client_finish(e, c, GP_REASON_CLIENT_IO);
     } else if (!c->entrance) {
         gp_frontend_continue(e, c);
     }
@@ -121,8 +125,9 @@ bool gp_client_blocked(const struct gp_client *c)
 {
     if (c->state == GP_CLIENT_WAITING || c->conn.out || c->held_back)
         return true;
-    return c->server && (c->server->state != GP_SERVER_LINKED || c->server->conn.out ||
-                         c->server->replies.count >= GP_REPLIES_MAX || gp_deferred_shut(c->server));
+    return c->server &&
+           (c->server->state != GP_SERVER_LINKED || c->server->conn.out ||
+            c->server->replies.count >= gp_memory_rules.replies || gp_deferred_shut(c->server));
 }
 
 /* Whether a server that was at rest may be used: nothing unread, not closed. */
@@ -500,6 +505,8 @@ void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason rea
         gp_todo(e, &c->conn); /* nothing of its request has been sent: it tries another server */
     else if (told || midway)
         gp_client_finish(e, c, told ? GP_REASON_SERVER_FATAL : reason);
+    else if (reason == GP_REASON_MEMORY)
+        gp_client_fail(e, c, reason, "53200", "out of memory");
     else
         gp_client_fail(e, c, reason, "08006", "server closed the connection unexpectedly");
 }
@@ -551,20 +558,6 @@ void gp_client_fail(struct gp_engine *e, struct gp_client *c, enum gp_reason rea
         gp_conn_send(e->transport, &c->conn, error, len);
     }
     gp_client_finish(e, c, reason);
-}
-
-static const char *const breaches[GP_BREACHES] = {
-    [GP_BREACH_LENGTH] = "invalid message length",
-    [GP_BREACH_TYPE] = "invalid frontend message type",
-    [GP_BREACH_STATEMENT] = "statement is longer than 16 MB",
-};
-
-void gp_client_depart(struct gp_engine *e, struct gp_client *c)
-{
-    if (c->breach)
-        gp_client_fail(e, c, c->leaving, "08P01", breaches[c->breach]);
-    else
-        gp_client_finish(e, c, c->leaving);
 }
 
 void gp_client_refuse(struct gp_engine *e, struct gp_client *c, const char *sqlstate,

@@ -77,18 +77,20 @@ struct gp_state {
     bool temporary;      /* new relations are temporary, by its search_path */
     uint32_t refs;
     uint32_t length, look_length, names_length;
+    uint32_t bytes; /* of all of it */
     uint8_t data[];
 };
 
 /* Of a Describe: whether ParameterDescription has come, and whether it will come a second time. */
 enum gp_described { GP_DESCRIBED_NOT = 0, GP_DESCRIBED, GP_DESCRIBED_AGAIN };
 
-/* How a client broke the protocol; relay.c has the words. */
+/* How a client broke the protocol; clients.c has the words. */
 enum gp_breach {
     GP_BREACH_NONE = 0,
     GP_BREACH_LENGTH,
     GP_BREACH_TYPE,
     GP_BREACH_STATEMENT, /* it is too long */
+    GP_BREACH_MEMORY,    /* not its fault: there is no room for its statement */
     GP_BREACHES
 };
 
@@ -284,6 +286,8 @@ struct gp_engine {
     uint32_t lopsided;             /* ... and how often in a row it was too much here */
     bool secured;                  /* some queue is */
     uint32_t linked;               /* servers with a client of this worker */
+    bool suspended;                /* suspend.h */
+    uint64_t resumed_ns;           /* when it last was so no more */
     struct gp_server ***servers;   /* [pool][slot], rows made when needed */
     struct gp_queue **queues;      /* by pool, made when needed */
     struct gp_answer **answers;    /* by pool: what needs no server (answers.h), or NULL */
@@ -337,8 +341,6 @@ void gp_client_finish(struct gp_engine *e, struct gp_client *c, enum gp_reason r
 /* The same, with FATAL words first. */
 void gp_client_fail(struct gp_engine *e, struct gp_client *c, enum gp_reason reason,
                     const char *sqlstate, const char *message);
-/* End a client that is leaving, all owed replies delivered: with its breach, if there is one. */
-void gp_client_depart(struct gp_engine *e, struct gp_client *c);
 /* Answer a WAITING client's request with an ERROR; it stays connected. */
 void gp_client_refuse(struct gp_engine *e, struct gp_client *c, const char *sqlstate,
                       const char *message);
@@ -378,15 +380,18 @@ void gp_server_fence(struct gp_engine *e, struct gp_server *s);
 /* The state of a beginning with this hash, one reference more; look: the question of continuity.h,
  * or empty. NULL: no memory. */
 struct gp_state *gp_state_intern(struct gp_engine *e, uint64_t hash, struct gp_span sql,
-                                 struct gp_span look);
+                                 struct gp_span look, enum gp_claim claim);
 /* The state that this text makes, of which its hash is made; names: the dotted settings in it. */
-struct gp_state *gp_state_of_text(struct gp_engine *e, struct gp_span sql, struct gp_span names);
+struct gp_state *gp_state_of_text(struct gp_engine *e, struct gp_span sql, struct gp_span names,
+                                  enum gp_claim claim);
 struct gp_state *gp_state_share(struct gp_state *state);
 void gp_state_release(struct gp_engine *e, struct gp_state *state);
 
 /* ---- clients.c ---- */
 /* It is GONE: forget it, and close its socket, if that is all there is to do. */
 bool gp_client_let_go(struct gp_engine *e, const struct gp_client *c);
+/* End a client that is leaving, all owed replies delivered: with its breach, if there is one. */
+void gp_client_depart(struct gp_engine *e, struct gp_client *c);
 /* Free all that a client owns but for its connection. */
 void gp_client_clear(struct gp_engine *e, struct gp_client *c);
 

@@ -168,6 +168,10 @@ static void client_add(struct gp_client_row *client, struct gp_pool_row *row)
     row->cl_pumped += load32(&client->pumped);
     for (unsigned i = 0; i < GP_PINS; i++)
         row->cl_pinned[i] += pins >> i & 1u;
+    row->buffer_bytes += load64(&client->buffer_bytes);
+    row->prepared_bytes += load64(&client->prepared_bytes);
+    row->prepared_named += load32(&client->prepared_named);
+    row->prepared_unnamed += load32(&client->prepared_unnamed);
 }
 
 /* Count the clients of the pools first..first + count - 1, which these rows are about, in one pass
@@ -244,6 +248,16 @@ static void slot_copy(struct gp_slot *s, struct gp_slot_cold *cold, struct gp_sl
     name_copy(row->tls, cold->tls, sizeof(row->tls));
 }
 
+/* Where statements pass untouched the page is not looked at, which would claim memory for it. */
+static uint32_t prepared_on(struct gp_segment *seg, uint32_t pool, uint32_t slot)
+{
+    const struct gp_holding *holding = gp_holding_at(seg, pool, slot);
+
+    if (load32(&gp_pool_at(seg, pool)->statements_max) == 0)
+        return 0;
+    return __atomic_load_n(&holding->count, __ATOMIC_RELAXED); /* its owner may change it now */
+}
+
 enum gp_result gp_slot_row(struct gp_segment *seg, uint32_t pool, uint32_t slot,
                            struct gp_slot_row *row)
 {
@@ -260,6 +274,7 @@ enum gp_result gp_slot_row(struct gp_segment *seg, uint32_t pool, uint32_t slot,
         memset(row, 0, sizeof(*row));
         if (before.state != GP_SLOT_CONNECTING) /* a login: what is there is of an earlier life */
             slot_copy(s, gp_slot_cold_at(seg, pool, slot), row);
+        row->prepared = prepared_on(seg, pool, slot);
         atomic_thread_fence(memory_order_acquire); /* the copy is made before the second look */
         after = slot_word(s);
     } while (after.generation != before.generation);
@@ -307,6 +322,9 @@ enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client, struct gp
     row->pumped = load32(&from->pumped);
     row->bytes_received = load64(&from->bytes_received);
     row->bytes_sent = load64(&from->bytes_sent);
+    row->prepared = load32(&from->prepared_named) + load32(&from->prepared_unnamed);
+    row->prepared_bytes = load64(&from->prepared_bytes);
+    row->buffer_bytes = load64(&from->buffer_bytes);
     name_copy(row->user, from->user, sizeof(row->user));
     name_copy(row->database, from->database, sizeof(row->database));
     name_copy(row->address, from->address, sizeof(row->address));
@@ -335,11 +353,14 @@ enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker, struct gp_
                                   .moved_in = load64(&w->moved_in),
                                   .moved_out = load64(&w->moved_out),
                                   .statements = load64(&w->statements),
-                                  .idle_statements = load64(&w->idle_statements),
-                                  .statement_bytes = load64(&w->statement_bytes)};
+                                  .idle_statements = load64(&w->idle_statements)};
     for (unsigned i = 0; i < GP_REFUSALS; i++)
         row->refusals[i] = load64(&w->refusals[i]);
     for (unsigned i = 0; i < GP_VISITS; i++)
         row->visits[i] = load64(&w->visits[i]);
+    for (unsigned i = 0; i < GP_MEMORY_KINDS; i++)
+        row->memory_bytes[i] = load64(&w->memory.bytes[i]);
+    row->memory_refusals = load64(&w->memory.refusals);
+    row->still = load32(&w->still);
     return GP_OK;
 }

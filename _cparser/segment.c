@@ -550,6 +550,7 @@ void gp_worker_born(struct gp_segment *seg, uint32_t worker, uint32_t pid)
     atomic_store_explicit(&w->pid, pid, memory_order_relaxed);
     atomic_store_explicit(&w->beat_ns, gp_now_ns(), memory_order_relaxed);
     atomic_store_explicit(&w->busy_clients, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->still, 0, memory_order_relaxed);
     atomic_fetch_add_explicit(&w->births, 1, memory_order_release); /* pairs with word_handed */
     /* release: pairs with worker_alive; whoever grants to us sees the place as the reclaim left it
      */

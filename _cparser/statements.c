@@ -145,13 +145,56 @@ static bool interner_grow(struct gp_interner *interner)
     return true;
 }
 
-static struct gp_statement *make_statement(struct gp_sid id, const uint8_t *body, size_t len)
+static size_t bytes_of(const struct gp_statement *statement)
+{
+    return sizeof(*statement) + statement->length;
+}
+
+static void forget(struct gp_interner *interner, struct gp_statement *statement)
+{
+    struct gp_statement **link = &interner->buckets[statement->id.high & (interner->cap - 1)];
+
+    while (*link != statement)
+        link = &(*link)->next;
+    *link = statement->next;
+    interner->count--;
+    size_t bytes = bytes_of(statement);
+    free(statement);
+    gp_memory_give(GP_MEMORY_STATEMENTS, bytes);
+}
+
+/* False: there is none that nobody refers to. */
+static bool forget_oldest(struct gp_interner *interner)
+{
+    struct gp_statement *oldest = interner->oldest;
+
+    if (!oldest)
+        return false;
+    idle_unlink(interner, oldest);
+    forget(interner, oldest);
+    return true;
+}
+
+void gp_interner_trim(struct gp_interner *interner)
+{
+    while (interner->idle > gp_memory_rules.idle_statements)
+        (void)forget_oldest(interner);
+}
+
+static struct gp_statement *make_statement(struct gp_interner *interner, struct gp_sid id,
+                                           const uint8_t *body, size_t len, enum gp_claim claim)
 {
     size_t length = GP_HEADER_SIZE + GP_SERVER_NAME_BYTES + len;
-    struct gp_statement *statement = calloc(1, sizeof(*statement) + length);
+    struct gp_statement *statement;
 
-    if (!statement)
+    while (!gp_memory_take(GP_MEMORY_STATEMENTS, sizeof(*statement) + length, claim))
+        if (!forget_oldest(interner))
+            return NULL;
+    statement = calloc(1, sizeof(*statement) + length);
+    if (!statement) {
+        gp_memory_give(GP_MEMORY_STATEMENTS, sizeof(*statement) + length);
         return NULL;
+    }
     statement->id = id;
     statement->length = (uint32_t)length;
     statement->hints = gp_session_hints(body, len);
@@ -164,7 +207,7 @@ static struct gp_statement *make_statement(struct gp_sid id, const uint8_t *body
 }
 
 struct gp_statement *gp_statement_intern(struct gp_interner *interner, struct gp_sid id,
-                                         const uint8_t *body, size_t len)
+                                         const uint8_t *body, size_t len, enum gp_claim claim)
 {
     struct gp_statement *statement = NULL;
 
@@ -175,13 +218,12 @@ struct gp_statement *gp_statement_intern(struct gp_interner *interner, struct gp
         if (gp_sid_same(statement->id, id))
             break;
     if (!statement) {
-        statement = make_statement(id, body, len);
+        statement = make_statement(interner, id, body, len, claim);
         if (!statement)
             return NULL;
         statement->next = *bucket;
         *bucket = statement;
         interner->count++;
-        interner->bytes += sizeof(*statement) + statement->length;
     } else if (statement->refs == 0) {
         idle_unlink(interner, statement);
     }
@@ -200,28 +242,12 @@ struct gp_statement *gp_statement_find(const struct gp_interner *interner, struc
     return each;
 }
 
-static void forget(struct gp_interner *interner, struct gp_statement *statement)
-{
-    struct gp_statement **link = &interner->buckets[statement->id.high & (interner->cap - 1)];
-
-    while (*link != statement)
-        link = &(*link)->next;
-    *link = statement->next;
-    interner->count--;
-    interner->bytes -= sizeof(*statement) + statement->length;
-    free(statement);
-}
-
 void gp_statement_release(struct gp_interner *interner, struct gp_statement *statement)
 {
     if (--statement->refs)
         return;
     idle_append(interner, statement);
-    if (interner->idle > GP_IDLE_STATEMENTS) {
-        struct gp_statement *oldest = interner->oldest;
-        idle_unlink(interner, oldest);
-        forget(interner, oldest);
-    }
+    gp_interner_trim(interner);
 }
 
 void gp_interner_free(struct gp_interner *interner)
@@ -230,175 +256,12 @@ void gp_interner_free(struct gp_interner *interner)
         struct gp_statement *next;
         for (struct gp_statement *each = interner->buckets[i]; each; each = next) {
             next = each->next;
+            gp_memory_give(GP_MEMORY_STATEMENTS, bytes_of(each));
             free(each);
         }
     }
     free(interner->buckets);
     memset(interner, 0, sizeof(*interner));
-}
-
-/* ---- a client's names ---- */
-
-#define GP_NAMES_FIRST 8u
-
-struct gp_name {
-    struct gp_name *next;
-    struct gp_statement *statement;
-    uint32_t hash;
-    uint32_t len;
-    uint8_t text[];
-};
-
-/* FNV-1a: a client that chooses colliding names slows only itself down. */
-static uint32_t name_hash(const uint8_t *name, size_t len)
-{
-    uint32_t hash = 2166136261u;
-
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ name[i]) * 16777619u;
-    return hash;
-}
-
-/* Where the entry of that name hangs, or where a new one would be hung. */
-static struct gp_name **name_link(const struct gp_names *names, uint32_t hash, const uint8_t *name,
-                                  size_t len)
-{
-    struct gp_name **link = &names->buckets[hash & (names->cap - 1)];
-
-    while (*link &&
-           ((*link)->hash != hash || (*link)->len != len || memcmp((*link)->text, name, len) != 0))
-        link = &(*link)->next;
-    return link;
-}
-
-static bool names_grow(struct gp_names *names)
-{
-    uint32_t cap = names->cap ? names->cap * 2 : GP_NAMES_FIRST;
-    struct gp_name **buckets = calloc(cap, sizeof(struct gp_name *));
-
-    if (!buckets)
-        return false;
-    for (uint32_t i = 0; i < names->cap; i++) {
-        struct gp_name *next;
-        for (struct gp_name *each = names->buckets[i]; each; each = next) {
-            next = each->next;
-            each->next = buckets[each->hash & (cap - 1)];
-            buckets[each->hash & (cap - 1)] = each;
-        }
-    }
-    free(names->buckets);
-    names->buckets = buckets;
-    names->cap = cap;
-    return true;
-}
-
-struct gp_statement *gp_names_find(const struct gp_names *names, const uint8_t *name, size_t len)
-{
-    if (len == 0)
-        return names->unnamed;
-    if (names->count == 0)
-        return NULL;
-    struct gp_name *entry = *name_link(names, name_hash(name, len), name, len);
-    return entry ? entry->statement : NULL;
-}
-
-bool gp_names_set(struct gp_names *names, struct gp_interner *interner, const uint8_t *name,
-                  size_t len, struct gp_statement *statement)
-{
-    uint32_t hash = name_hash(name, len);
-
-    statement->refs++;
-    if (len == 0) {
-        if (names->unnamed)
-            gp_statement_release(interner, names->unnamed);
-        names->unnamed = statement;
-        return true;
-    }
-    if (names->count >= names->cap && !names_grow(names)) {
-        gp_statement_release(interner, statement);
-        return false;
-    }
-    struct gp_name **link = name_link(names, hash, name, len);
-    if (*link) {
-        gp_statement_release(interner, (*link)->statement);
-        (*link)->statement = statement;
-        return true;
-    }
-    struct gp_name *entry = malloc(sizeof(*entry) + len);
-    if (!entry) {
-        gp_statement_release(interner, statement);
-        return false;
-    }
-    *entry = (struct gp_name){.statement = statement, .hash = hash, .len = (uint32_t)len};
-    memcpy(entry->text, name, len);
-    *link = entry;
-    names->count++;
-    return true;
-}
-
-void gp_names_drop(struct gp_names *names, struct gp_interner *interner, const uint8_t *name,
-                   size_t len)
-{
-    if (len == 0) {
-        if (names->unnamed)
-            gp_statement_release(interner, names->unnamed);
-        names->unnamed = NULL;
-        return;
-    }
-    if (names->count == 0)
-        return;
-    struct gp_name **link = name_link(names, name_hash(name, len), name, len);
-    struct gp_name *entry = *link;
-    if (!entry)
-        return;
-    *link = entry->next;
-    names->count--;
-    gp_statement_release(interner, entry->statement);
-    free(entry);
-}
-
-bool gp_names_called(const struct gp_names *names, const uint8_t *server_name, const uint8_t **name,
-                     size_t *len)
-{
-    *len = 0;
-    *name = NULL;
-    if (names->unnamed && memcmp(names->unnamed->name, server_name, GP_SERVER_NAME_BYTES - 1) == 0)
-        return true;
-    for (uint32_t i = 0; i < names->cap; i++)
-        for (struct gp_name *each = names->buckets[i]; each; each = each->next)
-            if (memcmp(each->statement->name, server_name, GP_SERVER_NAME_BYTES - 1) == 0) {
-                *name = each->text;
-                *len = each->len;
-                return true;
-            }
-    return false;
-}
-
-void gp_names_clear(struct gp_names *names, struct gp_interner *interner)
-{
-    gp_names_drop(names, interner, NULL, 0);
-    for (uint32_t i = 0; i < names->cap; i++) {
-        struct gp_name *next;
-        for (struct gp_name *each = names->buckets[i]; each; each = next) {
-            next = each->next;
-            gp_statement_release(interner, each->statement);
-            free(each);
-        }
-    }
-    free(names->buckets);
-    memset(names, 0, sizeof(*names));
-}
-
-void gp_names_each(const struct gp_names *names,
-                   void (*each)(void *context, const uint8_t *name, size_t len,
-                                const struct gp_statement *statement),
-                   void *context)
-{
-    if (names->unnamed)
-        each(context, NULL, 0, names->unnamed);
-    for (uint32_t i = 0; i < names->cap; i++)
-        for (const struct gp_name *name = names->buckets[i]; name; name = name->next)
-            each(context, name->text, name->len, name->statement);
 }
 
 /* ---- what a server holds ---- */

@@ -20,6 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "memory.h"
+
 #define GP_HASH_KEY_BYTES    16u
 #define GP_SERVER_NAME_BYTES 24u /* 'g', 22 characters of base 64, NUL */
 
@@ -59,15 +61,16 @@ struct gp_interner { /* zeroed = empty */
     uint32_t cap, count;                  /* cap: a power of two */
     struct gp_statement *oldest, *newest; /* without references; kept for those who come again */
     uint32_t idle;
-    uint64_t bytes; /* of all of them */
 };
 
-#define GP_STATEMENT_TEXT  (GP_HEADER_SIZE + GP_SERVER_NAME_BYTES) /* where it begins in `parse` */
-#define GP_IDLE_STATEMENTS 512u /* texts kept without a reference */
+#define GP_STATEMENT_TEXT (GP_HEADER_SIZE + GP_SERVER_NAME_BYTES) /* where it begins in `parse` */
 
-/* The interned statement with this body, one reference more. NULL: no memory. */
+/* The interned statement with this body, one reference more. NULL: no memory, even without those
+ * that nobody refers to. */
 struct gp_statement *gp_statement_intern(struct gp_interner *interner, struct gp_sid id,
-                                         const uint8_t *body, size_t len);
+                                         const uint8_t *body, size_t len, enum gp_claim claim);
+/* Keep no more of those than the level of memory allows. */
+void gp_interner_trim(struct gp_interner *interner);
 void gp_statement_release(struct gp_interner *interner, struct gp_statement *statement);
 void gp_interner_free(struct gp_interner *interner);
 
@@ -78,6 +81,7 @@ struct gp_name;
 struct gp_names { /* zeroed = empty */
     struct gp_name **buckets;
     uint32_t cap, count;
+    size_t bytes; /* of the named ones: entries, and texts as if nobody shared them */
     struct gp_statement *unnamed;
 };
 
@@ -86,7 +90,7 @@ struct gp_statement *gp_names_find(const struct gp_names *names, const uint8_t *
 /* Name a statement (a reference is added); an earlier one of that name loses it. False: no memory.
  */
 bool gp_names_set(struct gp_names *names, struct gp_interner *interner, const uint8_t *name,
-                  size_t len, struct gp_statement *statement);
+                  size_t len, struct gp_statement *statement, enum gp_claim claim);
 void gp_names_drop(struct gp_names *names, struct gp_interner *interner, const uint8_t *name,
                    size_t len);
 /* What the client calls the statement that servers know by this name: its unnamed one, or the first

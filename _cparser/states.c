@@ -59,12 +59,19 @@ static void describe(struct gp_state *state, const uint8_t *sql, size_t len)
 }
 
 static struct gp_state *make(uint64_t hash, struct gp_span sql, struct gp_span look,
-                             struct gp_span names)
+                             struct gp_span names, enum gp_claim claim)
 {
-    struct gp_state *state = calloc(1, sizeof(*state) + sql.len + look.len + names.len + 16);
+    uint32_t bytes = (uint32_t)(sizeof(struct gp_state) + sql.len + look.len + names.len + 16);
+    struct gp_state *state;
 
-    if (!state)
+    if (!gp_memory_take(GP_MEMORY_STATES, bytes, claim))
         return NULL;
+    state = calloc(1, bytes);
+    if (!state) {
+        gp_memory_give(GP_MEMORY_STATES, bytes);
+        return NULL;
+    }
+    state->bytes = bytes;
     state->hash = hash;
     if (sql.len)
         describe(state, sql.at, sql.len);
@@ -84,7 +91,7 @@ static struct gp_state **bucket_of(struct gp_engine *e, uint64_t hash)
 }
 
 static struct gp_state *intern(struct gp_engine *e, uint64_t hash, struct gp_span sql,
-                               struct gp_span look, struct gp_span names)
+                               struct gp_span look, struct gp_span names, enum gp_claim claim)
 {
     struct gp_state **bucket = bucket_of(e, hash), *state = *bucket;
 
@@ -92,7 +99,7 @@ static struct gp_state *intern(struct gp_engine *e, uint64_t hash, struct gp_spa
     while (state && (state->hash != hash || !state->look_length != !look.len))
         state = state->next;
     if (!state) {
-        state = make(hash, sql, look, names);
+        state = make(hash, sql, look, names, claim);
         if (!state)
             return NULL;
         state->next = *bucket;
@@ -102,18 +109,19 @@ static struct gp_state *intern(struct gp_engine *e, uint64_t hash, struct gp_spa
 }
 
 struct gp_state *gp_state_intern(struct gp_engine *e, uint64_t hash, struct gp_span sql,
-                                 struct gp_span look)
+                                 struct gp_span look, enum gp_claim claim)
 {
-    return intern(e, hash, sql, look, (struct gp_span){NULL, 0});
+    return intern(e, hash, sql, look, (struct gp_span){NULL, 0}, claim);
 }
 
-struct gp_state *gp_state_of_text(struct gp_engine *e, struct gp_span sql, struct gp_span names)
+struct gp_state *gp_state_of_text(struct gp_engine *e, struct gp_span sql, struct gp_span names,
+                                  enum gp_claim claim)
 {
     uint64_t hash = gp_sid_make(e->seg->hash_key, 0, sql.at, sql.len).high;
 
     if (hash == GP_STATE_FRESH || hash == GP_STATE_UNKNOWN)
         hash = 1;
-    return intern(e, hash, sql, (struct gp_span){NULL, 0}, names);
+    return intern(e, hash, sql, (struct gp_span){NULL, 0}, names, claim);
 }
 
 struct gp_state *gp_state_share(struct gp_state *state)
@@ -130,5 +138,7 @@ void gp_state_release(struct gp_engine *e, struct gp_state *state)
     while (*link != state)
         link = &(*link)->next;
     *link = state->next;
+    uint32_t bytes = state->bytes;
     free(state);
+    gp_memory_give(GP_MEMORY_STATES, bytes);
 }

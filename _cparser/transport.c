@@ -14,7 +14,7 @@ static void keep(struct gp_conn *conn, const struct iovec *pieces, uint32_t coun
             continue;
         }
         if (!gp_buffer_append(&conn->out, (const uint8_t *)pieces[i].iov_base + taken, len - taken))
-            conn->broken = 1;
+            conn->broken = conn->starved = 1;
         taken = 0;
     }
 }

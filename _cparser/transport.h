@@ -30,6 +30,7 @@
 
 #include "buffer.h"
 #include "engine.h"
+#include "memory.h"
 
 #define GP_SCRATCH_BYTES 65536u /* one read; stays in the second-level cache */
 #define GP_BATCH         128u   /* events a wait; PgBouncer's libevent takes 32 and grows */
@@ -52,17 +53,18 @@ struct gp_port; /* what the kernel does for a connection: transport_uring.c's ow
 
 struct gp_conn {
     int32_t fd;
-    uint8_t kind;       /* enum gp_conn_kind; the owner's struct begins with this one */
-    uint8_t mode;       /* enum gp_conn_mode */
-    uint8_t armed : 1;  /* the back end knows it: what happens to it is noticed */
-    uint8_t full : 1;   /* epoll is asked to tell when there is room to send */
-    uint8_t ready : 1;  /* there is something to deliver that nothing will announce again */
-    uint8_t hung : 1;   /* both directions are closed (reset, or a UNIX peer that is gone) */
-    uint8_t ended : 1;  /* the peer has closed its direction (a read that comes up short is not the
+    uint8_t kind;        /* enum gp_conn_kind; the owner's struct begins with this one */
+    uint8_t mode;        /* enum gp_conn_mode */
+    uint8_t armed : 1;   /* the back end knows it: what happens to it is noticed */
+    uint8_t full : 1;    /* epoll is asked to tell when there is room to send */
+    uint8_t ready : 1;   /* there is something to deliver that nothing will announce again */
+    uint8_t hung : 1;    /* both directions are closed (reset, or a UNIX peer that is gone) */
+    uint8_t ended : 1;   /* the peer has closed its direction (a read that comes up short is not the
                            last) */
-    uint8_t broken : 1; /* sending failed: nothing more can be said; relay.c clears it away in its
+    uint8_t broken : 1;  /* sending failed: nothing more can be said; relay.c clears it away in its
                            turn */
-    uint8_t queued : 1; /* in the list below */
+    uint8_t queued : 1;  /* in the list below */
+    uint8_t starved : 1; /* it needed memory and had none: relay.c ends it in its turn */
     struct gp_conn *next;  /* transport's list of connections to deliver again */
     struct gp_buffer *out; /* unsent bytes */
     struct gp_port *port;
@@ -123,6 +125,7 @@ struct gp_transport_ops {
     bool (*sent)(struct gp_transport *t, struct gp_conn *conn);
     bool (*settle)(struct gp_transport *t, struct gp_conn *conn);
     const struct gp_buffer *(*halt)(struct gp_transport *t, struct gp_conn *conn);
+    const struct gp_buffer *(*held)(const struct gp_conn *conn);
 };
 
 /* One a worker; a back end's own begins with it. */
@@ -258,6 +261,13 @@ static inline const struct gp_buffer *gp_conn_halt(struct gp_transport *t, struc
     return t->ops->halt(t, conn);
 }
 
+/* What was received and not delivered; NULL: nothing. */
+static inline const struct gp_buffer *gp_conn_held(const struct gp_transport *t,
+                                                   const struct gp_conn *conn)
+{
+    return t->ops->held(conn);
+}
+
 /* ---- transport.c, for any back end ---- */
 
 /* Read once into buf without waiting: GP_OK and *len, GP_AGAIN, GP_EOF or GP_EIO. */
@@ -361,6 +371,8 @@ void gp_on_received(struct gp_engine *engine, struct gp_conn *conn, const uint8_
  * stopped. */
 void gp_on_closed(struct gp_engine *engine, struct gp_conn *conn, enum gp_result how);
 void gp_on_drained(struct gp_engine *engine, struct gp_conn *conn);
+/* What it sent had to be dropped for want of memory: it is `starved`, and reading is over. */
+void gp_on_starved(struct gp_engine *engine, struct gp_conn *conn);
 /* Something happened on a watched connection, a wake-up, an inbox or a tick. */
 void gp_on_stirred(struct gp_engine *engine, struct gp_conn *conn);
 

@@ -29,7 +29,7 @@ struct epoll {
     int32_t epfd; /* ours */
     int32_t door;
     int32_t loop_fd; /* hot: libev's set; -1: cold */
-    uint8_t scratch[GP_SCRATCH_BYTES];
+    _Alignas(16) uint8_t scratch[GP_SCRATCH_BYTES];
 };
 
 static struct epoll *of(struct gp_transport *t)
@@ -185,6 +185,12 @@ static const struct gp_buffer *epoll_halt(struct gp_transport *t, struct gp_conn
     return NULL;
 }
 
+static const struct gp_buffer *epoll_held(const struct gp_conn *conn)
+{
+    (void)conn;
+    return NULL; /* it stays in the socket */
+}
+
 /* Room to send again. */
 static void drain(struct gp_transport *t, struct gp_conn *conn)
 {
@@ -200,13 +206,13 @@ static void fill(struct gp_transport *t, struct gp_conn *conn)
     struct epoll *p = of(t);
 
     for (uint32_t turn = 0; conn->mode == GP_CONN_READ; turn++) {
-        size_t len;
+        size_t len, most = gp_memory_rules.read_bytes;
 
         if (turn == GP_READS_PER_TURN) {
             gp_conn_again(t, conn);
             return;
         }
-        enum gp_result result = gp_wire_read(t, conn, p->scratch, sizeof(p->scratch), &len);
+        enum gp_result result = gp_wire_read(t, conn, p->scratch, most, &len);
         if (result == GP_AGAIN) {
             conn->ready = 0;
             return;
@@ -216,7 +222,7 @@ static void fill(struct gp_transport *t, struct gp_conn *conn)
             return;
         }
         /* A short read of a stream empties it: the next byte brings a new edge. */
-        conn->ready = len == sizeof(p->scratch) || conn->ended;
+        conn->ready = len == most || conn->ended;
         bool more = conn->ready;
         gp_on_received(t->user, conn, p->scratch, len);
         if (!more)
@@ -313,6 +319,7 @@ static const struct gp_transport_ops ops = {
     .sent = epoll_sent,
     .settle = epoll_sent, /* nothing is being read between waits */
     .halt = epoll_halt,
+    .held = epoll_held,
 };
 
 struct gp_transport *gp_transport_epoll(struct gp_engine *user)

@@ -175,12 +175,16 @@ static void hold(struct gp_uring *u, struct gp_port *port, const uint8_t *data, 
 {
     struct gp_conn *conn = port->conn;
 
+    port->stop |= port->recv == GP_PORT_ARMED;
+    if (conn->starved)
+        return;
     if (!gp_buffer_append(&port->held, data, len)) {
-        conn->hung = conn->ended = 1; /* without memory it cannot go on */
+        conn->starved = conn->ended = 1; /* with a gap in its stream it cannot go on */
         gp_buffer_free(&port->held);
+        gp_on_starved(u->base.user, conn);
+        return;
     }
     conn->ready = 1;
-    port->stop |= port->recv == GP_PORT_ARMED;
     if (conn->mode == GP_CONN_READ)
         gp_conn_again(&u->base, conn);
 }
@@ -256,12 +260,12 @@ static void fill(struct gp_uring *u, struct gp_port *port)
     struct gp_conn *conn = port->conn;
 
     for (uint32_t turn = 0; turn < GP_READS_PER_TURN && port->conn; turn++) {
-        size_t len;
+        size_t len, most = gp_memory_rules.read_bytes;
 
         if (conn->mode != GP_CONN_READ || port->recv != GP_PORT_NONE)
             return;
-        enum gp_result result = gp_wire_read(&u->base, conn, u->scratch, sizeof(u->scratch), &len);
-        port->more = result == GP_OK && len == sizeof(u->scratch);
+        enum gp_result result = gp_wire_read(&u->base, conn, u->scratch, most, &len);
+        port->more = result == GP_OK && len == most;
         if (result == GP_OK)
             gp_on_received(u->base.user, conn, u->scratch, len);
         else if (result != GP_AGAIN)
@@ -425,6 +429,11 @@ static void read_near(struct gp_uring *u, struct gp_port *port)
     gp_port_mark(u, port);
 }
 
+static const struct gp_buffer *uring_held(const struct gp_conn *conn)
+{
+    return conn->port ? conn->port->held : NULL;
+}
+
 static uint32_t uring_wait(struct gp_transport *t, bool sleep)
 {
     struct gp_uring *u = of(t);
@@ -541,6 +550,7 @@ static const struct gp_transport_ops ops = {
     .sent = uring_sent,
     .settle = uring_settle,
     .halt = uring_halt,
+    .held = uring_held,
 };
 
 struct gp_transport *gp_transport_uring(struct gp_engine *user)

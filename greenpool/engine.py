@@ -99,7 +99,7 @@ _SLOT_TEXT = ("address", "tls")
 _SLOT_PLAIN = tuple(f for f in SlotRow.__slots__ if f not in ("index", "state", "key", *_SLOT_TEXT))
 _CLIENT_TEXT = ("user", "database", "address", "application", "tls")
 _CLIENT_PLAIN = tuple(f for f in ClientRow.__slots__ if f not in ("client", "state", *_CLIENT_TEXT))
-_WORKER_LISTS = ("refusals", "visits")
+_WORKER_LISTS = ("refusals", "visits", "memory_bytes")
 _WORKER_PLAIN = tuple(f for f in WorkerRow.__slots__ if f not in ("index", *_WORKER_LISTS))
 
 
@@ -176,6 +176,10 @@ class Segment:
     def limits(self, clients_limit: int, max_creates: int) -> None:
         """Set max_connections and max_concurrent_creates."""
         lib.gp_segment_limits(self._seg, clients_limit, max_creates)
+
+    def bound_memory(self, limit_bytes: int) -> None:
+        """Set max_memory_usage; 0: no limit."""
+        lib.gp_segment_bound_memory(self._seg, limit_bytes)
 
     def define_pool(self, database: str, user: str, settings: PoolSettings) -> int:
         """Find or make the pool, apply the settings, return its index. Raises: EngineError."""

@@ -93,6 +93,14 @@ class SlotState(IntEnum):
     REAP = 7
 
 
+class MemoryKind(IntEnum):
+    """What memory is held as: `enum gp_memory_kind`."""
+
+    BUFFERS = 0
+    STATEMENTS = 1
+    STATES = 2
+
+
 class TimeKind(IntEnum):
     """Times that are kept in histograms."""
 
@@ -390,6 +398,12 @@ class PoolRow:
     """By `Pin`, in its order."""
     cl_pumped: int
     """Those whose TLS session is in another process than their worker."""
+    buffer_bytes: int
+    """Held for its clients and their servers, a moment ago."""
+    prepared_named: int
+    prepared_unnamed: int
+    prepared_bytes: int
+    """Of those statements' texts and names."""
     sv_active: int
     sv_idle: int
     sv_login: int
@@ -473,6 +487,8 @@ class SlotRow:
     opened_ns: int
     expires_ns: int
     xacts: int
+    prepared: int
+    """Statements that it holds."""
     key: bytes
     address: str
     tls: str
@@ -515,6 +531,10 @@ class ClientRow:
     pumped: int
     bytes_received: int
     bytes_sent: int
+    prepared: int
+    """Statements that it has prepared, and their bytes; the buffers held for it: a moment ago."""
+    prepared_bytes: int
+    buffer_bytes: int
     user: str
     database: str
     address: str
@@ -539,12 +559,16 @@ class WorkerRow:
     moved_out: int
     refusals: tuple[int, ...]
     """By `Refusal`: clients that were not let in."""
+    memory_bytes: tuple[int, ...]
+    """By `MemoryKind`."""
+    memory_refusals: int
+    still: int
+    """1: it reads from nobody and has nothing unsent, because of SUSPEND."""
     visits: tuple[int, ...]
     """By `Visit`: connections."""
     statements: int
-    """Texts that it keeps, those without a user included; `statement_bytes` is their size."""
+    """Texts that it keeps, those without a user included."""
     idle_statements: int
-    statement_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

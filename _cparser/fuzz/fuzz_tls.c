@@ -1,4 +1,4 @@
-/* sources: tls.c tls_context.c buffer.c */
+/* sources: tls.c tls_context.c buffer.c memory.c */
 /* libraries: -lssl -lcrypto */
 /* Two TLS sessions, and an input that says who writes how much, in which pieces the ciphertext
  * travels and is read, and where a bit is flipped. What arrives is always the beginning of what was

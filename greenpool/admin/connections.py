@@ -59,6 +59,8 @@ CLIENTS_COLUMNS = (
     Column("pumped", INT4),
     Column("bytes_received", INT8),
     Column("bytes_sent", INT8),
+    Column("buffer_bytes", INT8),
+    Column("prepared_bytes", INT8),
 )
 
 # PgBouncer's buffers: what it has read and not parsed, and what it has not sent.
@@ -160,7 +162,7 @@ def _server(view: View, pool: PoolRow, slot: SlotRow, client: ClientRow | None) 
         _signed(slot.backend_pid),
         slot.tls,
         client.application if client else "",
-        0,
+        slot.prepared,
         pool.index * SLOTS_PER_POOL + slot.index + 1,
         slot.worker,
         slot.xacts,
@@ -194,7 +196,7 @@ def _client(view: View, client: ClientRow) -> Row:
         0,
         client.tls,
         client.application,
-        0,
+        client.prepared,
         client.client,
         client.worker,
         client.xacts,
@@ -203,6 +205,8 @@ def _client(view: View, client: ClientRow) -> Row:
         client.pumped,
         client.bytes_received,
         client.bytes_sent,
+        client.buffer_bytes,
+        client.prepared_bytes,
     )
 
 

@@ -42,7 +42,7 @@ _EMPTY = Plan("")
 
 # What PgBouncer and PgDoorman have and greenpool does not have yet, to be told from a typing error.
 _ABSENT_COMMANDS = frozenset(("suspend",))
-_ABSENT_SHOWS = frozenset(("mem",))
+_ABSENT_SHOWS: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

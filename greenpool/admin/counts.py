@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from greenpool.admin.result import Row
 from greenpool.admin.view import View
 from greenpool.protocol.backend import INT8, NUMERIC, Column
-from greenpool.records import Visit
+from greenpool.records import MemoryKind, Visit
 
 CONNECTIONS_COLUMNS = (
     Column("total", NUMERIC),
@@ -47,7 +47,7 @@ def interner_rows(view: View) -> Iterable[Row]:
             yield (
                 "statement",
                 worker.statements,
-                worker.statement_bytes,
+                worker.memory_bytes[MemoryKind.STATEMENTS],
                 worker.index,
                 worker.idle_statements,
             )

@@ -36,6 +36,12 @@ from greenpool.admin.happenings import (
     upgrades_rows,
 )
 from greenpool.admin.hba import HBA_COLUMNS, hba_rows
+from greenpool.admin.memory import (
+    MEM_COLUMNS,
+    POOLS_MEMORY_COLUMNS,
+    mem_rows,
+    pools_memory_rows,
+)
 from greenpool.admin.parameters import (
     LOG_LEVEL_COLUMNS,
     PARAMETERS_COLUMNS,
@@ -158,6 +164,10 @@ SHOWS: Mapping[str, Show] = {
         extended_rows,
         "the same with bytes and, in us, percentiles of recent queries and transactions",
     ),
+    "pools_memory": Show(
+        POOLS_MEMORY_COLUMNS, pools_memory_rows, "what the clients of each pool make greenpool hold"
+    ),
+    "mem": Show(MEM_COLUMNS, mem_rows, "what all clients and servers make it hold, by kind"),
     "servers": Show(SERVERS_COLUMNS, servers_rows, "every connection to PostgreSQL"),
     "clients": Show(CLIENTS_COLUMNS, clients_rows, "every connection of a client"),
     "stats": Show(

@@ -50,6 +50,7 @@ _POSITIVE_DURATION = (1, 365 * _DAY_MS)
 _COUNT = (0, 1_000_000)
 _PORT = (1, 65535)
 _BUFFER = (0, 1 << 30)
+_MEMORY = (0, 1 << 40)
 # What the shared segment has room for (_cparser/pool.h: GP_WORKERS_MAX, GP_SLOTS_MAX,
 # GP_CREATES_MAX, GP_STATEMENTS_MAX; database.h: GP_PLACES_LIMIT): a value is refused here rather
 # than cut there.
@@ -106,10 +107,13 @@ KEYS: tuple[Key, ...] = (
         "limit.", bounds=_COUNT),
     Key("max_concurrent_creates", "G", INT, 4, "Server connections that may be being opened at a "
         "time, over all pools.", bounds=_CREATES),
-    Key("max_memory_usage", "G", SIZE, "256MB", "Memory that buffers in flight may take in all; "
-        "0 means no limit.", bounds=(0, 1 << 40), today=_ZERO),
+    Key("max_memory_usage", "G", SIZE, "256MB", "Memory that clients and servers may make all "
+        "workers hold: buffers, texts of prepared statements, session states (docs/memory.md); 0 "
+        "means no limit.", bounds=_MEMORY),
     Key("message_size_to_be_stream", "G", SIZE, "1MB", "Messages above this size are passed on "
-        "while they arrive; 0 means all.", bounds=_BUFFER, today=_ZERO),
+        "while they arrive. greenpool does so with smaller ones, too, whatever stands here, but "
+        "for the text of a prepared statement, which it keeps whole (docs/memory.md).",
+        bounds=_BUFFER),
     Key("max_startup_packet", "G", SIZE, "10KB", "Size of the largest startup packet that a "
         "client may send.", bounds=(512, 1 << 20)),
     Key("login_rate_limit", "G", INT, 0, "Logins a second that one address may try (of IPv6, one "

@@ -21,6 +21,7 @@ from greenpool.records import (
     DatabaseRow,
     EngineIo,
     Haste,
+    MemoryKind,
     Pin,
     PoolRow,
     Reason,
@@ -148,7 +149,11 @@ def _pins(counts: Iterable[int]) -> dict[str, int]:
     return {_word(pin): count for pin, count in zip(Pin, counts, strict=True)}
 
 
-def _word(member: Haste | Pin | Reason | Refusal) -> str:
+def _prepared(row: PoolRow) -> dict[str, int]:
+    return {"named": row.prepared_named, "unnamed": row.prepared_unnamed}
+
+
+def _word(member: Haste | MemoryKind | Pin | Reason | Refusal) -> str:
     return str(member.name).lower()
 
 
@@ -165,6 +170,12 @@ def _refusals(scene: Scene) -> Samples:
     for row in scene.workers:
         for refusal, count in zip(Refusal, row.refusals, strict=True):
             yield (str(row.index), _word(refusal)), count
+
+
+def _memory(scene: Scene) -> Samples:
+    for row in scene.workers:
+        for kind, held in zip(MemoryKind, row.memory_bytes, strict=True):
+            yield (str(row.index), _word(kind)), held if row.alive else 0
 
 
 def _build(scene: Scene) -> Samples:
@@ -236,6 +247,22 @@ FAMILIES: tuple[Family, ...] = (
         "processes share counts in each of them.", _PROCESS, _processes("resident_bytes")),
     Family("greenpool_process_open_fds", G, "Open descriptors of a process.", _PROCESS,
         _processes("open_files")),
+    # --- memory ---------------------------------------------------------------------------------
+    Family("greenpool_memory_bytes", G, "What clients and servers make a worker hold, by kind: "
+        "unsent, incomplete or waiting bytes (buffers), texts and names of prepared statements "
+        "(statements), what sessions have been set to (states).", ("worker", "kind"), _memory),
+    Family("greenpool_memory_limit_bytes", G, "max_memory_usage, which bounds the sum; 0: no "
+        "limit.", (), _one(lambda s: s.news.config.general.max_memory_usage_bytes)),
+    Family("greenpool_memory_refusals_total", C, "Times that a client or server needed memory "
+        "which max_memory_usage did not leave it.", ("worker",),
+        _worker(lambda row, _: row.memory_refusals)),
+    Family("greenpool_pool_buffer_bytes", G, "Buffers held for a pool's clients and their servers, "
+        "half a second ago at most.", _POOL, _pool(lambda row: row.buffer_bytes)),
+    Family("greenpool_client_prepared_statements", G, "Statements that a pool's clients have "
+        "prepared, with a name of theirs (named) or without (unnamed).", (*_POOL, "kind"),
+        _pool_parts(_prepared)),
+    Family("greenpool_client_prepared_bytes", G, "Texts and names of these, each counted for every "
+        "client that has it.", _POOL, _pool(lambda row: row.prepared_bytes)),
     # --- clients --------------------------------------------------------------------------------
     Family("greenpool_clients_connected", G, "Clients over all workers, those in login or in the "
         "admin console included.", (), _one(_connected)),

@@ -1,3 +1,4 @@
+/* sources: _cparser/memory.c */
 /* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
 /* sources: _cparser/outage.c */
 /* sources: _cparser/reclaim.c _cparser/rows.c _cparser/names.c _cparser/statements.c */

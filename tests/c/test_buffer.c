@@ -1,4 +1,4 @@
-/* sources: _cparser/buffer.c */
+/* sources: _cparser/buffer.c _cparser/memory.c */
 /*
  * Buffers against a plain stream of bytes: whatever the sizes of what goes in and comes out, the
  * bytes are the same and in order, and an empty buffer is NULL.

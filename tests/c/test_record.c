@@ -41,7 +41,7 @@ static struct gp_statement *statement(const char *text, uint64_t reads)
 {
     struct gp_sid id = gp_sid_make(seg->hash_key, reads, (const uint8_t *)text, strlen(text));
     struct gp_statement *made =
-        gp_statement_intern(&engine->interner, id, (const uint8_t *)text, strlen(text));
+        gp_statement_intern(&engine->interner, id, (const uint8_t *)text, strlen(text), GP_ASK);
 
     CHECK(made != NULL);
     made->reads = reads;
@@ -52,7 +52,8 @@ static void name_it(struct gp_client *c, const char *name, const char *text, uin
 {
     struct gp_statement *s = statement(text, reads);
 
-    CHECK(gp_names_set(&c->names, &engine->interner, (const uint8_t *)name, strlen(name), s));
+    CHECK(
+        gp_names_set(&c->names, &engine->interner, (const uint8_t *)name, strlen(name), s, GP_ASK));
     gp_statement_release(&engine->interner, s);
 }
 
@@ -80,8 +81,9 @@ static struct gp_luggage busy_client(void)
     c->begun = 0x21;
     c->since_ns = 0x123456789abcdefull;
     c->in = bytes("half a message");
-    c->base = gp_state_intern(engine, 99, span("select set_config('a', 'b', false)"), span("look"));
-    c->params = gp_state_of_text(engine, span("select 1"), span(",app.x"));
+    c->base = gp_state_intern(engine, 99, span("select set_config('a', 'b', false)"), span("look"),
+                              GP_ASK);
+    c->params = gp_state_of_text(engine, span("select 1"), span(",app.x"), GP_ASK);
     name_it(c, "", "unnamed\0", 0);
     name_it(c, "s1", "select $1", 3);
     name_it(c, "s2", "select $2", 0);

@@ -1,4 +1,4 @@
-/* sources: _cparser/statements.c _cparser/session.c */
+/* sources: _cparser/statements.c _cparser/statement_names.c _cparser/memory.c _cparser/session.c */
 /*
  * Prepared statements by content: identities, interned texts, a client's names, a server's holding.
  * The holding is driven by thousands of random operations beside a slow model of it.
@@ -97,7 +97,8 @@ static void test_clock_bit_is_free(void)
 
 static struct gp_statement *intern(struct gp_interner *interner, const char *text)
 {
-    return gp_statement_intern(interner, sid_of(text), (const uint8_t *)text, strlen(text) + 1);
+    return gp_statement_intern(interner, sid_of(text), (const uint8_t *)text, strlen(text) + 1,
+                               GP_ASK);
 }
 
 static void test_interned_message(void)
@@ -138,7 +139,7 @@ static void test_one_text_is_kept_once(void)
 static struct gp_statement *intern_number(struct gp_interner *interner, uint32_t number)
 {
     return gp_statement_intern(interner, sid_number(number), (const uint8_t *)&number,
-                               sizeof(number));
+                               sizeof(number), GP_ASK);
 }
 
 static bool is_interned(const struct gp_interner *interner, uint32_t number)
@@ -156,20 +157,20 @@ static void test_idle_texts_are_bounded(void)
 {
     struct gp_interner interner = {0};
     struct gp_statement *used = intern_number(&interner, 0);
-    const uint32_t many = 3 * GP_IDLE_STATEMENTS;
+    const uint32_t bound = gp_memory_rules.idle_statements, many = 3 * bound;
 
     for (uint32_t number = 1; number <= many; number++)
         gp_statement_release(&interner, intern_number(&interner, number));
-    CHECK_EQ(interner.idle, GP_IDLE_STATEMENTS);
-    CHECK_EQ(interner.count, GP_IDLE_STATEMENTS + 1);
+    CHECK_EQ(interner.idle, bound);
+    CHECK_EQ(interner.count, bound + 1);
     CHECK(is_interned(&interner, 0));
     for (uint32_t number = 1; number <= many; number++)
-        CHECK_EQ(is_interned(&interner, number), number > many - GP_IDLE_STATEMENTS);
+        CHECK_EQ(is_interned(&interner, number), number > many - bound);
     /* Used again, the oldest becomes the youngest. */
-    gp_statement_release(&interner, intern_number(&interner, many - GP_IDLE_STATEMENTS + 1));
+    gp_statement_release(&interner, intern_number(&interner, many - bound + 1));
     gp_statement_release(&interner, intern_number(&interner, many + 1));
-    CHECK(is_interned(&interner, many - GP_IDLE_STATEMENTS + 1));
-    CHECK(!is_interned(&interner, many - GP_IDLE_STATEMENTS + 2));
+    CHECK(is_interned(&interner, many - bound + 1));
+    CHECK(!is_interned(&interner, many - bound + 2));
     gp_statement_release(&interner, used);
     gp_interner_free(&interner);
 }
@@ -184,7 +185,7 @@ static struct gp_statement *find(const struct gp_names *names, const char *name)
 static void set(struct gp_names *names, struct gp_interner *interner, const char *name,
                 struct gp_statement *statement)
 {
-    CHECK(gp_names_set(names, interner, (const uint8_t *)name, strlen(name), statement));
+    CHECK(gp_names_set(names, interner, (const uint8_t *)name, strlen(name), statement, GP_ASK));
 }
 
 static void drop(struct gp_names *names, struct gp_interner *interner, const char *name)

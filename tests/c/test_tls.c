@@ -1,4 +1,4 @@
-/* sources: _cparser/tls.c _cparser/tls_context.c _cparser/buffer.c */
+/* sources: _cparser/tls.c _cparser/tls_context.c _cparser/buffer.c _cparser/memory.c */
 /* libraries: -lssl -lcrypto */
 /*
  * TLS sessions pumped against each other, without any socket: whatever the sizes in which

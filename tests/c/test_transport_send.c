@@ -1,6 +1,6 @@
 /* sources: _cparser/transport.c _cparser/transport_epoll.c _cparser/transport_uring.c _cparser/port.c _cparser/near.c */
 /* sources: _cparser/uring.c _cparser/gather.c _cparser/buffer.c _cparser/secure.c */
-/* sources: _cparser/tls.c _cparser/tls_context.c */
+/* sources: _cparser/tls.c _cparser/tls_context.c _cparser/memory.c */
 /* libraries: -lssl -lcrypto */
 /* What a transport sends, how it leaves servers at rest alone, and who sleeps where. */
 #include "transport_lines.h"

@@ -85,6 +85,13 @@ void gp_on_closed(struct gp_engine *e, struct gp_conn *conn, enum gp_result how)
     ((struct line *)conn)->closings++;
 }
 
+void gp_on_starved(struct gp_engine *e, struct gp_conn *conn)
+{
+    (void)e;
+    (void)conn;
+    CHECK(!"there is no limit here");
+}
+
 void gp_on_drained(struct gp_engine *e, struct gp_conn *conn)
 {
     struct line *line = (struct line *)conn;

@@ -21,6 +21,7 @@ from greenpool.records import (
     EngineIo,
     Haste,
     Hold,
+    MemoryKind,
     Pin,
     PoolRow,
     Reason,
@@ -158,7 +159,7 @@ def worker(index: int, **fields: Any) -> WorkerRow:
     values |= {"busy_permille": 0, "io_backend": EngineIo.URING, "beat_ns": NOW.monotonic_ns}
     values |= {"moved_in": 0, "moved_out": 0, "refusals": (0,) * len(Refusal)}
     values |= {"visits": (0,) * len(Visit), "statements": 0, "idle_statements": 0}
-    values |= {"statement_bytes": 0}
+    values |= {"memory_bytes": (0,) * len(MemoryKind), "memory_refusals": 0, "still": 0}
     return WorkerRow(index=index, **values | fields)
 
 

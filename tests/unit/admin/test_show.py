@@ -61,7 +61,15 @@ COLUMNS = {
         "timezone password scram_client_key scram_server_key | worker"
     ),
     "servers": f"{CONNECTION} | worker xacts age_s idle_ms",
-    "clients": f"{CONNECTION} | worker xacts queries pinned pumped bytes_received bytes_sent",
+    "clients": f"{CONNECTION} | worker xacts queries pinned pumped bytes_received bytes_sent "
+    "buffer_bytes prepared_bytes",
+    "mem": "name size used free memtotal |",
+    # as in PgDoorman, and ours
+    "pools_memory": (
+        "database user pool_prepared_count pool_prepared_bytes client_prepared_count "
+        "client_prepared_bytes client_named_count client_anonymous_count "
+        "client_anonymous_evictions_total | buffer_bytes"
+    ),
     "stats": (
         "database total_server_assignment_count total_xact_count total_query_count "
         "total_received total_sent total_xact_time total_query_time total_wait_time "
@@ -210,7 +218,9 @@ def test_startup_parameters_tell_who_says_so(tmp_path: Path) -> None:
 
 def test_connections_and_statements_of_all_workers(config: Config) -> None:
     dead = worker(1, alive=0, visits=(5, 1, 1, 2, 1), statements=9)
-    living = worker(0, visits=(10, 1, 2, 3, 4), statements=3, idle_statements=1, statement_bytes=7)
+    living = worker(
+        0, visits=(10, 1, 2, 3, 4), statements=3, idle_statements=1, memory_bytes=(5, 7, 9)
+    )
     bench = Bench(config, FakeSegment(workers=[living, dead]))
     assert bench.show("SHOW CONNECTIONS") == [
         {"total": 15, "errors": 2, "tls": 3, "plain": 5, "cancel": 5}

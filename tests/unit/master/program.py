@@ -71,6 +71,9 @@ class NotingSegment:
     def limits(self, clients_limit: int, max_creates: int) -> None:
         tell("limits", clients_limit, max_creates)
 
+    def bound_memory(self, limit_bytes: int) -> None:
+        tell("bound_memory", limit_bytes)
+
     def define_pool(self, database: str, user: str, settings: Any) -> int:
         if database == "toomany":
             raise EngineError(f'pool "{database}": a bound is reached')
@@ -109,7 +112,7 @@ class NotingSegment:
         return [
             WorkerRow(
                 *(index, 0, 1, 1, 7, 250, 0, 0, 0, 0),
-                *((0,) * len(Refusal), (0,) * len(Visit), 0, 0, 0),
+                *((0,) * len(Refusal), (0,) * len(Visit), 0, 0, (0, 0, 0), 0, 0),
             )
             for index in range(self.workers)
         ]

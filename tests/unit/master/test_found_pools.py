@@ -57,6 +57,9 @@ class FakeSegment:
     def limits(self, clients_limit: int, max_creates: int) -> None:
         """Accept any."""
 
+    def bound_memory(self, limit_bytes: int) -> None:
+        """Accept any."""
+
     def define_pool(self, database: str, user: str, settings: object) -> int:
         name = (database, user)
         if name not in self.names:
