@@ -1,4 +1,4 @@
-/* What the administrator says of pools and clients: PAUSE, DISABLE, RECONNECT, KILL.
+/* What the administrator says of pools and clients: PAUSE, DISABLE, RECONNECT, KILL, SUSPEND.
  *
  * Who says it: any process that has the segment; the console's worker does. Each wish is a fact in
  * the segment, not a message, so that nothing is lost with the worker that set it, with one that
@@ -10,6 +10,7 @@
  *     gp_pool.killed_ns   whoever connected, or was opened, before that moment is to go
  *     gp_client_row.doomed_ns   the same of one client: it is meant if it connected at that moment,
  *                         so that a client which has the row later is not
+ *     gp_segment.suspended   SUSPEND: nobody is read any more (suspend.h)
  *     gp_segment.controls grows with each wish
  *
  * Who obeys (obey.c): each worker, for its own clients and servers, in the next sweep (every 100 ms)
@@ -82,6 +83,23 @@ void gp_pool_kill(struct gp_segment *seg, uint32_t pool)
         return;
     atomic_store_explicit(&gp_pool_at(seg, pool)->killed_ns, gp_now_ns(), memory_order_release);
     gp_pool_hold(seg, pool, GP_HOLD_PAUSED);
+}
+
+/* The wait for a server begins anew with the end of it, as after a pause. */
+void gp_segment_suspend(struct gp_segment *seg, bool suspended)
+{
+    uint64_t now = gp_now_ns();
+
+    for (uint32_t pool = 0, high = suspended ? 0 : gp_pools_high(seg); pool < high; pool++)
+        atomic_store_explicit(&gp_pool_at(seg, pool)->resumed_ns, now, memory_order_relaxed);
+    /* release: with the times; pairs with the acquire in gp_suspend_sweep */
+    atomic_store_explicit(&seg->suspended, suspended, memory_order_release);
+    tell(seg);
+}
+
+bool gp_segment_suspended(struct gp_segment *seg)
+{
+    return atomic_load_explicit(&seg->suspended, memory_order_acquire);
 }
 
 void gp_client_doom(struct gp_segment *seg, uint32_t client, uint64_t connected_ns)

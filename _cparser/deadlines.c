@@ -147,7 +147,8 @@ static void look(struct gp_engine *e, struct gp_client *c)
         _Atomic uint32_t *limit_ms = (_Atomic uint32_t *)(pool + d->limit);
         uint64_t limit = 1000000ull * atomic_load_explicit(limit_ms, memory_order_relaxed);
         uint64_t since = limit ? d->since(e, c) : 0;
-        if (since && e->now - since >= limit) {
+        uint64_t from = since < e->resumed_ns ? e->resumed_ns : since;
+        if (since && e->now - from >= limit) {
             d->act(e, c, d);
             return;
         }

@@ -23,6 +23,7 @@
 #include "plans.h"
 #include "prepare.h"
 #include "pump.h"
+#include "suspend.h"
 
 #define GP_EVENTS_FIRST 64u
 
@@ -466,6 +467,7 @@ void gp_engine_sweep(struct gp_engine *e)
     e->now = gp_now_ns();
     gp_transport_sweep(e->transport);
     gp_obey_sweep(e);
+    gp_suspend_sweep(e);
     gp_queue_sweep(e);
     gp_deadlines_sweep(e);
     gp_pumps_sweep(e);

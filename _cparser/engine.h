@@ -445,6 +445,9 @@ GP_API uint32_t gp_pool_held(struct gp_segment *seg, uint32_t pool);
 GP_API void gp_pool_reconnect(struct gp_segment *seg, uint32_t pool);
 /* Pause it, and drop its clients and servers at once. */
 GP_API void gp_pool_kill(struct gp_segment *seg, uint32_t pool);
+/* Have all workers read nothing more from clients that are let in, nor from servers; false: go on. */
+GP_API void gp_segment_suspend(struct gp_segment *seg, bool suspended);
+GP_API bool gp_segment_suspended(struct gp_segment *seg);
 /* Drop a client that a pool serves, and its server, if it is the one that connected then. */
 GP_API void gp_client_doom(struct gp_segment *seg, uint32_t client, uint64_t connected_ns);
 

@@ -26,6 +26,8 @@ static void drop_client(struct gp_engine *e, struct gp_client *c)
 
 void gp_obey_client(struct gp_engine *e, struct gp_client *c)
 {
+    if (e->suspended)
+        gp_conn_pause(&c->conn);
     if (doomed(e, c))
         drop_client(e, c);
 }

@@ -222,7 +222,8 @@ void gp_queue_hear(struct gp_engine *e, struct gp_queue *q)
 /* How long it has waited for a server; for the end of a pause it waits as long as that takes. */
 static uint64_t waited(struct gp_engine *e, struct gp_pool *pool, const struct gp_client *c)
 {
-    bool paused = atomic_load_explicit(&pool->hold, memory_order_acquire) & GP_HOLD_PAUSED;
+    bool paused =
+        e->suspended || (atomic_load_explicit(&pool->hold, memory_order_acquire) & GP_HOLD_PAUSED);
     uint64_t since = atomic_load_explicit(&pool->resumed_ns, memory_order_relaxed);
 
     if (since < c->since_ns)

@@ -94,6 +94,25 @@ enum gp_result gp_wire_read(struct gp_transport *t, struct gp_conn *conn, uint8_
     }
 }
 
+static void resume_nobody(struct gp_transport *t, struct gp_conn *conn)
+{
+    (void)t;
+    (void)conn;
+}
+
+void gp_transport_still(struct gp_transport *t, bool still)
+{
+    if (still && !t->moving) {
+        t->moving = t->ops;
+        t->still = *t->ops;
+        t->still.resume = resume_nobody;
+        t->ops = &t->still;
+    } else if (!still && t->moving) {
+        t->ops = t->moving;
+        t->moving = NULL;
+    }
+}
+
 void gp_conn_close_down(struct gp_transport *t, struct gp_conn *conn, enum gp_result how)
 {
     conn->ready = 0;

@@ -133,8 +133,11 @@ struct gp_transport {
     const struct gp_transport_ops *ops;
     struct gp_engine *user; /* passed to the callbacks */
     struct gp_engine_counts counts;
-    uint64_t trust_ns; /* a server at rest for longer is looked at before it is used */
-    bool called;       /* the last wait was ended by libev's set */
+    uint64_t trust_ns;             /* a server at rest for longer is looked at before it is used */
+    bool called;                   /* the last wait was ended by libev's set */
+    struct gp_transport_ops still; /* gp_transport_still: as `moving`, but nothing resumes */
+    const struct gp_transport_ops
+        *moving; /* ... and what stands in `ops` otherwise; NULL: it does */
     struct gp_conn *again_head, *again_tail; /* connections that are `ready`, no event to come */
 };
 
@@ -270,6 +273,8 @@ static inline const struct gp_buffer *gp_conn_held(const struct gp_transport *t,
 
 /* ---- transport.c, for any back end ---- */
 
+/* From here on a paused connection stays paused, whoever resumes it; or no longer. */
+void gp_transport_still(struct gp_transport *t, bool still);
 /* Read once into buf without waiting: GP_OK and *len, GP_AGAIN, GP_EOF or GP_EIO. */
 enum gp_result gp_wire_read(struct gp_transport *t, struct gp_conn *conn, uint8_t *buf, size_t cap,
                             size_t *len);

@@ -245,6 +245,14 @@ class Segment:
         """Have all servers of a pool replaced as they become idle; what they told stays true."""
         lib.gp_pool_reconnect(self._seg, pool)
 
+    def suspend(self, wanted: bool) -> None:
+        """Have all workers read from nobody any more, or go on."""
+        lib.gp_segment_suspend(self._seg, wanted)
+
+    def is_suspended(self) -> bool:
+        """Say whether they have been told so."""
+        return bool(lib.gp_segment_suspended(self._seg))
+
     def kill_pool(self, pool: int) -> None:
         """Pause a pool, and drop its clients and servers at once."""
         lib.gp_pool_kill(self._seg, pool)

@@ -1,6 +1,8 @@
-"""What the administrator can do to pools and clients: PAUSE, RESUME, DISABLE, KILL...
+"""What the administrator can do to pools and clients: PAUSE, RESUME, DISABLE, KILL, SUSPEND...
 
     PAUSE [database] [user = name]
+
+SUSPEND means everything, always.
 
 Law: a command changes the segment, once, and is then over or not yet: `Pending` tells when. Who
 waits may go away at any time; what was said stays said (a PAUSE stays in force), as in PgBouncer.
@@ -39,6 +41,10 @@ class Controls(Snapshots, Protocol):
 
     def doom(self, client: ClientRow) -> None: ...
 
+    def suspend(self, wanted: bool) -> None: ...
+
+    def is_suspended(self) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -74,6 +80,10 @@ def plan(segment: Controls, statement: Statement) -> Plan:
     if verb == "kill_client":
         client = _number(statement)
         return Plan(verb.upper(), command=lambda: _kill_client(segment, client))
+    if verb == "suspend":
+        if len(statement) > 1:
+            raise syntax_error(f'syntax error at or near "{shown(statement[1].text)}"')
+        return Plan(verb.upper(), command=lambda: _suspend(segment))
     target = _target(statement)
     if verb in _NEEDS_DATABASE and target.database is None:
         raise syntax_error("a database is required")
@@ -88,7 +98,7 @@ def _pause(segment: Controls, target: Target) -> Pending:
     """Let transactions end, close their servers, open none: clients wait until RESUME."""
     rows = target.pools(segment, "pause")
     is_all = target == Target(None, None)
-    if is_all and all(row.held & Hold.PAUSED for row in rows):
+    if is_all and (segment.is_suspended() or all(row.held & Hold.PAUSED for row in rows)):
         raise _refused("already suspended/paused")
     pools = [row.index for row in rows]
     for pool in pools:
@@ -103,15 +113,33 @@ def _pause(segment: Controls, target: Target) -> Pending:
 
 
 def _resume(segment: Controls, target: Target) -> Pending:
-    """Take back PAUSE and KILL."""
+    """Take back PAUSE and KILL; without a name SUSPEND, too."""
     paused = [row for row in target.pools(segment, "resume") if row.held & Hold.PAUSED]
-    if not paused and target.database is None:
+    was_suspended = target == Target(None, None) and segment.is_suspended()
+    if was_suspended:
+        segment.suspend(False)
+    elif not paused and target.database is None:
         raise _refused("pooler is not paused/suspended")
-    if not paused:
+    elif not paused:
         raise _refused(f"database {target.database} is not paused")
     for row in paused:
         segment.unhold(row.index, Hold.PAUSED)
     return at_once
+
+
+def _suspend(segment: Controls) -> Pending:
+    """Read from nobody any more, once all that is unsent has been sent."""
+    rows = segment.pool_rows()
+    if segment.is_suspended() or (rows and all(row.held & Hold.PAUSED for row in rows)):
+        raise _refused("already suspended/paused")
+    segment.suspend(True)
+
+    def is_done() -> bool:
+        if not segment.is_suspended():
+            raise _refused("RESUME has ended the suspension")
+        return all(worker.still for worker in segment.worker_rows() if worker.alive)
+
+    return is_done
 
 
 def _disable(segment: Controls, target: Target) -> Pending:
@@ -225,7 +253,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "PAUSE [db] [user=name]",
         "wait for transactions to end, close all servers, and let clients wait",
     ),
-    "resume": ("RESUME [db] [user=name]", "go on after PAUSE or KILL"),
+    "resume": ("RESUME [db] [user=name]", "go on after PAUSE or KILL; without a name SUSPEND"),
+    "suspend": ("SUSPEND", "send what is unsent, and read nothing more from clients and servers"),
     "disable": ("DISABLE db [user=name]", "let no other client in"),
     "enable": ("ENABLE db [user=name]", "let clients in again"),
     "reconnect": ("RECONNECT [db] [user=name]", "replace every server as it becomes idle"),

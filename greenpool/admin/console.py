@@ -41,8 +41,6 @@ _HELP_HINT = "SHOW HELP lists the commands."
 _EMPTY = Plan("")
 
 # What PgBouncer and PgDoorman have and greenpool does not have yet, to be told from a typing error.
-_ABSENT_COMMANDS = frozenset(("suspend",))
-_ABSENT_SHOWS: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +140,6 @@ class Console:
             )
         if planner := chatter.STATEMENTS.get(first.text):
             return planner(statement)
-        if first.text in _ABSENT_COMMANDS:
-            raise chatter.not_supported(first.text.upper())
         known = ("show", *_ORDERS, *commands.COMMANDS, *chatter.STATEMENTS)
         raise _unknown("", first.text, known)
 
@@ -154,8 +150,6 @@ class Console:
         if plan := chatter.show_parameter(names):
             return plan
         name = names[0]
-        if name in _ABSENT_SHOWS:
-            raise chatter.not_supported(f"SHOW {name.upper()}")
         if name not in SHOWS and name not in INQUIRIES:
             raise _unknown("SHOW ", name, (*SHOWS, *INQUIRIES, *chatter.PARAMETERS))
         if len(names) > 1:

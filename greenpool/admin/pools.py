@@ -171,9 +171,10 @@ def state_rows(view: View) -> Iterable[Row]:
     """Say whether clients are served; paused is what a PAUSE without a name has done."""
     rows = view.segment.pool_rows()
     is_paused = bool(rows) and all(_is_held(row, Hold.PAUSED) for row in rows)
-    yield "active", "no" if is_paused else "yes"
+    is_suspended = view.segment.is_suspended()
+    yield "active", "no" if is_paused or is_suspended else "yes"
     yield "paused", "yes" if is_paused else "no"
-    yield "suspended", "no"  # there is no SUSPEND: an upgrade needs none
+    yield "suspended", "yes" if is_suspended else "no"
 
 
 def lists_rows(view: View) -> Iterable[Row]:

@@ -50,6 +50,7 @@ class Snapshots(Protocol):
     def times(
         self, kind: TimeKind, pool: int | None = None, worker: int | None = None
     ) -> Times: ...
+    def is_suspended(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

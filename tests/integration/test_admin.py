@@ -106,8 +106,8 @@ def test_mistakes_are_answered_with_help(pooler: Pooler) -> None:
     with psycopg.connect(admin_dsn(pooler), autocommit=True) as connection:
         with pytest.raises(psycopg.errors.SyntaxError, match="Did you mean SHOW POOLS"):
             connection.execute("SHOW POLS")
-        with pytest.raises(psycopg.errors.FeatureNotSupported, match="SUSPEND is not supported"):
-            connection.execute("SUSPEND")
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="SHOW FDS is not supported"):
+            connection.execute("SHOW FDS")
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 

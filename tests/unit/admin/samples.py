@@ -67,6 +67,7 @@ class FakeSegment:
     workers: list[WorkerRow] = field(default_factory=list)
     databases: list[DatabaseRow] = field(default_factory=list)
     said: list[tuple[str, int]] = field(default_factory=list)
+    suspended: bool = False
     happened: list[ChronicleRow] = field(default_factory=list)
     counts: dict[tuple[TimeKind, int | None], dict[int, int]] = field(default_factory=dict)
     """How many times there were in a bucket, by kind and pool."""
@@ -112,6 +113,12 @@ class FakeSegment:
 
     def doom(self, client: ClientRow) -> None:
         self.said.append(("doom", client.client))
+
+    def suspend(self, wanted: bool) -> None:
+        self.suspended = wanted
+
+    def is_suspended(self) -> bool:
+        return self.suspended
 
     def _set(self, pool: int, held: Hold) -> None:
         self.pools = [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from greenpool.admin.result import Pending
 from greenpool.protocol.errors import ClientError
 from greenpool.records import ClientState, Hold, SlotState
-from tests.unit.admin.samples import Bench, client, pool, slot
+from tests.unit.admin.samples import Bench, client, pool, slot, worker
 
 
 @pytest.fixture
@@ -123,7 +125,7 @@ def test_kill_client_names_one_connection(bench: Bench) -> None:
         ("KILL_CLIENT c5", "42601", "invalid client pointer supplied"),
         ("KILL_CLIENT 1.5", "42601", "invalid client pointer supplied"),
         ("KILL_CLIENT 99999999999999999999999", "42704", "client not found"),
-        ("SUSPEND", "0A000", "SUSPEND is not supported by the admin console"),
+        ("SUSPEND app", "42601", 'syntax error at or near "app"'),
     ],
 )
 def test_mistakes_are_told_and_do_nothing(
@@ -141,3 +143,32 @@ def test_what_is_paused_altogether_cannot_be_paused_again(bench: Bench) -> None:
     with pytest.raises(ClientError, match="already suspended/paused"):
         bench.console.execute("PAUSE")
     assert _say(bench, "PAUSE app")()
+
+
+def test_suspend_waits_until_every_worker_is_still(bench: Bench) -> None:
+    workers = [worker(0), worker(1), worker(2, alive=0)]
+    bench.segment.workers = workers
+    is_done = _say(bench, "SUSPEND")
+    assert bench.segment.suspended
+    assert not is_done()
+    bench.segment.workers = [replace(workers[0], still=1), *workers[1:]]
+    assert not is_done()
+    bench.segment.workers = [replace(each, still=1) for each in workers[:2]]
+    assert is_done()
+    for again in ("SUSPEND", "PAUSE"):
+        with pytest.raises(ClientError, match="already suspended/paused"):
+            bench.console.execute(again)
+
+
+def test_resume_ends_a_suspension_and_who_waits_for_it(bench: Bench) -> None:
+    bench.segment.workers = [worker(0)]
+    _say(bench, "PAUSE app")
+    is_done = _say(bench, "SUSPEND")
+    with pytest.raises(ClientError, match="database logs is not paused"):
+        bench.console.execute("RESUME logs")
+    assert bench.segment.suspended
+    assert _say(bench, "RESUME")()
+    assert not bench.segment.suspended
+    assert _held(bench) == [0, 0, 0]
+    with pytest.raises(ClientError, match="RESUME has ended the suspension"):
+        is_done()

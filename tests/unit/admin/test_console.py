@@ -95,8 +95,6 @@ def test_driver_questions_are_answered(bench: Bench, sql: str, expected: dict[st
         ("42", SYNTAX, 'syntax error at or near "42"', "SHOW HELP"),
         ("show pools; show 'x", SYNTAX, "unterminated", None),
         ("SHOW POOLS; SHOW STATS", SYNTAX, "cannot insert multiple commands", None),
-        ("SHOW MEM", UNSUPPORTED, "SHOW MEM is not supported", "SHOW HELP"),
-        ("SUSPEND app", UNSUPPORTED, "SUSPEND is not supported", "SHOW HELP"),
         ("RELOAD now", UNSUPPORTED, "RELOAD with an argument", "SHOW HELP"),
         ("SHUTDOWN WAIT_FOR_CLIENTS", UNSUPPORTED, "SHUTDOWN with an argument", "SHOW HELP"),
         ("SELECT * FROM pg_class", UNSUPPORTED, "this SELECT is not supported", "SHOW HELP"),

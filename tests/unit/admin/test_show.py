@@ -261,6 +261,9 @@ def test_state_is_paused_when_all_pools_are(bench: Bench) -> None:
     assert state()["paused"] == "no"
     bench.segment.pools = [replace(each, held=Hold.PAUSED) for each in pools]
     assert state() == {"active": "no", "paused": "yes", "suspended": "no"}
+    bench.segment.pools = pools
+    bench.segment.suspend(True)
+    assert state() == {"active": "no", "paused": "no", "suspended": "yes"}
 
 
 def test_sockets_are_clients_and_servers(bench: Bench) -> None:
