@@ -28,8 +28,13 @@ grant insert on ledger to app
 """
 """Where clients record their turns, each below its port."""
 
-SETTINGS: dict[str, object] = {**QUIET, "query_wait_timeout": f"{PATIENCE_S:g}s"}
-"""A busy machine keeps who waits for a server waiting long; the storm is not about that."""
+SETTINGS: dict[str, object] = {
+    **QUIET,
+    "query_wait_timeout": f"{PATIENCE_S:g}s",
+    "tcp_user_timeout": 0,
+}
+"""On a busy machine clients wait long for a server, and read nothing for a minute, when there are
+two hundred in one process. The storm is not about what ends that."""
 
 Pools = Mapping[str, Mapping[str, object]]
 
