@@ -318,6 +318,8 @@ static void woken(struct gp_engine *e)
     struct gp_queue *next;
 
     gp_worker_unpoke(e->seg, e->worker);
+    if (gp_worker_expects(e->seg, e->worker))
+        gp_inbox_receive(e);
     gp_queue_handoffs(e);
     for (struct gp_queue *q = e->waiting; q; q = next) {
         next = q->behind;

@@ -175,6 +175,8 @@ static void receive_server(struct gp_engine *e, const struct inbox_message *mess
         close(fd);
     else if (!gp_slot_hold(e->seg, s->pool, s->slot, s->generation, e->worker))
         gp_server_drop(e, s); /* that life is over */
+    else
+        gp_pool_settle(e->seg, s->pool, e->worker, e->now); /* it may rest, and clients wait here */
 }
 
 /* The bytes of a record that came as a file. NULL: no memory, or it is none. */

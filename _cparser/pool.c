@@ -67,11 +67,16 @@ static uint64_t lanes_waiting(struct gp_segment *seg, uint32_t pool)
     return waiting;
 }
 
-/* Is there a ticket that this slot could go to? */
-static bool slot_wanted(struct gp_segment *seg, uint32_t pool, struct gp_slot *s)
+/* The workers that could use this slot, those whose descriptor is on its way to them included. */
+static uint64_t slot_users(struct gp_slot *s, uint64_t sent)
 {
-    return (lanes_waiting(seg, pool) & atomic_load_explicit(&s->holders, memory_order_acquire)) !=
-           0;
+    return atomic_load_explicit(&s->holders, memory_order_acquire) | sent;
+}
+
+/* Is there a ticket that this slot could go to? */
+static bool slot_wanted(struct gp_segment *seg, uint32_t pool, struct gp_slot *s, uint64_t sent)
+{
+    return (lanes_waiting(seg, pool) & slot_users(s, sent)) != 0;
 }
 
 bool gp_lane_publish(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint64_t arrival_ns)
@@ -130,17 +135,16 @@ uint32_t gp_lane_outstanding(struct gp_segment *seg, uint32_t pool, uint32_t wor
     return lane_outstanding(gp_lane_at(seg, pool, worker));
 }
 
-/* Claim the ticket that should have this slot. Tickets of dead workers, and of those without the
- * descriptor, are passed over. Gives the worker, or GP_NO_WORKER. */
-static uint32_t ticket_claim(struct gp_segment *seg, uint32_t pool, struct gp_slot *s,
-                             uint32_t worker, uint64_t slack_ns)
+/* Claim the ticket that should have a slot of these users'. Tickets of dead workers, and of others,
+ * are passed over. Gives the worker, or GP_NO_WORKER. */
+static uint32_t ticket_claim(struct gp_segment *seg, uint32_t pool, uint64_t users, uint32_t worker,
+                             uint64_t slack_ns)
 {
     for (;;) {
         struct ticket best = {.worker = GP_NO_WORKER, .arrival_ns = UINT64_MAX};
         struct ticket t;
         uint64_t able =
-            atomic_load_explicit(&gp_pool_at(seg, pool)->waiters, memory_order_acquire) &
-            atomic_load_explicit(&s->holders, memory_order_acquire);
+            atomic_load_explicit(&gp_pool_at(seg, pool)->waiters, memory_order_acquire) & users;
 
         while (able != 0) {
             uint32_t w = set_pop(&able);
@@ -309,16 +313,18 @@ static bool slot_hand(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint
 
 /* Find a place for a slot that is ACTIVE(worker, no client): the right waiter, or rest. */
 static enum gp_release slot_pass(struct gp_segment *seg, uint32_t pool, uint32_t slot,
-                                 uint32_t worker, uint64_t now_ns, uint64_t slack_ns)
+                                 uint32_t worker, uint64_t now_ns, uint64_t slack_ns, uint64_t sent)
 {
     struct gp_slot *s = gp_slot_at(seg, pool, slot);
     struct gp_counters *counters = &gp_lane_at(seg, pool, worker)->counters;
 
     for (;;) {
-        uint32_t to = ticket_claim(seg, pool, s, worker, slack_ns);
+        uint32_t to = ticket_claim(seg, pool, slot_users(s, sent), worker, slack_ns);
         if (to == worker)
             return GP_RELEASED_SELF;
         if (to != GP_NO_WORKER) {
+            if (sent >> to & 1u) /* release: before the word; pairs with gp_worker_expects */
+                atomic_store_explicit(&gp_worker_at(seg, to)->expects, 1, memory_order_release);
             if (!slot_hand(seg, pool, slot, worker, to))
                 continue;
             gp_count(&counters->handed_away, 1);
@@ -328,13 +334,13 @@ static enum gp_release slot_pass(struct gp_segment *seg, uint32_t pool, uint32_t
             return GP_RELEASED_AWAY;
         /* The second look: a ticket published before the fence, by someone who did not see the
          * slot. */
-        if (!slot_wanted(seg, pool, s) || !gp_slot_seize(seg, pool, slot, worker))
+        if (!slot_wanted(seg, pool, s, sent) || !gp_slot_seize(seg, pool, slot, worker))
             return GP_RELEASED_IDLE;
     }
 }
 
 enum gp_release gp_pool_release(struct gp_segment *seg, uint32_t pool, uint32_t slot,
-                                uint32_t worker, uint64_t now_ns, uint64_t slack_ns)
+                                uint32_t worker, uint64_t now_ns, uint64_t slack_ns, uint64_t sent)
 {
     struct gp_slot *s = gp_slot_at(seg, pool, slot);
     uint64_t expires_ns = atomic_load_explicit(&s->expires_ns, memory_order_relaxed);
@@ -344,7 +350,7 @@ enum gp_release gp_pool_release(struct gp_segment *seg, uint32_t pool, uint32_t 
         return state == GP_SLOT_PARKED ? GP_RELEASED_PARKED : GP_RELEASED_AWAY;
     if (!slot_fresh(gp_pool_at(seg, pool), slot, s) || (expires_ns != 0 && now_ns >= expires_ns))
         return GP_RELEASED_STALE;
-    return slot_pass(seg, pool, slot, worker, now_ns, slack_ns);
+    return slot_pass(seg, pool, slot, worker, now_ns, slack_ns, sent);
 }
 
 /* ---- settle ---- */
@@ -355,10 +361,10 @@ static void slot_settle(struct gp_segment *seg, uint32_t pool, uint32_t slot, ui
 {
     struct gp_slot *s = gp_slot_at(seg, pool, slot);
 
-    if (!slot_fresh(gp_pool_at(seg, pool), slot, s) || !slot_wanted(seg, pool, s) ||
+    if (!slot_fresh(gp_pool_at(seg, pool), slot, s) || !slot_wanted(seg, pool, s, 0) ||
         !gp_slot_seize(seg, pool, slot, worker))
         return;
-    if (slot_pass(seg, pool, slot, worker, now_ns, 0) == GP_RELEASED_SELF)
+    if (slot_pass(seg, pool, slot, worker, now_ns, 0, 0) == GP_RELEASED_SELF)
         (void)slot_hand(seg, pool, slot, worker, worker); /* true: this worker is alive */
 }
 
@@ -540,6 +546,14 @@ static bool pools_next_handed(struct gp_segment *seg, uint32_t worker, uint32_t 
         }
     }
     return false;
+}
+
+bool gp_worker_expects(struct gp_segment *seg, uint32_t worker)
+{
+    _Atomic uint32_t *expects = &gp_worker_at(seg, worker)->expects;
+
+    return atomic_load_explicit(expects, memory_order_relaxed) != 0 &&
+           atomic_exchange_explicit(expects, 0, memory_order_acquire) != 0;
 }
 
 bool gp_pool_next_handoff(struct gp_segment *seg, uint32_t worker, uint32_t *pool, uint32_t *slot)

@@ -81,7 +81,8 @@
  * earlier life never fits.
  *
  * Holders. A descriptor goes to every worker, but for that of a server with TLS, which only the
- * worker that opened it holds. Everything above looks at `holders` before it gives a slot to anyone,
+ * worker that opened it holds. A fresh server may be handed to a worker in whose inbox the descriptor
+ * lies: it looks there first (gp_worker_expects). Everything above looks at `holders` before it gives a slot to anyone,
  * so such a slot goes through the same steps with one worker in it: never HANDOFF to another, never
  * IDLE(x) -> ACTIVE(o) for another o, no heir. Its place comes to another worker by CLOSING and FREE
  * (yield.c).
@@ -301,8 +302,10 @@ struct gp_worker {
     _Alignas(64) _Atomic uint32_t poked; /* 1 = an eventfd write is on its way: coalesces pokes */
     _Atomic uint32_t pid;
     _Atomic uint32_t births; /* how many processes have had this place */
-    int32_t wake_fd;         /* eventfd */
-    int32_t inbox_read;      /* SOCK_SEQPACKET pair: descriptors of servers and accepted clients */
+    _Atomic uint32_t
+        expects;        /* 1 = a server has been handed to it whose descriptor lies in its inbox */
+    int32_t wake_fd;    /* eventfd */
+    int32_t inbox_read; /* SOCK_SEQPACKET pair: descriptors of servers and accepted clients */
     int32_t inbox_write;
     _Alignas(64) _Atomic uint32_t busy_permille; /* share of a core used lately; by the worker */
     _Atomic uint32_t clients;                    /* logins included; by it and whoever places */
@@ -491,14 +494,18 @@ enum gp_release {
 /* Give back a slot that is ACTIVE(worker): clean, in sync, nothing unread. Hands it to the oldest
  * ticket of all lanes whose worker lives and holds the descriptor; a ticket of this worker wins
  * when it is at most slack_ns younger. Counts handed_away. A slot that is not ACTIVE(worker) is
- * left alone: GP_RELEASED_AWAY. */
+ * left alone: GP_RELEASED_AWAY. sent: workers in whose inbox the descriptor lies; they count as
+ * holders, and look there before they look for what has been handed to them. */
 enum gp_release gp_pool_release(struct gp_segment *seg, uint32_t pool, uint32_t slot,
-                                uint32_t worker, uint64_t now_ns, uint64_t slack_ns);
+                                uint32_t worker, uint64_t now_ns, uint64_t slack_ns, uint64_t sent);
 
 /* Match idle slots with tickets until one of them runs out (the second look of a waiter; the
  * sweep; after gp_slot_hold). Looks at slots whose descriptor the worker holds. Slots granted to
  * this worker come by gp_pool_next_handoff (it is poked). */
 void gp_pool_settle(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint64_t now_ns);
+
+/* Whether the inbox is to be looked at before gp_pool_next_handoff; said once. */
+bool gp_worker_expects(struct gp_segment *seg, uint32_t worker);
 
 /* Next slot handed to this worker, now ACTIVE(worker, no client). False: none is left. */
 bool gp_pool_next_handoff(struct gp_segment *seg, uint32_t worker, uint32_t *pool, uint32_t *slot);

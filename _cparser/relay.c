@@ -403,7 +403,7 @@ void gp_server_release(struct gp_engine *e, struct gp_server *s)
         gp_server_retire(e, s, against);
         return;
     }
-    switch (gp_pool_release(e->seg, pool, s->slot, e->worker, e->now, GP_SLACK_NS)) {
+    switch (gp_pool_release(e->seg, pool, s->slot, e->worker, e->now, GP_SLACK_NS, s->sent)) {
     case GP_RELEASED_SELF: {
         struct gp_client *c = gp_queue_pop(e, pool);
         if (!c) { /* it left between its ticket and its turn */

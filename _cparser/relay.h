@@ -192,6 +192,7 @@ struct gp_server {
     struct gp_buffer *said;   /* dotted settings in those texts: ",app.x,app.y" */
     struct gp_conn *next_todo;
     struct gp_server *grave;
+    uint64_t sent;     /* fresh: workers to which its descriptor is on the way */
     uint64_t suspects; /* the pool's word when the transaction began (suspects.h) */
     uint64_t reads;    /* how texts are parsed in this transaction; 0: as the client's state says */
     uint64_t since_ns; /* when it entered its state; LINKED: when its transaction began or ended */

@@ -108,18 +108,24 @@ static uint64_t others_alive(struct gp_engine *e)
     return atomic_load_explicit(&e->seg->alive, memory_order_acquire) & ~(1ull << e->worker);
 }
 
-/* Send a server's descriptor to every worker that lacks it. A full inbox is tried again by the
- * census. A TLS session lives in one process: its server stays there, and since no other worker
- * ever holds the descriptor, nobody hands it there, steals or inherits it (pool.h: holders). */
-static void share(struct gp_engine *e, struct gp_server *s)
+/* Send a server's descriptor to every worker that lacks it; gives those to whom it could be sent. A
+ * full inbox is tried again by the census. A TLS session lives in one process: its server stays
+ * there, and since no other worker ever holds the descriptor, nobody hands it there, steals or
+ * inherits it (pool.h: holders). */
+static uint64_t share(struct gp_engine *e, struct gp_server *s)
 {
     uint64_t holders =
         atomic_load_explicit(&gp_slot_at(e->seg, s->pool, s->slot)->holders, memory_order_acquire);
+    uint64_t sent = 0;
 
     if (s->conn.tls)
-        return;
-    for (uint64_t lacking = others_alive(e) & ~holders; lacking != 0; lacking &= lacking - 1)
-        (void)gp_inbox_share(e, (uint32_t)__builtin_ctzll(lacking), s);
+        return 0;
+    for (uint64_t lacking = others_alive(e) & ~holders; lacking != 0; lacking &= lacking - 1) {
+        uint32_t worker = (uint32_t)__builtin_ctzll(lacking);
+        if (gp_inbox_share(e, worker, s) == GP_OK)
+            sent |= 1ull << worker;
+    }
+    return sent;
 }
 
 /* ---- opening and closing: Python's side ---- */
@@ -161,8 +167,9 @@ enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slo
     if (q)
         q->secured = tls != NULL;
     e->secured |= tls != NULL;
-    share(e, s);
+    s->sent = share(e, s); /* before anybody can have it: who waits longest may be elsewhere */
     gp_server_release(e, s);
+    s->sent = 0;
     gp_pool_grow(e, pool);
     gp_worker_poke(e->seg, e->worker); /* this is no step: its client's bytes are to go on */
     return GP_OK;
@@ -331,7 +338,7 @@ static void census_slot(struct gp_engine *e, uint32_t index, uint32_t slot, uint
     look_at_own(e, s);
     uint64_t holders = atomic_load_explicit(&shared->holders, memory_order_relaxed);
     if (holders && !(holders & ((1ull << e->worker) - 1)) && s->state != GP_SERVER_OUT)
-        share(e, s); /* the lowest holder sees to it that everyone has it */
+        (void)share(e, s); /* the lowest holder sees to it that everyone has it */
 }
 
 static void census_pool(struct gp_engine *e, uint32_t index)

@@ -30,10 +30,12 @@ enum { PLAY_WORKERS = 3, PLAY_CLIENTS = 64, PLAY_SLOTS = 16, PLAY_EVENTS = 64, Q
 
 struct play_client {
     uint32_t id;
+    int serial;  /* nobody before or after has the same */
     int32_t far; /* -1: nobody */
     bool asks;   /* and has no answer yet; `works`: a server works at it */
     bool works;
     uint64_t asked_ns, work_ns;
+    uint32_t worker;    /* as of the last step of time */
     uint64_t waited_ns; /* in all, until a server came or the client was refused */
     uint32_t answers, refusals;
 };
@@ -41,7 +43,6 @@ struct play_client {
 struct play_server {
     int32_t far;
     bool works;
-    int client; /* that it works for */
     uint64_t ends_ns;
 };
 
@@ -65,6 +66,7 @@ struct play {
     int served[PLAY_CLIENTS]; /* in this step of time */
     uint32_t served_count;
     uint32_t most; /* logins in flight */
+    int serial;    /* of the client that came last */
 };
 
 static struct play play = {.now_ns = 1000 * MS};
@@ -125,20 +127,47 @@ static inline bool play_waits(const struct play_client *c)
     return c->far != -1 && c->asks && !c->works;
 }
 
-/* Nobody waits still who came before one who was served in this step of time. */
+/* It has come when its worker has heard of it: later than it has asked, if it was being moved. */
+static inline void play_note_arrival(struct play_client *c)
+{
+    struct gp_client_row *row = gp_client_at(play.seg, c->id);
+    bool known = atomic_load(&row->state) == GP_CLIENT_WAITING;
+    uint64_t since = known ? atomic_load(&row->wait_since_ns) : play.now_ns;
+
+    if (c->asked_ns < since)
+        c->asked_ns = since;
+}
+
+/* Nobody waits still who came before one who was served in this step of time, but for those who were
+ * on their way to another worker meanwhile, and in no queue. */
 static inline void play_check_order(void)
 {
-    for (uint32_t i = 0; i < play.served_count; i++) {
-        for (int w = 0; w < PLAY_CLIENTS; w++) {
-            if (play_waits(&play.clients[w]))
-                CHECK(play.clients[w].asked_ns + GP_SLACK_NS >=
-                      play.clients[play.served[i]].asked_ns);
-        }
+    for (int w = 0; w < PLAY_CLIENTS; w++) {
+        struct play_client *c = &play.clients[w];
+        if (!play_waits(c))
+            continue;
+        play_note_arrival(c);
+        uint32_t worker = gp_client_worker(play.seg, c->id);
+        bool moved = c->worker != worker;
+        c->worker = worker;
+        if (moved)
+            continue;
+        for (uint32_t i = 0; i < play.served_count; i++)
+            CHECK(c->asked_ns + GP_SLACK_NS >= play.clients[play.served[i]].asked_ns);
     }
     play.served_count = 0;
 }
 
 /* ---- PostgreSQL ---- */
+
+static inline struct play_client *client_of(int serial)
+{
+    for (int i = 0; i < PLAY_CLIENTS; i++) {
+        if (play.clients[i].far != -1 && play.clients[i].serial == serial)
+            return &play.clients[i];
+    }
+    return NULL;
+}
 
 /* A query with a client's number in it, or one of greenpool's own, which takes no time. */
 static inline void server_begins(struct play_server *s, const char *text)
@@ -148,14 +177,13 @@ static inline void server_begins(struct play_server *s, const char *text)
     s->ends_ns = play.now_ns;
     if (text[0] < '0' || text[0] > '9')
         return;
-    s->client = atoi(text);
-    struct play_client *c = &play.clients[s->client];
-    s->ends_ns += c->work_ns;
-    if (c->far == -1)
+    struct play_client *c = client_of(atoi(text));
+    if (!c)
         return; /* it has left; its query was under way */
+    s->ends_ns += c->work_ns;
     c->works = true;
     c->waited_ns += play.now_ns - c->asked_ns;
-    play.served[play.served_count++] = s->client;
+    play.served[play.served_count++] = (int)(c - play.clients);
 }
 
 static inline bool server_hears(struct play_server *s)
@@ -196,8 +224,11 @@ static inline int play_come(uint32_t worker)
     while (play.clients[i].far != -1)
         CHECK(++i < PLAY_CLIENTS);
     play_pair(ends);
-    play.clients[i] = (struct play_client){
-        .id = gp_client_enter(play.engines[worker], false, "here"), .far = ends[1]};
+    play.clients[i] =
+        (struct play_client){.id = gp_client_enter(play.engines[worker], false, "here"),
+                             .serial = ++play.serial % 10000,
+                             .far = ends[1],
+                             .worker = worker};
     struct gp_plan *plan = gp_plan_new(&settings);
     CHECK_EQ(
         gp_client_login(play.engines[worker], play.clients[i].id, plan, ends[0], NULL, 0, NULL, 0),
@@ -212,7 +243,7 @@ static inline void play_ask(int client, uint64_t work_ns)
     char query[QUERY_BYTES + 1] = "Q\0\0\0\x09";
 
     CHECK(c->far != -1 && !c->asks);
-    (void)snprintf(query + 5, 5, "%04d", client);
+    (void)snprintf(query + 5, 5, "%04d", c->serial);
     CHECK_EQ(send(c->far, query, QUERY_BYTES, 0), QUERY_BYTES);
     c->asks = true;
     c->works = false;

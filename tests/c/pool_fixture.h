@@ -81,7 +81,7 @@ static inline uint32_t server_open(uint32_t worker, uint64_t holders)
 static inline uint32_t server_idle(uint32_t worker, uint64_t holders)
 {
     uint32_t slot = server_open(worker, holders);
-    CHECK_EQ(gp_pool_release(seg, pool, slot, worker, 100, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, worker, 100, 0, 0), GP_RELEASED_IDLE);
     return slot;
 }
 

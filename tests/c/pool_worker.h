@@ -201,7 +201,7 @@ static void server_release(struct worker *w, uint32_t slot)
 {
     for (;;) {
         struct client *c;
-        switch (gp_pool_release(seg, POOL, slot, w->me, gp_now_ns(), 100000)) {
+        switch (gp_pool_release(seg, POOL, slot, w->me, gp_now_ns(), 100000, 0)) {
         case GP_RELEASED_SELF:
             c = queue_pop(w);
             if (c == NULL) {

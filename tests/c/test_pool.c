@@ -21,7 +21,7 @@ static void test_slot_lives_and_its_generation_grows(void)
     gp_slot_opened(seg, pool, slot, 1, 4711, (const uint8_t *)"key!", 4, 50, 99);
     CHECK(slot_is(slot, GP_SLOT_ACTIVE, 1, 0));
     CHECK_EQ(atomic_load(&gp_slot_at(seg, pool, slot)->holders), 1u << 1);
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 1, 60, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 1, 60, 0, 0), GP_RELEASED_IDLE);
     CHECK(slot_is(slot, GP_SLOT_IDLE, 1, 0));
     CHECK(gp_slot_seize(seg, pool, slot, 1));
     CHECK(gp_slot_closing(seg, pool, slot, 1));
@@ -61,7 +61,7 @@ static void test_open_and_close_refuse_other_workers_and_states(void)
     CHECK(!gp_slot_closing(seg, pool, slot, 1));
     CHECK(!gp_slot_seize(seg, pool, slot, 1));
     CHECK(!gp_slot_hold(seg, pool, slot, 0, 1));
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 1, 1, 0), GP_RELEASED_AWAY);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 1, 1, 0, 0), GP_RELEASED_AWAY);
     CHECK_EQ(atomic_load(&gp_slot_at(seg, pool, slot)->word), before);
     gp_slot_opened(seg, pool, slot, 1, 1, NULL, 0, 1, 0);
     before = atomic_load(&gp_slot_at(seg, pool, slot)->word);
@@ -69,9 +69,9 @@ static void test_open_and_close_refuse_other_workers_and_states(void)
     gp_slot_free(seg, pool, slot, 1); /* not without gp_slot_closing */
     gp_slot_assign(seg, pool, slot, 0, ANN);
     CHECK(!gp_slot_closing(seg, pool, slot, 0));
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 1, 0), GP_RELEASED_AWAY);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 1, 0, 0), GP_RELEASED_AWAY);
     CHECK_EQ(atomic_load(&gp_slot_at(seg, pool, slot)->word), before);
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 1, 1, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 1, 1, 0, 0), GP_RELEASED_IDLE);
     CHECK(!gp_slot_seize(seg, pool, slot, 0)); /* does not hold the descriptor */
     CHECK(!gp_slot_closing(seg, pool, slot, 1));
     CHECK(slot_is(slot, GP_SLOT_IDLE, 1, 0));
@@ -177,7 +177,7 @@ static void test_take_prefers_own_then_lowest(void)
     CHECK_EQ(gp_pool_row(seg, pool, &row), GP_OK);
     CHECK_EQ(row.taken_own, 2);
     CHECK_EQ(row.taken_other, 1);
-    CHECK_EQ(gp_pool_release(seg, pool, 0, 0, 100, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, 0, 0, 100, 0, 0), GP_RELEASED_IDLE);
     CHECK(slot_is(0, GP_SLOT_IDLE, 0, 0)); /* it is worker 0's now */
     check_sound();
     teardown();
@@ -200,7 +200,7 @@ static void test_take_never_barges(void)
     CHECK_EQ(server_idle(0, 3), 0); /* worker 2 cannot have it */
     CHECK(gp_lane_publish(seg, pool, 2, 10));
     CHECK_EQ(gp_pool_take(seg, pool, 0, ANN), 0);
-    CHECK_EQ(gp_pool_release(seg, pool, 0, 0, 20, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, 0, 0, 20, 0, 0), GP_RELEASED_IDLE);
     CHECK(gp_slot_hold(seg, pool, 0, 0, 2));
     CHECK_EQ(gp_pool_take(seg, pool, 0, ANN), GP_NO_SLOT);
     CHECK(gp_lane_retract(seg, pool, 2));
@@ -217,14 +217,14 @@ static void test_servers_are_taken_in_turn_where_that_is_wanted(void)
     for (uint32_t i = 0; i < 3; i++)
         (void)server_open(0, 7);
     for (uint32_t i = 0; i < 3; i++)
-        CHECK_EQ(gp_pool_release(seg, pool, i, 0, 100, 0), GP_RELEASED_IDLE);
+        CHECK_EQ(gp_pool_release(seg, pool, i, 0, 100, 0, 0), GP_RELEASED_IDLE);
     for (uint32_t i = 0; i < 7; i++) {
         CHECK_EQ(gp_pool_take(seg, pool, 0, ANN), i % 3);
-        CHECK_EQ(gp_pool_release(seg, pool, i % 3, 0, 200, 0), GP_RELEASED_IDLE);
+        CHECK_EQ(gp_pool_release(seg, pool, i % 3, 0, 200, 0, 0), GP_RELEASED_IDLE);
     }
     CHECK_EQ(gp_pool_take(seg, pool, 0, ANN), 1);
     CHECK_EQ(gp_pool_take(seg, pool, 0, BOB), 2);
-    CHECK_EQ(gp_pool_release(seg, pool, 1, 0, 300, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, 1, 0, 300, 0, 0), GP_RELEASED_IDLE);
     CHECK_EQ(gp_pool_define(seg, "shop", "ann", &settings, &pool), GP_OK);
     CHECK_EQ(gp_pool_take(seg, pool, 0, ANN), 0); /* as few as possible */
     teardown();
@@ -246,14 +246,14 @@ static void test_stale_slots_are_given_to_nobody(void)
     gp_pool_settle(seg, pool, 1, 200);
     CHECK_EQ(gp_lane_outstanding(seg, pool, 1), 1);
     gp_pool_renew(seg, pool);
-    CHECK_EQ(gp_pool_release(seg, pool, 0, 0, 200, 0), GP_RELEASED_STALE);
+    CHECK_EQ(gp_pool_release(seg, pool, 0, 0, 200, 0, 0), GP_RELEASED_STALE);
     CHECK(slot_is(0, GP_SLOT_ACTIVE, 0, 0));
     CHECK(gp_slot_closing(seg, pool, 0, 0));
     gp_slot_free(seg, pool, 0, 0);
     CHECK_EQ(server_open(0, 7), 0); /* of the new epoch */
-    CHECK_EQ(gp_pool_release(seg, pool, 0, 0, 300, 0), GP_RELEASED_AWAY);
+    CHECK_EQ(gp_pool_release(seg, pool, 0, 0, 300, 0, 0), GP_RELEASED_AWAY);
     CHECK_EQ(gp_pool_remove(seg, pool), GP_OK);
-    CHECK_EQ(gp_pool_release(seg, pool, 1, 0, 300, 0), GP_RELEASED_STALE);
+    CHECK_EQ(gp_pool_release(seg, pool, 1, 0, 300, 0, 0), GP_RELEASED_STALE);
     teardown();
 }
 
@@ -264,7 +264,7 @@ static void test_a_renewal_during_login_makes_it_stale(void)
     slot = gp_pool_claim(seg, pool, 0);
     gp_pool_renew(seg, pool);
     gp_slot_opened(seg, pool, slot, 0, 1, NULL, 0, 1, 0);
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 2, 0), GP_RELEASED_STALE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 2, 0, 0), GP_RELEASED_STALE);
     teardown();
 }
 
@@ -274,9 +274,9 @@ static void test_expired_slots_end_at_their_release(void)
     setup();
     slot = gp_pool_claim(seg, pool, 0);
     gp_slot_opened(seg, pool, slot, 0, 1, NULL, 0, 50, 200);
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 199, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 199, 0, 0), GP_RELEASED_IDLE);
     CHECK_EQ(gp_pool_take(seg, pool, 0, ANN), slot);
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 200, 0), GP_RELEASED_STALE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 200, 0, 0), GP_RELEASED_STALE);
     CHECK(slot_is(slot, GP_SLOT_ACTIVE, 0, 0));
     teardown();
 }
@@ -313,7 +313,7 @@ static void test_release_goes_to_the_oldest_within_slack(void)
     CHECK(gp_lane_publish(seg, pool, 0, 1500));
     CHECK(gp_lane_publish(seg, pool, 1, 1200));
     CHECK(gp_lane_publish(seg, pool, 2, 1000));
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 2000, 499), GP_RELEASED_AWAY);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 2000, 499, 0), GP_RELEASED_AWAY);
     CHECK(handed_to(slot, 2));
     CHECK(woken(2));
     CHECK(!woken(1));
@@ -323,16 +323,16 @@ static void test_release_goes_to_the_oldest_within_slack(void)
     CHECK_EQ(s, slot);
     CHECK(slot_is(slot, GP_SLOT_ACTIVE, 2, 0));
     CHECK(!gp_pool_next_handoff(seg, 2, &p, &s));
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 2, 2000, 0), GP_RELEASED_AWAY);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 2, 2000, 0, 0), GP_RELEASED_AWAY);
     CHECK(handed_to(slot, 1));
     CHECK(gp_pool_next_handoff(seg, 1, &p, &s));
     CHECK(gp_lane_publish(seg, pool, 1, 2000));
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 1, 2000, 500),
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 1, 2000, 500, 0),
              GP_RELEASED_SELF); /* exactly the slack */
     CHECK(slot_is(slot, GP_SLOT_ACTIVE, 1, 0));
     gp_slot_assign(seg, pool, slot, 1, ANN);
     CHECK(slot_is(slot, GP_SLOT_ACTIVE, 1, ANN));
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 1, 2000, 500), GP_RELEASED_AWAY);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 1, 2000, 500, 0), GP_RELEASED_AWAY);
     CHECK(handed_to(slot, 0));
     teardown();
 }
@@ -344,11 +344,11 @@ static void test_release_passes_over_those_who_cannot_have_it(void)
     slot = server_open(0, 2); /* workers 0 and 1 */
     CHECK(gp_lane_publish(seg, pool, 2, 10));
     CHECK(gp_lane_publish(seg, pool, 1, 20));
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0), GP_RELEASED_AWAY);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0, 0), GP_RELEASED_AWAY);
     CHECK(handed_to(slot, 1));
     CHECK_EQ(gp_lane_outstanding(seg, pool, 2), 1);
     slot = server_open(0, 2);
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0, 0), GP_RELEASED_IDLE);
     CHECK(gp_slot_hold(seg, pool, slot, 0, 2)); /* the descriptor arrives: now it settles */
     gp_pool_settle(seg, pool, 2, 100);
     CHECK(handed_to(slot, 2));
@@ -393,7 +393,7 @@ static void test_handoffs_of_many_pools_and_slots_all_come(void)
         for (uint64_t n = 0; n < 3; n++) {
             uint32_t slot = server_open(0, 2);
             CHECK(gp_lane_publish(seg, pool, 1, n));
-            CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0), GP_RELEASED_AWAY);
+            CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0, 0), GP_RELEASED_AWAY);
         }
     }
     while (gp_pool_next_handoff(seg, 1, &p, &s))

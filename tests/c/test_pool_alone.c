@@ -28,13 +28,13 @@ static void test_it_is_not_handed_to_an_older_ticket_elsewhere(void)
     setup();
     uint32_t slot = server_open(0, ALONE);
     CHECK(gp_lane_publish(seg, pool, 1, 100));
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 200, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 200, 0, 0), GP_RELEASED_IDLE);
     gp_pool_settle(seg, pool, 1, 300);
     CHECK(!gp_pool_next_handoff(seg, 1, &p, &handed));
     CHECK(slot_is(slot, GP_SLOT_IDLE, 0, GP_NO_CLIENT));
     CHECK_EQ(gp_pool_take(seg, pool, 0, ANN), slot); /* that waiter could not have it: no barging */
     CHECK(gp_lane_publish(seg, pool, 0, 400));
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 500, 0), GP_RELEASED_SELF);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 500, 0, 0), GP_RELEASED_SELF);
     CHECK_EQ(gp_lane_outstanding(seg, pool, 1), 1);
     check_sound();
     teardown();

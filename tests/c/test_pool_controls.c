@@ -26,7 +26,7 @@ static void test_a_paused_pool_gives_and_opens_nothing(void)
     setup();
     slot = gp_pool_claim(seg, pool, 0);
     login(slot, 0);
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, SECOND_NS, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, SECOND_NS, 0, 0), GP_RELEASED_IDLE);
     gp_pool_hold(seg, pool, GP_HOLD_PAUSED);
     for (uint32_t w = 0; w < W; w++)
         CHECK(woken(w));
@@ -48,7 +48,7 @@ static void test_a_login_that_a_pause_overtakes_is_of_no_use(void)
     gp_pool_hold(seg, pool, GP_HOLD_PAUSED);
     gp_pool_unhold(seg, pool, GP_HOLD_PAUSED);
     login(slot, 0);
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, SECOND_NS, 0), GP_RELEASED_STALE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, SECOND_NS, 0, 0), GP_RELEASED_STALE);
     teardown();
 }
 

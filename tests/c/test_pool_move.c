@@ -43,7 +43,7 @@ static void test_a_client_goes_with_its_server(void)
     gp_client_release(seg, client, 0); /* no more its */
     CHECK_EQ(gp_client_worker(seg, client), 1);
     gp_cancel_end(seg, pool, slot, generation);
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 1, 100, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 1, 100, 0, 0), GP_RELEASED_IDLE);
     gp_client_release(seg, client, 1);
     check_sound();
     teardown();
@@ -104,7 +104,7 @@ static void test_the_target_dies_before_the_adoption(void)
     gp_segment_reclaim(seg, 1);
     CHECK(gp_client_withdraw(seg, client, offer));
     CHECK(slot_is(slot, GP_SLOT_ACTIVE, 0, client));
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0, 0), GP_RELEASED_IDLE);
     check_sound();
     teardown();
 }
@@ -145,7 +145,7 @@ static void test_idle_servers_are_bequeathed(void)
     setup();
     uint32_t slot = server_open(0, 0b010);
     CHECK(!gp_slot_bequeath(seg, pool, slot, 0, 1)); /* not at rest yet */
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0, 0), GP_RELEASED_IDLE);
     CHECK(gp_slot_bequeath(seg, pool, slot, 0, 1));
     CHECK(slot_is(slot, GP_SLOT_IDLE, 1, GP_NO_CLIENT));
     CHECK(!gp_slot_bequeath(seg, pool, slot, 0, 1));
@@ -158,7 +158,7 @@ static void test_a_bequest_wakes_who_waits(void)
 {
     setup();
     uint32_t slot = server_open(0, 0b010);
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0, 0), GP_RELEASED_IDLE);
     CHECK(gp_lane_publish(seg, pool, 1, 10)); /* and has looked where it was not */
     (void)woken(1);
     CHECK(gp_slot_bequeath(seg, pool, slot, 0, 1));
@@ -170,7 +170,7 @@ static void test_a_bequest_to_the_dead_goes_on(void)
 {
     setup();
     uint32_t slot = server_open(0, 0b110);
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0, 0), GP_RELEASED_IDLE);
     gp_segment_reclaim(seg, 1);
     CHECK(gp_slot_bequeath(seg, pool, slot, 0, 1));
     CHECK(slot_is(slot, GP_SLOT_IDLE, 0, GP_NO_CLIENT));

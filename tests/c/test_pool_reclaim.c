@@ -20,7 +20,7 @@ static void test_cancel_parks_the_server_until_delivered(void)
     CHECK_EQ(cancel(client, "secret", &s, &second, &waiting), GP_OK);
     CHECK_EQ(word_of(slot).cancels, 2);
     CHECK(gp_lane_publish(seg, pool, 1, 10));
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0), GP_RELEASED_PARKED);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0, 0), GP_RELEASED_PARKED);
     CHECK(slot_is(slot, GP_SLOT_PARKED, 0, client));
     CHECK_EQ(cancel(client, "secret", &s, &second, &waiting), GP_AGAIN); /* its query is over */
     CHECK_EQ(gp_pool_take(seg, pool, 1, BOB), GP_NO_SLOT);
@@ -31,7 +31,7 @@ static void test_cancel_parks_the_server_until_delivered(void)
     CHECK(handed_to(slot, 0));
     CHECK(woken(0));
     CHECK(gp_pool_next_handoff(seg, 0, &p, &s));
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0), GP_RELEASED_AWAY);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0, 0), GP_RELEASED_AWAY);
     teardown();
 }
 
@@ -44,7 +44,7 @@ static void test_cancel_delivered_in_time_parks_nothing(void)
     CHECK_EQ(cancel(client, "secret", &s, &generation, &waiting), GP_OK);
     gp_cancel_end(seg, pool, slot, generation);
     CHECK(slot_is(slot, GP_SLOT_ACTIVE, 0, client));
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0, 0), GP_RELEASED_IDLE);
     teardown();
 }
 
@@ -112,7 +112,7 @@ static void test_reclaim_gives_clean_slots_to_a_survivor(void)
     idle = server_idle(1, 6);
     handed = server_open(2, 6);
     CHECK(gp_lane_publish(seg, pool, 1, 10));
-    CHECK_EQ(gp_pool_release(seg, pool, handed, 2, 100, 0), GP_RELEASED_AWAY);
+    CHECK_EQ(gp_pool_release(seg, pool, handed, 2, 100, 0, 0), GP_RELEASED_AWAY);
     CHECK(handed_to(handed, 1));
     CHECK(gp_lane_publish(seg, pool, 1, 20));
     woken(0);
@@ -164,7 +164,7 @@ static void test_reclaim_leaves_unknown_slots_to_be_reaped(void)
     gp_slot_assign(seg, pool, active, 0, client);
     CHECK_EQ(cancel(client, "secret", &s, &generation, &waiting), GP_OK);
     parked = s;
-    CHECK_EQ(gp_pool_release(seg, pool, parked, 0, 1, 0), GP_RELEASED_PARKED);
+    CHECK_EQ(gp_pool_release(seg, pool, parked, 0, 1, 0, 0), GP_RELEASED_PARKED);
     closing = server_open(0, 4);
     CHECK(gp_slot_closing(seg, pool, closing, 0));
     lonely = server_open(0, 0);
@@ -198,7 +198,7 @@ static void test_reclaim_repeats_hints_that_died_unsaid(void)
     setup();
     slot = server_open(0, 7);
     CHECK(gp_lane_publish(seg, pool, 1, 10));
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0), GP_RELEASED_AWAY);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0, 0), GP_RELEASED_AWAY);
     /* as if worker 0 had been killed between the word and the hints, with its poke half done */
     atomic_store(&gp_lane_at(seg, pool, 1)->handed[0], 0);
     atomic_store(&gp_worker_at(seg, 1)->handed_pools[0], 0);
