@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from benchmarks import chart, figures, memory, pause, plan, record, table
+from benchmarks import chart, fairness, figures, memory, pause, plan, record, table
 from benchmarks.contenders import Contender
 from benchmarks.plan import FULL, NULL, NULL_QUICK, QUICK, Case, Mode, Plan, Scenario, Wish
 from benchmarks.sample import Sample
@@ -194,6 +194,33 @@ def upgrade(
         worst = max(each.upgraded.max_ms for each in pauses)
         click.echo(f"\nworst of {rounds} upgrades: {worst:.1f} ms")
         click.echo(f"samples: {record.save(stage.about, pauses)}\n")
+
+
+@cli.command(name="fairness")
+@click.option("--clients", default=500, show_default=True, type=click.IntRange(2))
+@click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(1))
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
+@click.option("--workers", default=max(2, cores()), show_default=True, type=click.IntRange(1, 64))
+@_postgres_option
+def fairness_command(
+    clients: int, seconds: float, rounds: int, workers: int, postgres: int
+) -> None:
+    """Measure whether clients that wait are served alike, by one worker and by more."""
+    waits: list[fairness.Fairness] = []
+    for count in sorted({1, workers}):
+        with greenpool_stage(count, postgres, clients, fairness.POOL_SIZE) as stage:
+            click.echo(f"{stage.about.text}\n\n{clients} clients: wait in ms, 50 % and 99 %")
+            for number in range(1, rounds + 1):
+                found = fairness.measure(stage.poolers[0], clients, seconds)
+                waits.append(found)
+                click.echo(
+                    f"  {found.contender}  round {number}{found.p50_ms:>10.1f}{found.p99_ms:>10.1f}"
+                    f"{found.ratio:>8.2f}"
+                )
+            about = stage.about
+    worst = max(each.ratio for each in waits)
+    click.echo(f"\nworst ratio: {worst:.2f} (promised: {fairness.RATIO_MAX})")
+    click.echo(f"samples: {record.save(about, waits)}\n")
 
 
 def _wish(

@@ -34,7 +34,12 @@ _PGBOUNCER_PREPARES = (1, 21)
 """The first PgBouncer that has prepared statements in transaction mode."""
 
 
-def greenpool(backend: Backend, workers: int, io_backend: IoBackend = IoBackend.AUTO) -> Pooler:
+def greenpool(
+    backend: Backend,
+    workers: int,
+    io_backend: IoBackend = IoBackend.AUTO,
+    pool_size: int = POOL_SIZE,
+) -> Pooler:
     """Configure this checkout's greenpool."""
     name = f"greenpool-{workers}w"
     if io_backend is not IoBackend.AUTO:
@@ -62,8 +67,8 @@ def greenpool(backend: Backend, workers: int, io_backend: IoBackend = IoBackend.
         "server_port": backend.port,
         "pool_mode": "transaction",
         "users": [
-            {"username": USER, "pool_size": POOL_SIZE},  # no password: trust
-            {"username": SCRAM_USER, "password": SCRAM_SECRET, "pool_size": POOL_SIZE},
+            {"username": USER, "pool_size": pool_size},  # no password: trust
+            {"username": SCRAM_USER, "password": SCRAM_SECRET, "pool_size": pool_size},
         ],
     }
     config.write_text(yaml.safe_dump({"general": general, "pools": {DATABASE: pool}}))

@@ -43,13 +43,16 @@ def measure(
     case: Case,
     seconds: float,
     meanwhile: Callable[[], None] | None = None,
+    exchange: str | None = None,
 ) -> Outcome:
     """Run `load` once; call `meanwhile` within the window. Blocks for `seconds` and some more.
+
+    `exchange`: what is asked, as `_cparser/bench/exchange.h` names it; None: as the case's mode.
 
     Raises: BenchError with what it said.
     """
     warm_up_s, seconds = stretch(case.clients, seconds)
-    command = _command(contender.port, case, warm_up_s, seconds)
+    command = _command(contender.port, case, exchange, warm_up_s, seconds)
     with _running(command, warm_up_s + seconds) as process:
         begin = _await(process, "begin", contender)
         if meanwhile is not None:
@@ -75,11 +78,13 @@ def stretch(clients: int, seconds: float) -> tuple[float, float]:
     return max(_WARM_UP_S, turns_s / 2), max(seconds, turns_s)
 
 
-def _command(port: int, case: Case, warm_up_s: float, seconds: float) -> list[str]:
+def _command(
+    port: int, case: Case, exchange: str | None, warm_up_s: float, seconds: float
+) -> list[str]:
     rate = case.size if case.scenario is Scenario.OPEN else 0
     return [
         *(str(tool("load")), str(port), f"user={USER}", f"database={DATABASE}"),
-        *(f"exchange={case.mode.value}", f"clients={case.clients}", f"rate={rate}"),
+        *(f"exchange={exchange or case.mode.value}", f"clients={case.clients}", f"rate={rate}"),
         *(f"warm_up={warm_up_s}", f"seconds={seconds}"),
     ]
 

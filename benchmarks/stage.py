@@ -16,7 +16,7 @@ from benchmarks import configs, memory, record
 from benchmarks.contenders import Direct, Pooler
 from benchmarks.drivers import Measure, before_null_server, before_postgres
 from benchmarks.errors import BenchError
-from benchmarks.plan import DIRECT_CLIENTS_MAX
+from benchmarks.plan import DIRECT_CLIENTS_MAX, POOL_SIZE
 from benchmarks.server import Backend, backend_of, start_null, start_postgres, target
 from greenpool.config.choices import IoBackend
 from greenpool.demo.ending import undisturbed_stack
@@ -88,13 +88,15 @@ def null_stage(cast: Cast, clients: int) -> Iterator[Stage]:
 
 
 @contextmanager
-def greenpool_stage(workers: int, postgres: int, clients: int) -> Iterator[Stage]:
+def greenpool_stage(
+    workers: int, postgres: int, clients: int, pool_size: int = POOL_SIZE
+) -> Iterator[Stage]:
     """Run greenpool alone in front of PostgreSQL."""
     with _directory(clients) as (stack, directory):
         cluster = start_postgres(stack, directory, postgres, 0)
         backend = backend_of(cluster)
         measure = before_postgres(partial(target, cluster))
-        yield _begin(stack, [configs.greenpool(backend, workers)], [], backend, measure)
+        yield _begin(stack, [configs.greenpool(backend, workers, pool_size)], [], backend, measure)
 
 
 def _start(stack: ExitStack, cast: Cast, backend: Backend, measure: Measure) -> Stage:

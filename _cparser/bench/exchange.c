@@ -8,6 +8,7 @@
 #define STATEMENT    "one"
 #define QUERY_TEXT   "select 12345"
 #define PARSED_TEXT  "select $1"
+#define NAP_TEXT     "select pg_sleep(0.01)"
 #define PARAMETER    "12345"
 
 /* ---- writing ---- */
@@ -130,12 +131,18 @@ static void make_transaction(struct exchange *x)
     query(&x->turns[x->turns_count++], "commit");
 }
 
+/* A transaction that takes a time and no processor. */
+static void make_nap(struct exchange *x)
+{
+    query(&x->turns[x->turns_count++], NAP_TEXT);
+}
+
 static const struct {
     const char *name;
     void (*make)(struct exchange *x);
 } exchanges[] = {
     {"simple", make_simple},       {"extended", make_extended},       {"prepared", make_prepared},
-    {"pipelined", make_pipelined}, {"transaction", make_transaction},
+    {"pipelined", make_pipelined}, {"transaction", make_transaction}, {"nap", make_nap},
 };
 
 bool exchange_make(const char *name, struct exchange *out)

@@ -7,7 +7,8 @@
  *   extended     Parse, Bind, Describe, Execute, Sync
  *   prepared     Bind, Describe, Execute, Sync; Parse once before
  *   pipelined    PIPELINE_DEPTH times Bind, Describe, Execute; one Sync; Parse once before
- *   transaction  Query "begin", Query, Query "commit": three round trips */
+ *   transaction  Query "begin", Query, Query "commit": three round trips
+ *   nap          Query of ten milliseconds that use no processor */
 #ifndef GP_BENCH_EXCHANGE_H
 #define GP_BENCH_EXCHANGE_H
 
