@@ -11,7 +11,7 @@
 #define GP_PATIENCE_MOST_NS  100000000ull
 /* What a login is expected to take before one has been measured. */
 #define GP_LOGIN_GUESS_NS 10000000ull
-/* Of what was measured, the newest has this share in what is expected. */
+/* In what is expected of the next login the last one counts for one part in so many. */
 #define GP_LOGIN_SHARE 8
 /* How often the length of transactions is looked at, at most. */
 #define GP_MEASURE_NS 100000000ull
