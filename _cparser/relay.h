@@ -51,10 +51,10 @@
 /* Bounds of cleaning up behind a vanished client; of delivering last words, and of a half-close. */
 #define GP_ORPHAN_NS  5000000000ull
 #define GP_CLOSING_NS 5000000000ull
-/* While hot, libev runs at least this often; hot is a worker with so many batches in a tick's time
- * (1,600 a second, where crossings of the hub begin to count). */
+/* While hot, libev runs at least this often; hot is a worker with so many batches in a tick's time:
+ * more crossings of the hub are spared then than the ticks cost. Many clients are few batches. */
 #define GP_TICK_NS     10000000u
-#define GP_HOT_BATCHES 16u
+#define GP_HOT_BATCHES 4u
 #define GP_BOUND_NS    1000000ull /* a step works no longer than about this */
 /* State hashes: of a server as it was at its login or after DISCARD ALL; of nobody knows what. */
 #define GP_STATE_FRESH   0ull
