@@ -96,7 +96,9 @@ def greenpool_stage(
         cluster = start_postgres(stack, directory, postgres, 0)
         backend = backend_of(cluster)
         measure = before_postgres(partial(target, cluster))
-        yield _begin(stack, [configs.greenpool(backend, workers, pool_size)], [], backend, measure)
+        yield _begin(
+            stack, [configs.greenpool(backend, workers, pool_size=pool_size)], [], backend, measure
+        )
 
 
 def _start(stack: ExitStack, cast: Cast, backend: Backend, measure: Measure) -> Stage:

@@ -11,13 +11,18 @@ from __future__ import annotations
 
 import logging
 import string
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from greenpool.observe.limiter import Limiter
 
 Keeper = Callable[[int, str], None]
 
 _FORMATTER = string.Formatter()
 _KEPT: list[Keeper] = []  # one, or none
+LIMITER = Limiter()
+"""Of this process; `withheld.py` tells what it has held back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Event:
     doc: str
     more: tuple[str, ...] = ()
     kept: int | None = None
+    is_limited: bool = False
+    """Who is outside can cause it as often as they like: what is too much is only counted."""
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -44,6 +51,8 @@ class Event:
         """Log it, and keep it if it is of that kind. Switches: no."""
         if self.kept is not None and _KEPT:
             _KEPT[0](self.kept, to_text(self.words.format_map(fields), fields))
+        if self.is_limited and not LIMITER.admits(self.name, time.monotonic()):
+            return
         if log.isEnabledFor(self.level):
             told = {"event": self.name, "fields": fields}
             log.log(self.level, "%s", self.words.format_map(fields), extra=told)

@@ -131,6 +131,71 @@ GENERATION_ENDED = Event(
     "All that it had has moved or is gone.",
 )
 
+# --- clients: what they can cause again and again is limited, but for who logs in ----------------
+CLIENT_CONNECTED = Event(
+    "client_connected", INFO,
+    "client {user}@{database} {address}: logged in as {client}, application {application}, "
+    "tls {tls}",
+    "log_client_connections: a client was let in; client is its number in SHOW CLIENTS.",
+)
+CLIENT_DISCONNECTED = Event(
+    "client_disconnected", INFO,
+    "client {user}@{database} {address}: left: {why}; connected {duration_s:.3f} s, transactions "
+    "{transactions}, queries {queries}, received {bytes_received} bytes, sent {bytes_sent}",
+    "log_client_disconnections: a client that was let in has gone; reason is why's one word.",
+    more=("client", "application", "reason"),
+)
+CLIENT_REFUSED = Event(
+    "client_refused", INFO, "{who}: refused: {error} ({sqlstate})",
+    "A client was not let in, and told why.", more=("user", "database", "address"), is_limited=True,
+)
+CLIENT_SILENT = Event(
+    "client_silent", INFO, "{who}: no startup packet within client_login_timeout",
+    "A client that said nothing was closed.", is_limited=True,
+)
+CLIENT_TLS_FAILED = Event(
+    "client_tls_failed", INFO, "{who}: TLS failed: {error}", "A handshake came to nothing.",
+    is_limited=True,
+)
+CLIENT_UNPROVEN = Event(
+    "client_unproven", INFO, 'user "{user}" from {host}: {why}',
+    "What an authority said of a password or token; the client is told only that it failed.",
+    is_limited=True,
+)
+LOGINS_CROWDED = Event(
+    "logins_crowded", WARNING, "{limit} clients are logging in: closing another unheard",
+    "Too many logins at a time for max_connections.", is_limited=True,
+)
+ADDRESS_CROWDED = Event(
+    "address_crowded", INFO,
+    "{limit} clients of one address are logging in: closing another unheard",
+    "The same of one address (max_address_client_connections).", is_limited=True,
+)
+WITHHELD = Event(
+    "withheld", INFO, "{count} more events {withheld} were not logged",
+    "Of a limited event each process logs twenty lines in ten seconds.",
+)
+
+# --- servers --------------------------------------------------------------------------------------
+SERVER_OPENED = Event(
+    "server_opened", INFO, "{user}@{database}: server {slot} open, backend {backend_pid}",
+    "A connection to PostgreSQL was opened.", more=("address", "tls"),
+)
+SERVER_CLOSED = Event(
+    "server_closed", INFO,
+    "{user}@{database}: server {slot} closed: {why}; backend {backend_pid}, open "
+    "{duration_s:.3f} s, transactions {transactions}",
+    "A connection to PostgreSQL was given up, by whichever side.", more=("address", "reason"),
+)
+SERVERS_FAILING = Event(
+    "servers_failing", ERROR, "{user}@{database}: cannot open a server: {error}",
+    "The same error is told again after a while only.", kept=12,
+)
+SERVERS_BACK = Event(
+    "servers_back", INFO, "{user}@{database}: servers can be opened again",
+    "The first success of a worker after its failures.", kept=13,
+)
+
 # fmt: on
 
 EVENTS: tuple[Event, ...] = tuple(

@@ -28,6 +28,7 @@ from greenpool.auth.ldap import ldap_verify
 from greenpool.auth.pam import DEFAULT_SERVICE, pam_verify
 from greenpool.auth.secret import Md5Hash, Secret, prepare_secret
 from greenpool.config import AddressKeyword, HbaMethod, HbaRule, HostName, JwtKeys
+from greenpool.observe import events
 from greenpool.protocol.errors import (
     ClientError,
     Severity,
@@ -232,7 +233,7 @@ def _conclude(method: str, request: Request, why: str) -> None:
 
 def _failed(method: str, request: Request, why: str) -> ClientError:
     """Log why; the client is told no more than that it failed."""
-    log.info('user "%s" from %s: %s', request.user, request.peer.host, why)
+    events.CLIENT_UNPROVEN.tell(log, user=request.user, host=request.peer.host, why=why)
     return authentication_failed(method, request.user)
 
 

@@ -12,14 +12,12 @@ import os
 import gevent
 from gevent import socket
 
-from greenpool.engine import now_ns, reason_text
 from greenpool.records import Event, Reason
+from greenpool.worker.logins import log_departure, log_engines_refusal
 from greenpool.worker.sockets import take_leave
 from greenpool.worker.state import Worker
 
 log = logging.getLogger(__name__)
-
-_NS_PER_S = 1_000_000_000
 
 # The client itself ended it: there is nothing left to say that a reset could destroy.
 _OWN_WISH = frozenset(
@@ -59,16 +57,10 @@ def _log_refusal(worker: Worker, client: int) -> None:
     """Log what the engine has told it; its session has logged what it told itself."""
     row, fault = worker.segment.client_row(client), worker.engine.fault(client)
     if row is not None and fault is not None:
-        who = f"client {row.user}@{row.database} {row.address}"
-        log.info("%s: refused: %s (%s)", who, fault.message, fault.sqlstate)
+        log_engines_refusal(row, fault.message, fault.sqlstate)
 
 
 def _log(worker: Worker, client: int, reason: Reason) -> None:
     row = worker.segment.client_row(client)
-    if row is None:
-        return
-    log.info(
-        "client %s@%s %s: left: %s; connected %.3f s, transactions %d, queries %d",
-        *(row.user, row.database, row.address, reason_text(reason)),
-        *((now_ns() - row.connected_ns) / _NS_PER_S, row.xacts, row.queries),
-    )
+    if row is not None:
+        log_departure(row, reason)

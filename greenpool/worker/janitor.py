@@ -10,6 +10,7 @@ from collections.abc import Callable
 import gevent
 
 from greenpool.admin.stats import STATS_PERIOD_S
+from greenpool.observe.withheld import tell_withheld
 from greenpool.worker import suspects
 from greenpool.worker.state import Worker
 
@@ -80,6 +81,7 @@ class Janitor:
         if now_s >= self._next_grow_s:
             self._next_grow_s = now_s + GROW_S
             self._care_for_pools()
+            tell_withheld()
         if now_s >= self._next_sample_s:
             self._next_sample_s = now_s + STATS_PERIOD_S
             self._worker.console.sample()

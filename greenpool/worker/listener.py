@@ -18,6 +18,7 @@ import gevent
 from gevent.pool import Group
 
 from greenpool.config import General
+from greenpool.observe import events
 from greenpool.protocol.errors import ClientError
 from greenpool.records import Event, Guest, GuestManners, Refusal, Visit
 from greenpool.worker import client_tls, limits, refusals
@@ -133,7 +134,7 @@ class Listeners:
         limit = limits.logins_limit(self._worker.config.general.max_connections)
         if len(self) < limit:
             return False
-        log.warning("%d clients are logging in: closing another unheard", limit)
+        events.LOGINS_CROWDED.tell(log, limit=limit)
         return True
 
     def _is_full_of(self, network: bytes, guests: int) -> bool:
@@ -148,7 +149,7 @@ class Listeners:
         limit = limits.logins_limit(limit + limits.ADMIN_CLIENTS)
         if self._of_address[network] + guests < limit:
             return False
-        log.info("%d clients of one address are logging in: closing another unheard", limit)
+        events.ADDRESS_CROWDED.tell(log, limit=limit)
         self._worker.engine.refused(Refusal.ADDRESS)
         return True
 

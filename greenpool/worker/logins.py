@@ -1,26 +1,100 @@
-"""The log of those who were let in, by the engine or by a session."""
+"""What the log tells of clients: who was let in, who was not, who has gone, and why.
+
+Whoever lets a client in or refuses it, the engine or a session, has it logged here, so that the
+words and the fields are the same.
+"""
 
 from __future__ import annotations
 
 import logging
 
-from greenpool.records import Event
+from greenpool.engine import now_ns, reason_text
+from greenpool.observe import events
+from greenpool.protocol.errors import ClientError
+from greenpool.protocol.startup import StartupMessage
+from greenpool.records import ClientRow, Event, Reason
 from greenpool.worker.state import Worker
 
 log = logging.getLogger(__name__)
+
+_NS_PER_S = 1_000_000_000
 
 
 def on_served(worker: Worker, event: Event) -> None:
     """Log that the engine has let a client in. Runs in the hub."""
     row = worker.segment.client_row(event.client)
     if row is not None:
-        who = f"client {row.user}@{row.database} {row.address}"
-        log_login(who, event.client, row.application, row.tls.replace("/", " ", 1))
+        log_login(row)
 
 
-def log_login(who: str, client: int, application: str, secured_by: str) -> None:
-    """Log a client that is called `who`; `secured_by`: its TLS version and cipher, or nothing."""
-    log.info(
-        "%s: logged in as %d, application %s%s",
-        *(who, client, application or "-", f", {secured_by}" if secured_by else ""),
+def log_login(row: ClientRow) -> None:
+    """Log a client that was let in."""
+    events.CLIENT_CONNECTED.tell(
+        log,
+        user=row.user,
+        database=row.database,
+        address=row.address,
+        client=row.client,
+        application=row.application or "-",
+        tls=row.tls.replace("/", " ", 1) or "-",
     )
+
+
+def log_departure(row: ClientRow, reason: Reason) -> None:
+    """Log a client that was let in and has gone."""
+    events.CLIENT_DISCONNECTED.tell(
+        log,
+        user=row.user,
+        database=row.database,
+        address=row.address,
+        client=row.client,
+        application=row.application or "-",
+        why=reason_text(reason),
+        reason=reason.name.lower(),
+        duration_s=(now_ns() - row.connected_ns) / _NS_PER_S,
+        transactions=row.xacts,
+        queries=row.queries,
+        bytes_received=row.bytes_received,
+        bytes_sent=row.bytes_sent,
+    )
+
+
+def name_of(startup: StartupMessage | None, address: str) -> str:
+    """Return what logs call a client, as far as it has said who it is."""
+    return (
+        f"client {address}" if startup is None else _name(startup.user, startup.database, address)
+    )
+
+
+def log_refusal(startup: StartupMessage | None, address: str, error: ClientError | None) -> None:
+    """Log a client that was not let in; `error` None: it has not said enough to be answered."""
+    who = name_of(startup, address)
+    if error is None:
+        events.CLIENT_SILENT.tell(log, who=who)
+        return
+    events.CLIENT_REFUSED.tell(
+        log,
+        who=who,
+        error=error,
+        sqlstate=error.fields.sqlstate,
+        user=startup.user if startup else None,
+        database=startup.database if startup else None,
+        address=address,
+    )
+
+
+def log_engines_refusal(row: ClientRow, message: str, sqlstate: str) -> None:
+    """Log a client that the engine has not let in, and told so."""
+    events.CLIENT_REFUSED.tell(
+        log,
+        who=_name(row.user, row.database, row.address),
+        error=message,
+        sqlstate=sqlstate,
+        user=row.user,
+        database=row.database,
+        address=row.address,
+    )
+
+
+def _name(user: str, database: str, address: str) -> str:
+    return f"client {user}@{database} {address}"

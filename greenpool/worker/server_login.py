@@ -18,6 +18,7 @@ from gevent import socket
 
 from greenpool.auth.server_login import LoginState, ServerGreeting, ServerLogin
 from greenpool.errors import EngineError, ReportedError
+from greenpool.observe import events
 from greenpool.protocol.encryption import Step, steps
 from greenpool.protocol.errors import SqlState
 from greenpool.protocol.frontend import PROTOCOL_3_0
@@ -63,6 +64,9 @@ def on_event(worker: Worker, event: Event) -> None:
         worker.engine.server_failed(event.pool, event.slot, Ailment.NOTHING)
         raise
     else:
+        if _is_ailing(worker, entry.index):
+            database, user = entry.key
+            events.SERVERS_BACK.tell(log, user=user, database=database)
         entry.learn(greeting.parameters)
         _give(worker, entry, event, sock, greeting)
 
@@ -203,6 +207,7 @@ def _give(
     jitter = random.uniform(1 - LIFETIME_JITTER, 1 + LIFETIME_JITTER)
     lifetime_ns = int(entry.user.server_lifetime_ms * jitter) * _NS_PER_MS
     address = dial.address_of(entry.pool)
+    facts = facts_of(sock)
     fd, tls, _ = unwrap(sock)
     try:
         worker.engine.server_opened(
@@ -213,7 +218,16 @@ def _give(
         socket.socket(fileno=fd).close()
         log.error("%s: cannot use a new server: %s", entry, exc)
         return
-    log.debug("%s: server %d open, backend %d", entry, event.slot, greeting.backend_pid)
+    database, user = entry.key
+    events.SERVER_OPENED.tell(
+        log,
+        user=user,
+        database=database,
+        slot=event.slot,
+        backend_pid=greeting.backend_pid,
+        address=address,
+        tls=f"{facts.version} {facts.cipher}" if facts else "-",
+    )
 
 
 def _on_failure(worker: Worker, entry: PoolEntry, event: Event, exc: LoginFailure) -> None:
@@ -221,7 +235,8 @@ def _on_failure(worker: Worker, entry: PoolEntry, event: Event, exc: LoginFailur
     if failure.sqlstate and _has_servers(worker, entry.index):
         failure = failure.passing()
     if entry.news.has(str(exc), worker.now_s()):
-        log.error("%s: cannot open a server: %s", entry, exc)
+        database, user = entry.key
+        events.SERVERS_FAILING.tell(log, user=user, database=database, error=exc)
     worker.engine.server_failed(
         *(event.pool, event.slot, failure.ailment, failure.sqlstate, failure.message)
     )
@@ -230,6 +245,11 @@ def _on_failure(worker: Worker, entry: PoolEntry, event: Event, exc: LoginFailur
 def _has_servers(worker: Worker, index: int) -> bool:
     row = worker.segment.pool_row(index)
     return row is not None and row.sv_active + row.sv_idle > 0
+
+
+def _is_ailing(worker: Worker, index: int) -> bool:
+    row = worker.segment.pool_row(index)
+    return row is not None and row.ailing != 0
 
 
 def _has_waiters(worker: Worker, index: int) -> bool:

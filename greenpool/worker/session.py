@@ -34,6 +34,7 @@ from greenpool.auth.hba.match import Request
 from greenpool.auth.secret import Credential
 from greenpool.config import DEFAULT_ADMIN_PASSWORD, HbaRule
 from greenpool.errors import ReportedError
+from greenpool.observe import events
 from greenpool.protocol import backend
 from greenpool.protocol.errors import (
     ClientError,
@@ -64,7 +65,8 @@ from greenpool.worker import (
 from greenpool.worker.access import Demand
 from greenpool.worker.arrival import Arrival, Disconnected, First, LoginTimeout
 from greenpool.worker.candidate import Candidate
-from greenpool.worker.logins import log_login
+from greenpool.worker.logins import log_departure, log_login, log_refusal
+from greenpool.worker.logins import name_of as name_of_client
 from greenpool.worker.planning import LONG_KEY_BYTES, SHORT_KEY_BYTES, Decision, PlanKey
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.sockets import take_leave
@@ -142,7 +144,7 @@ class Session:
         except ReportedError as exc:
             self._refuse(refusals.as_client_error(exc))
         except TlsFailure as exc:
-            log.info("%s: TLS failed: %s", self._name, exc)
+            events.CLIENT_TLS_FAILED.tell(log, who=self._name, error=exc)
             self._worker.engine.refused(Refusal.TLS)
             take_leave(self._arrival.sock)  # there may be an alert on its way
         except (Disconnected, OSError) as exc:
@@ -168,10 +170,7 @@ class Session:
     @property
     def _name(self) -> str:
         """The client as logs call it."""
-        startup = self._startup
-        if startup is None:
-            return f"client {self._arrival.where}"
-        return f"client {startup.user}@{startup.database} {self._arrival.where}"
+        return name_of_client(self._startup, self._arrival.where)
 
     # ---- the phases ------------------------------------------------------------------------
 
@@ -393,11 +392,9 @@ class Session:
         statuses = (backend.parameter_status(*each) for each in WELCOME_PARAMETERS.items())
         key_data = backend.backend_key_data(self._client, key)
         self._send(b"".join(statuses) + key_data + backend.ready_for_query())
-        if self._worker.config.general.log_client_connections:
-            facts = self._arrival.facts
-            secured_by = f"{facts.version} {facts.cipher}" if facts else ""
-            application = startup.parameters.get("application_name", "")
-            log_login(self._name, self._client, application, secured_by)
+        row = self._worker.segment.client_row(self._client)
+        if row is not None and self._worker.config.general.log_client_connections:
+            log_login(row)
 
     def _serve_admin(self, rights: Rights) -> None:
         """Stay: the console is spoken here, in Python."""
@@ -405,8 +402,9 @@ class Session:
         worker.consoles.add(gevent.getcurrent())
         how = self._arrival.early, gevent.sleep, self._cancels, rights
         reason = admin_session.serve(self._arrival.sock, worker.console, *how)
-        if worker.config.general.log_client_disconnections:
-            log.info("%s: left: %s", self._name, reason.name.lower().replace("_", " "))
+        row = worker.segment.client_row(self._client)
+        if row is not None and worker.config.general.log_client_disconnections:
+            log_departure(row, reason)
         take_leave(self._arrival.sock)
 
     def _cancels(self) -> int:
@@ -464,10 +462,9 @@ class Session:
         """Say why, as far as the client listens. None: it has not said enough to be answered."""
         if not self._is_engines or self._is_asked:  # else the engine has been quicker, and counts
             self._worker.engine.refused(refusals.refusal_of(error))
+        log_refusal(self._startup, self._arrival.where, error)
         if error is None:
-            log.info("%s: no startup packet within client_login_timeout", self._name)
             return
-        log.info("%s: refused: %s (%s)", self._name, error, error.fields.sqlstate)
         if self._is_engines:
             self._dismiss(error)
             return

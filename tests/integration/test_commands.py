@@ -108,7 +108,9 @@ def test_a_pause_stays_when_its_admin_leaves(make_pooler: MakePooler, pg: Postgr
             admin.login("admin", "greenpool", "admin-secret")
             admin.send(messages.query("PAUSE app"))
             wait_for(lambda: _pool(pooler)["paused"], "the pause is seen")
-        wait_for(lambda: "left: client eof" in pooler.log(), "the console notices")
+        wait_for(
+            lambda: "left: client closed the connection" in pooler.log(), "the console notices"
+        )
         assert _pool(pooler)["paused"]
         holder.query("commit")
         wait_for(lambda: not pg.backends("app", "app"), "the servers are closed all the same")

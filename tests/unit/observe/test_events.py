@@ -88,6 +88,12 @@ def test_what_happens_to_the_house_is_kept_at_any_level(
     assert from_text(text) == ("stopping: transactions have 1 s to end", {"timeout_s": "1"})
 
 
+def test_what_clients_cause_is_limited_unless_it_can_be_turned_off() -> None:
+    theirs = {event.name for event in EVENTS if event.name.startswith("client_")}
+    limited = {event.name for event in EVENTS if event.is_limited}
+    assert theirs - limited == {"client_connected", "client_disconnected"}
+
+
 @pytest.mark.parametrize("size", range(40))
 def test_a_kept_event_can_be_cut_anywhere(size: int) -> None:
     text = to_text("a {message}", {"why": "x=y\0z", "pid": 7})
