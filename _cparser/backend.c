@@ -77,7 +77,7 @@ static void count_query(struct gp_engine *e, struct gp_server *s)
     struct gp_counters *counters = gp_counters_of(e, s->pool);
 
     gp_count(&counters->query_count, 1);
-    gp_time_note(&s->times->of[GP_TIME_QUERY], gp_elapsed(e->now, s->query_ns));
+    gp_time_note(&s->times->of[GP_TIME_QUERY], e->now - s->query_ns);
     s->query_ns = e->now;
     if (s->client) {
         struct gp_client_row *row = gp_client_at(e->seg, s->client->id);
@@ -90,7 +90,7 @@ static void count_transaction(struct gp_engine *e, struct gp_server *s)
     struct gp_counters *counters = gp_counters_of(e, s->pool);
 
     gp_count(&counters->xact_count, 1);
-    gp_time_note(&s->times->of[GP_TIME_TRANSACTION], gp_elapsed(e->now, s->since_ns));
+    gp_time_note(&s->times->of[GP_TIME_TRANSACTION], e->now - s->since_ns);
     gp_count(&gp_slot_at(e->seg, s->pool, s->slot)->xacts, 1);
     gp_count(&gp_client_at(e->seg, s->client->id)->xacts, 1);
     s->since_ns = e->now;
