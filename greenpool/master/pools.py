@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from greenpool.config import (
     TEMPLATE,
@@ -29,6 +29,9 @@ from greenpool.records import (
     Times,
     WorkerRow,
 )
+
+if TYPE_CHECKING:  # the observer's code is loaded where there is one
+    from greenpool.observe.scene import Chronicle
 
 Pools = dict[PoolKey, int]  # to the index in the segment
 PoolMark = tuple[str, str, str]  # database, user, and what tells its servers from those of others
@@ -60,6 +63,8 @@ class Segment(Protocol):
     workers: int
     clients_max: int
 
+    @property
+    def chronicle(self) -> Chronicle: ...
     def limits(self, clients_limit: int, max_creates: int) -> None: ...
     def bound_memory(self, limit_bytes: int) -> None: ...
     def define_pool(self, database: str, user: str, settings: PoolSettings) -> int: ...

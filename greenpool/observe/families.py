@@ -15,18 +15,21 @@ from dataclasses import dataclass
 from enum import Enum
 
 import greenpool
+from greenpool.observe.events import GENERATION_RETURNED, KEPT, UPGRADE_FAILED, UPGRADED
 from greenpool.observe.scene import Scene
 from greenpool.observe.times import NS_PER_S, Rungs
 from greenpool.records import (
     DatabaseRow,
     EngineIo,
     Haste,
+    Hold,
     MemoryKind,
     Pin,
     PoolRow,
     Reason,
     Refusal,
     TimeKind,
+    Visit,
     WorkerRow,
 )
 
@@ -153,7 +156,7 @@ def _prepared(row: PoolRow) -> dict[str, int]:
     return {"named": row.prepared_named, "unnamed": row.prepared_unnamed}
 
 
-def _word(member: Haste | MemoryKind | Pin | Reason | Refusal) -> str:
+def _word(member: Haste | MemoryKind | Pin | Reason | Refusal | Visit) -> str:
     return str(member.name).lower()
 
 
@@ -176,6 +179,24 @@ def _memory(scene: Scene) -> Samples:
     for row in scene.workers:
         for kind, held in zip(MemoryKind, row.memory_bytes, strict=True):
             yield (str(row.index), _word(kind)), held if row.alive else 0
+
+
+def _visits(scene: Scene) -> Samples:
+    for row in scene.workers:
+        for visit in (Visit.TLS, Visit.PLAIN, Visit.CANCEL, Visit.IN_VAIN):
+            yield (str(row.index), _word(visit)), row.visits[visit]
+
+
+def _events(scene: Scene) -> Samples:
+    for number, event in KEPT.items():
+        yield (event.name,), scene.happened[number]
+
+
+def _upgrades(scene: Scene) -> Samples:
+    ends = {"done": UPGRADED, "failed": UPGRADE_FAILED, "undone": GENERATION_RETURNED}
+    for result, event in ends.items():
+        if event.kept is not None:
+            yield (result,), scene.happened[event.kept]
 
 
 def _build(scene: Scene) -> Samples:
@@ -263,7 +284,19 @@ FAMILIES: tuple[Family, ...] = (
         _pool_parts(_prepared)),
     Family("greenpool_client_prepared_bytes", G, "Texts and names of these, each counted for every "
         "client that has it.", _POOL, _pool(lambda row: row.prepared_bytes)),
+    Family("greenpool_worker_statements", G, "Texts of prepared statements that this worker keeps, "
+        "once each.", ("worker",), _worker(lambda row, _: row.statements if row.alive else 0)),
+    # --- what has happened ----------------------------------------------------------------------
+    Family("greenpool_events_total", C, "What has happened to the house since its start, over "
+        "upgrades: the events that docs/logs.md marks.", ("event",), _events),
+    Family("greenpool_upgrades_total", C, "Upgrades since the start, by their end.", ("result",),
+        _upgrades),
     # --- clients --------------------------------------------------------------------------------
+    Family("greenpool_connections_accepted_total", C, "Connections that were accepted.",
+        ("worker",), _worker(lambda row, _: row.visits[Visit.ANY])),
+    Family("greenpool_connections_total", C, "The same by what came of them: a login with TLS "
+        "(tls) or without (plain), a CancelRequest (cancel), or gone or refused before a login "
+        "began (in_vain).", ("worker", "result"), _visits),
     Family("greenpool_clients_connected", G, "Clients over all workers, those in login or in the "
         "admin console included.", (), _one(_connected)),
     Family("greenpool_clients_unpooled", G, "Of those, the ones that no pool serves: in login, in "
@@ -281,6 +314,8 @@ FAMILIES: tuple[Family, ...] = (
         _pool_parts(_client_states)),
     Family("greenpool_clients_tls", G, "Clients of a pool that speak TLS.", _POOL,
         _pool(lambda row: row.cl_tls)),
+    Family("greenpool_clients_pumped", G, "Clients of a pool whose TLS session has stayed in the "
+        "process of a worker before an upgrade.", _POOL, _pool(lambda row: row.cl_pumped)),
     Family("greenpool_clients_pinned", G, "Clients that keep their server between transactions, "
         "by what they have on it.", (*_POOL, "reason"),
         _pool_parts(lambda row: _pins(row.cl_pinned))),
@@ -318,6 +353,10 @@ FAMILIES: tuple[Family, ...] = (
         _POOL, _pool(lambda row: row.settings.size)),
     Family("greenpool_pool_min_size", G, "min_pool_size.", _POOL,
         _pool(lambda row: row.settings.min_size)),
+    Family("greenpool_pool_paused", G, "1 while PAUSE or KILL holds the pool.", _POOL,
+        _pool(lambda row: row.held & Hold.PAUSED != 0)),
+    Family("greenpool_pool_disabled", G, "1 while DISABLE keeps clients out.", _POOL,
+        _pool(lambda row: row.held & Hold.DISABLED != 0)),
     Family("greenpool_pool_info", G, "Always 1; the labels tell how the pool works.",
         (*_POOL, "pool_mode", "session_state"), _settings),
     Family("greenpool_pool_login_failing", G, "1 since a login at PostgreSQL failed, until one "

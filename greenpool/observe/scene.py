@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from greenpool.observe.certificates import Certificate, certificates_of
+from greenpool.observe.events import KEPT
 from greenpool.observe.news import News
 from greenpool.observe.processes import ProcessRow, process_rows
 from greenpool.observe.times import Ladder, Rungs, Window
@@ -22,8 +23,17 @@ PoolTime = tuple[TimeKind, int]
 """A kind of time in a pool, by its index."""
 
 
+class Chronicle(Protocol):
+    """What has happened to the house."""
+
+    def count(self, kind: int) -> int: ...
+
+
 class Snapshots(Protocol):
     """The reading half of `engine.Segment`."""
+
+    @property
+    def chronicle(self) -> Chronicle: ...
 
     def pool_rows(self) -> Sequence[PoolRow]: ...
     def database_rows(self) -> Sequence[DatabaseRow]: ...
@@ -46,6 +56,8 @@ class Scene:
     pool_times: Mapping[PoolTime, Rungs]
     worker_times: Mapping[tuple[TimeKind, int], Rungs]
     percentiles_s: Mapping[PoolTime, Mapping[int, float]]
+    happened: Mapping[int, int]
+    """How many events of each kept kind there were."""
     now_ns: int
     """On the segment's clock."""
 
@@ -95,6 +107,7 @@ class Lookout:
                 key: self.ladder.percentiles(window.recent(key, each.counts))
                 for key, each in times.items()
             },
+            happened={kind: self.segment.chronicle.count(kind) for kind in KEPT},
             now_ns=time.monotonic_ns(),
         )
 

@@ -41,11 +41,19 @@ class TimedSegment:
     pools: list[PoolRow] = field(default_factory=list)
     workers: list[WorkerRow] = field(default_factory=list)
     databases: list[DatabaseRow] = field(default_factory=list)
+    happened: dict[int, int] = field(default_factory=dict)
     taken: dict[tuple[TimeKind, int], list[int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, segment: FakeSegment) -> TimedSegment:
         return cls(segment.pools, segment.workers, segment.databases)
+
+    @property
+    def chronicle(self) -> TimedSegment:
+        return self
+
+    def count(self, kind: int) -> int:
+        return self.happened.get(kind, 0)
 
     def pool_rows(self) -> Sequence[PoolRow]:
         return self.pools

@@ -17,7 +17,7 @@ from greenpool.observe.families import CLIENT_REASONS, FAMILIES, SERVER_REASONS,
 from greenpool.observe.http import Request
 from greenpool.observe.pages import Pages
 from greenpool.observe.times import BOUNDS_S
-from greenpool.records import Pin, Reason, Refusal, TimeKind
+from greenpool.records import Hold, Pin, Reason, Refusal, TimeKind
 from tests.integration.harness.metrics import Scrape
 from tests.unit.admin.samples import busy_segment, pool, worker
 from tests.unit.observe.sights import TimedSegment, lookout, news_of
@@ -96,6 +96,27 @@ def test_counters_carry_the_words_of_their_reasons(segment: TimedSegment, scrape
     assert told.value("greenpool_client_pins_total", **ALICE, reason="temp_table") == 12
     assert told.value("greenpool_clients_pinned", **ALICE, reason="lock") == 13
     assert told.value("greenpool_client_refusals_total", worker="0", reason="limit") == 2
+
+
+def test_what_has_happened_is_counted(segment: TimedSegment, scrape: Ask) -> None:
+    segment.happened = {0: 2, 6: 3, 9: 1}  # ready, process_died, upgraded
+    segment.workers = [worker(0, visits=(9, 1, 2, 3, 4), statements=7)]
+    segment.pools = [pool(0, held=Hold.PAUSED, cl_pumped=5)]
+    told = Scrape.of(scrape())
+    for name, labels, value in (
+        ("events_total", {"event": "ready"}, 2),
+        ("events_total", {"event": "process_died"}, 3),
+        ("events_total", {"event": "upgrade_failed"}, 0),
+        ("upgrades_total", {"result": "done"}, 1),
+        ("connections_accepted_total", {"worker": "0"}, 9),
+        ("connections_total", {"worker": "0", "result": "in_vain"}, 1),
+        ("connections_total", {"worker": "0", "result": "cancel"}, 4),
+        ("worker_statements", {"worker": "0"}, 7),
+        ("clients_pumped", ALICE, 5),
+        ("pool_paused", ALICE, 1),
+        ("pool_disabled", ALICE, 0),
+    ):
+        assert told.value(f"greenpool_{name}", **labels) == value, name
 
 
 def test_histogram_adds_up(segment: TimedSegment, scrape: Ask) -> None:
