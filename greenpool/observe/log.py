@@ -1,4 +1,4 @@
-"""The log: one event, one line, one write(2), to standard error or to syslog.
+"""The log: one event, one line, one write(2), to standard error, to the journal or to syslog.
 
 text          2026-01-02 03:04:05.678 UTC [4711] INFO worker 1: ready
 structured    {"time": "2026-01-02T03:04:05.678Z", "level": "info", "pid": 4711, "worker": 1,
@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 
+from greenpool.observe.journal import JournalHandler, is_journal
 from greenpool.observe.syslog import SyslogHandler
 
 OTHER = "other"
@@ -45,7 +47,8 @@ def setup(level: str, fmt: str, prog: str | None, worker: int | None) -> None:
     """Send this process's log to where it belongs; may be called again (reload, after a fork).
 
     `level` is "debug", "info", "warning" or "error"; `fmt` is "text" or "structured". `prog` is
-    the name to use towards syslog; None or empty: log to standard error. `worker` is the index of
+    the name to use towards syslog; None or empty: log to standard error, and where that ends in
+    systemd's journal, to the journal itself. `worker` is the index of
     this worker; None: this is the master.
     What syslog does not take, because it is not there, goes to standard error.
     """
@@ -53,6 +56,9 @@ def setup(level: str, fmt: str, prog: str | None, worker: int | None) -> None:
     handler.setFormatter(_formatter(fmt, worker, is_bare=False))
     if prog:
         handler = SyslogHandler(prog, fallback=handler)
+        handler.setFormatter(_formatter(fmt, worker, is_bare=True))
+    elif is_journal(sys.stderr, os.environ):
+        handler = JournalHandler(worker, fallback=handler)
         handler.setFormatter(_formatter(fmt, worker, is_bare=True))
     root = logging.getLogger()
     for old in root.handlers[:]:
