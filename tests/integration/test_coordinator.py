@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -212,3 +214,55 @@ def test_limit_is_changed_by_reload(make_pooler: MakePooler, pg: PostgreSQL) -> 
         ours.stop()
         theirs.stop()
         assert not ours.complaints() + theirs.complaints()
+
+
+def test_limit_survives_kills_and_an_upgrade(make_pooler: MakePooler, pg: PostgreSQL) -> None:
+    """Two users who both want more than all of it, while processes go and come."""
+    pooler = make_pooler(2, pools=shared(5, reserve_pool_size=1), **QUIET)
+    with (
+        Crowd(pooler, "select pg_sleep(0.003)") as ours,
+        Crowd(pooler, "select pg_sleep(0.003)", user="bea") as theirs,
+    ):
+        for crowd in (ours, theirs):
+            crowd.join(12)
+            crowd.start()
+            crowd.wait_for_turns(3)
+        _kill_a_worker(pooler)
+        for crowd in (ours, theirs):
+            crowd.wait_for_losses()
+            crowd.join(6)
+            crowd.wait_for_turns(3)
+        # PostgreSQL ends the queries of who has vanished before it sees that nobody is there.
+        wait_for(lambda: len(pg.backends("app")) <= 6, "what the dead one had is gone")
+        with backends_sampled(pg) as backends:
+            done = pooler.upgrade()
+            assert done.returncode == 0, done.stderr
+            for crowd in (ours, theirs):
+                crowd.wait_for_turns(3)
+                crowd.stop()
+                crowd.dismiss_gone()
+                assert not crowd.complaints()
+        assert backends.most <= 6
+    wait_for(lambda: row(pooler)["current"] == len(pg.backends("app")), "nobody is lost")
+
+
+def test_template_s_databases_have_a_limit_each(make_pooler: MakePooler, pg: PostgreSQL) -> None:
+    everybody = [guest("ann"), guest("bea")]
+    quick = {"max_db_connections": 1, "min_connection_lifetime": "100ms"}
+    pools = {"none": {}, "*": {"users": everybody, **quick}}
+    pooler = make_pooler(2, pools=pools, **QUIET)
+    with pooler.connect("ann", "app") as ann, pooler.connect("ann", "bench") as other:
+        ann.execute(HELD)
+        other.execute(HELD)
+        pooler.sleep(0.1)  # min_connection_lifetime
+        with pooler.connect("bea", "app") as bea:
+            bea.execute(HELD)
+        rows = {each["database"]: each for each in pooler.admin("show pool_coordinator")}
+    assert {name: each["current"] for name, each in rows.items()} == {"app": 1, "bench": 1}
+    assert (rows["app"]["evictions"], rows["bench"]["evictions"]) == (1, 0)
+
+
+def _kill_a_worker(pooler: Pooler) -> None:
+    before = pooler.worker_pids()
+    os.kill(before[0], signal.SIGKILL)
+    wait_for(lambda: len(set(pooler.worker_pids()) - set(before)) == 1, "another takes its place")
