@@ -113,6 +113,11 @@ static uint32_t less(uint32_t from, uint32_t taken)
     return from > taken ? from - taken : 0;
 }
 
+static uint64_t less64(uint64_t from, uint64_t taken)
+{
+    return from > taken ? from - taken : 0;
+}
+
 /* Who waits: what the workers that live say of their queues. */
 static void count_waiting(struct gp_segment *seg, struct claimant *c)
 {
@@ -371,7 +376,8 @@ enum gp_relief gp_coordinator_relief(struct gp_segment *seg, uint32_t pool, uint
 
 /* ---- a busy pool ---- */
 
-/* As the pool would stand with one server less. */
+/* Whether the first of the others stands before a pool as that would stand with one server less. Of
+ * two that wait alike neither does: each exchange costs a login. */
 static bool steps_back(struct gp_segment *seg, struct gp_database *d, uint32_t pool,
                        uint64_t now_ns, const struct claimant *first)
 {
@@ -383,7 +389,9 @@ static bool steps_back(struct gp_segment *seg, struct gp_database *d, uint32_t p
     if (me.has.live <= floor_of(d, p))
         return false;
     me.starving = is_starving(d, p, me.has.live - 1);
-    return me.waiting == 0 || stands_before(first, &me, false);
+    if (me.waiting == 0 || first->starving != me.starving)
+        return me.waiting == 0 || first->starving;
+    return less64(now_ns, first->oldest_ns) > 2 * less64(now_ns, me.oldest_ns);
 }
 
 bool gp_coordinator_cedes(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint64_t now_ns)

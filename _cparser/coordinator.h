@@ -20,7 +20,8 @@
  *      more servers are closed than there are clients to be served.
  *   2. a pool that is never idle cedes: it closes a server at its release instead of giving it to its
  *      own next client, if it has a surplus, the server is older than min_connection_lifetime, and
- *      the first in line stands before the pool itself, as it would stand with one server less.
+ *      the first in line is starving where the pool, with one server less, would not be; or else has
+ *      waited for more than twice as long as the pool's own oldest client.
  *   3. once its oldest client has waited for reserve_pool_timeout, it takes a place of the reserve,
  *      unless all that are left there are for those who stand before it.
  *

@@ -364,7 +364,9 @@ static void test_busy_pool_cedes_to_the_starving_and_to_the_older(void)
     wait_in(ann, 0, 9, 5 * SECOND);
     wait_in(bob, 1, 1, SECOND);
     CHECK(!cedes(slot)); /* both have some, ann's client is older */
-    atomic_store(&gp_lane_at(seg, bob, 1)->oldest_ns, NOW - 6 * SECOND);
+    atomic_store(&gp_lane_at(seg, bob, 1)->oldest_ns, NOW - 10 * SECOND);
+    CHECK(!cedes(slot)); /* they wait alike */
+    atomic_store(&gp_lane_at(seg, bob, 1)->oldest_ns, NOW - 10 * SECOND - 1);
     CHECK(cedes(slot));
     teardown();
 }
@@ -386,14 +388,14 @@ static void test_busy_pool_keeps_young_and_guaranteed_servers(void)
     teardown();
 }
 
-/* Two pools and one place: it goes to and fro by who waits for longer, not at each transaction. */
+/* Two pools and one place: it goes to and fro by who waits for much longer. */
 static void test_last_server_is_ceded_to_who_has_waited_longer(void)
 {
     uint32_t slot = busy_pool(1, 1, 60 * SECOND);
     wait_in(ann, 0, 1, 2 * SECOND);
     wait_in(bob, 1, 1, SECOND);
     CHECK(!cedes(slot));
-    atomic_store(&gp_lane_at(seg, bob, 1)->oldest_ns, NOW - 3 * SECOND);
+    atomic_store(&gp_lane_at(seg, bob, 1)->oldest_ns, NOW - 5 * SECOND);
     CHECK(cedes(slot));
     teardown();
 }

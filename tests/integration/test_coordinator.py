@@ -218,19 +218,19 @@ def test_limit_is_changed_by_reload(make_pooler: MakePooler, pg: PostgreSQL) -> 
 
 def test_limit_survives_kills_and_an_upgrade(make_pooler: MakePooler, pg: PostgreSQL) -> None:
     """Two users who both want more than all of it, while processes go and come."""
-    pooler = make_pooler(2, pools=shared(5, reserve_pool_size=1), **QUIET)
+    pooler = make_pooler(2, pools=shared(5, reserve_pool_size=1), query_wait_timeout="1m", **QUIET)
     with (
-        Crowd(pooler, "select pg_sleep(0.003)") as ours,
-        Crowd(pooler, "select pg_sleep(0.003)", user="bea") as theirs,
+        Crowd(pooler, "select pg_sleep(0.02)") as ours,
+        Crowd(pooler, "select pg_sleep(0.02)", user="bea") as theirs,
     ):
         for crowd in (ours, theirs):
-            crowd.join(12)
+            crowd.join(8)
             crowd.start()
             crowd.wait_for_turns(3)
         _kill_a_worker(pooler)
         for crowd in (ours, theirs):
             crowd.wait_for_losses()
-            crowd.join(6)
+            crowd.join(4)
             crowd.wait_for_turns(3)
         # PostgreSQL ends the queries of who has vanished before it sees that nobody is there.
         wait_for(lambda: len(pg.backends("app")) <= 6, "what the dead one had is gone")
