@@ -1,6 +1,7 @@
 /* The pool that processes share: one segment of shared memory, mapped by the master before it
  * forks, and by the masters of later generations from its descriptor. It holds, for every pool (one database and user), the server connections (slots), which
  * of them are free, who waits for one, and for every client the row that SHOW and cancel need.
+ * (What lies in it and who may change what, all in one place: therefore longer than 600 lines.)
  *
  * Law of this file: a slot's state word changes in slot_move() of pool_internal.h and nowhere else;
  * pool.c, slot.c, client_rows.c (cancel) and reclaim.c call it, nobody beyond them. Everything else
