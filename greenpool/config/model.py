@@ -101,7 +101,6 @@ class General(Inherited):
     max_address_client_connections: int
     max_concurrent_creates: int
     max_memory_usage_bytes: int
-    message_size_to_be_stream_bytes: int
     max_startup_packet_bytes: int
     login_rate_limit: int
     client_login_timeout_ms: int

@@ -110,10 +110,6 @@ KEYS: tuple[Key, ...] = (
     Key("max_memory_usage", "G", SIZE, "256MB", "Memory that clients and servers may make all "
         "workers hold: buffers, texts of prepared statements, session states (docs/memory.md); 0 "
         "means no limit.", bounds=_MEMORY),
-    Key("message_size_to_be_stream", "G", SIZE, "1MB", "Messages above this size are passed on "
-        "while they arrive. greenpool does so with smaller ones, too, whatever stands here, but "
-        "for the text of a prepared statement, which it keeps whole (docs/memory.md).",
-        bounds=_BUFFER),
     Key("max_startup_packet", "G", SIZE, "10KB", "Size of the largest startup packet that a "
         "client may send.", bounds=(512, 1 << 20)),
     Key("login_rate_limit", "G", INT, 0, "Logins a second that one address may try (of IPv6, one "
@@ -378,7 +374,7 @@ REWORDINGS: tuple[Rewording, ...] = (
 )
 
 # Keys of PgDoorman's that speak of its own machinery: accepted, and named in one warning.
-IGNORED = frozenset(("worker_stack_size", "max_blocking_threads"))
+IGNORED = frozenset(("max_blocking_threads", "message_size_to_be_stream", "worker_stack_size"))
 IGNORED_PREFIXES = ("daemon_", "tokio_")
 SECTION_ALIASES: Mapping[str, str] = {"prometheus": "web"}
 
