@@ -53,10 +53,9 @@ static bool lane_claim(struct gp_segment *seg, uint32_t pool, const struct ticke
                                                    memory_order_relaxed);
 }
 
-/* The living workers that have a ticket nobody has claimed yet. */
-static uint64_t lanes_waiting(struct gp_segment *seg, uint32_t pool)
+/* Of these workers, those that live and have a ticket nobody has claimed yet. */
+static uint64_t lanes_of(struct gp_segment *seg, uint32_t pool, uint64_t maybe)
 {
-    uint64_t maybe = atomic_load_explicit(&gp_pool_at(seg, pool)->waiters, memory_order_acquire);
     uint64_t waiting = 0;
 
     while (maybe != 0) {
@@ -65,6 +64,14 @@ static uint64_t lanes_waiting(struct gp_segment *seg, uint32_t pool)
             waiting |= worker_bit(worker);
     }
     return waiting;
+}
+
+/* The living workers that have a ticket nobody has claimed yet. */
+static inline uint64_t lanes_waiting(struct gp_segment *seg, uint32_t pool)
+{
+    uint64_t maybe = atomic_load_explicit(&gp_pool_at(seg, pool)->waiters, memory_order_acquire);
+
+    return maybe == 0 ? 0 : lanes_of(seg, pool, maybe);
 }
 
 /* The workers that could use this slot, those whose descriptor is on its way to them included. */
