@@ -298,7 +298,7 @@ static inline bool login_goes_on(uint32_t slot)
     l->runs = false;
     if (play.refuses) {
         play.failed++;
-        gp_server_failed(play.engines[l->worker], play.pool, slot, 20 * MS);
+        gp_server_failed(play.engines[l->worker], play.pool, slot, GP_AILS_POOL, "", "no");
         return true;
     }
     play.opened++;
@@ -456,8 +456,6 @@ static inline void worker_ends(struct gp_engine *e)
             gp_server_drop(e, s);
     }
     gp_servers_bury(e);
-    free(e->servers[play.pool]);
-    free(e->queues[play.pool]);
     gp_engine_free(e);
 }
 

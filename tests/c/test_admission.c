@@ -1,9 +1,4 @@
-/* sources: _cparser/memory.c */
-/* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
-/* sources: _cparser/outage.c */
-/* sources: _cparser/reclaim.c _cparser/rows.c _cparser/names.c _cparser/statements.c */
-/* sources: _cparser/session.c _cparser/notes.c */
-/* sources: _cparser/database.c _cparser/coordinator.c _cparser/histogram.c */
+/* sources: @segment */
 /* How many are in under one name or from one address, how often that may try; at the end with real
  * processes. */
 #include "check.h"

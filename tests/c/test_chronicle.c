@@ -1,7 +1,4 @@
-/* sources: _cparser/memory.c */
-/* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
-/* sources: _cparser/reclaim.c _cparser/rows.c _cparser/names.c _cparser/statements.c */
-/* sources: _cparser/session.c _cparser/notes.c */
+/* sources: @segment */
 /* The chronicle: what is written can be read until as many others have followed, in whatever state
  * others were killed. At the end real processes write and are killed while this one reads. */
 #include "check.h"

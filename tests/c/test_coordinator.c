@@ -1,13 +1,10 @@
-/* sources: _cparser/memory.c */
-/* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
-/* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
-/* sources: _cparser/statements.c _cparser/session.c */
-/* sources: _cparser/database.c _cparser/coordinator.c _cparser/histogram.c */
+/* sources: @segment */
 /* Who gets a place of a database, and who makes room: one rule of coordinator.h a test. Times are
  * those of a clock that stands at NOW. */
 #include <poll.h>
 
 #include "database_fixture.h"
+#include "outage.h"
 
 static const uint64_t SECOND = 1000000000ull, NOW = 100 * 1000000000ull;
 
@@ -38,7 +35,7 @@ static void wait_in(uint32_t pool, uint32_t worker, uint32_t count, uint64_t age
 static uint32_t idle_server(uint32_t pool, uint64_t age_ns, uint64_t idle_ns)
 {
     uint32_t slot = server_open_at(pool, 0, NOW - age_ns);
-    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, NOW - idle_ns, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, pool, slot, 0, NOW - idle_ns, 0, 0), GP_RELEASED_IDLE);
     return slot;
 }
 
@@ -243,7 +240,7 @@ static void test_dead_paused_and_ailing_stand_in_nobody_s_way(void)
     atomic_store(&gp_pool_at(seg, ann)->hold, GP_HOLD_PAUSED);
     CHECK_EQ(first(), bob);
     atomic_store(&gp_pool_at(seg, ann)->hold, 0);
-    gp_pool_sicken(seg, ann);
+    gp_outage_failed(seg, ann, GP_AILS_POOL);
     CHECK_EQ(first(), bob);
     gp_segment_reclaim(seg, 1);
     CHECK_EQ(first(), UINT32_MAX);

@@ -1,6 +1,6 @@
-/* sources: _cparser/pool.c _cparser/slot.c _cparser/client_rows.c */
+/* sources: _cparser/pool.c _cparser/slot.c _cparser/client_rows.c _cparser/outage.c */
 /* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
-/* sources: _cparser/statements.c _cparser/session.c */
+/* sources: _cparser/statements.c _cparser/session.c _cparser/memory.c */
 /* sources: _cparser/database.c _cparser/coordinator.c _cparser/histogram.c */
 /* Thousands of random schedules of three users of one database, on a clock of our own: clients come
  * and work, logins and closings take their time, limits change, workers die. The workers do what
@@ -180,7 +180,7 @@ static void release(uint32_t me, uint32_t pool, uint32_t slot)
     for (;;) {
         if (forbidden(me, pool, slot))
             return;
-        switch (gp_pool_release(seg, pool, slot, me, now_ns, STEP_NS)) {
+        switch (gp_pool_release(seg, pool, slot, me, now_ns, STEP_NS, 0)) {
         case GP_RELEASED_SELF:
             if (queue_serve(me, pool, slot))
                 return;

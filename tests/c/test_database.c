@@ -1,8 +1,4 @@
-/* sources: _cparser/memory.c */
-/* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
-/* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
-/* sources: _cparser/statements.c _cparser/session.c */
-/* sources: _cparser/database.c _cparser/coordinator.c _cparser/histogram.c */
+/* sources: @segment */
 /* The places of a database: how its pools take and leave them, how a limit changes, and what is left
  * when a worker dies between any two steps. Who gets one is test_coordinator.c's. */
 #include "database_fixture.h"
@@ -184,7 +180,7 @@ static void test_death_in_every_state_leaves_no_place_behind(void)
     CHECK(gp_slot_closing(seg, bob, slot, 1));
     slot = server_open_in(bob, 1); /* idle, and another worker has it too */
     CHECK(gp_slot_hold(seg, bob, slot, generation_of(bob, slot), 0));
-    CHECK_EQ(gp_pool_release(seg, bob, slot, 1, 100, 0), GP_RELEASED_IDLE);
+    CHECK_EQ(gp_pool_release(seg, bob, slot, 1, 100, 0, 0), GP_RELEASED_IDLE);
     gp_segment_reclaim(seg, 1);
     CHECK_EQ(database_row().used,
              3); /* two are REAP, one is idle: PostgreSQL may have them still */

@@ -1,8 +1,4 @@
-/* sources: _cparser/memory.c */
-/* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
-/* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
-/* sources: _cparser/statements.c _cparser/session.c */
-/* sources: _cparser/database.c _cparser/coordinator.c _cparser/histogram.c */
+/* sources: @segment */
 /* The limit of a database with real processes that open, move and close servers of three pools as
  * fast as they can, and are killed at any instruction. A server is open between its claim and the
  * moment at which its slot is FREE, so the slots in use are counted, and never are too many of them.

@@ -75,8 +75,6 @@ static void setup(uint32_t backend)
 
 static void teardown(void)
 {
-    if (engine->queues[pool])
-        free(engine->queues[pool]);
     gp_engine_free(engine);
     close(door);
     gp_segment_destroy(seg);

@@ -139,7 +139,7 @@ static void give_back(uint32_t slot)
 {
     struct gp_server *s = gp_server_find(engine, pool, slot);
 
-    if (gp_pool_release(seg, pool, slot, 0, now, 0) == GP_RELEASED_STALE)
+    if (gp_pool_release(seg, pool, slot, 0, now, 0, 0) == GP_RELEASED_STALE)
         gp_server_retire(engine, s, gp_lifetime_ended(engine, s));
     settle();
 }

@@ -1,6 +1,4 @@
-/* sources: _cparser/memory.c _cparser/pool.c _cparser/slot.c _cparser/segment.c */
-/* sources: _cparser/client_rows.c _cparser/reclaim.c _cparser/notes.c _cparser/rows.c */
-/* sources: _cparser/names.c _cparser/statements.c _cparser/session.c _cparser/buffer.c */
+/* sources: @segment _cparser/buffer.c */
 /*
  * max_memory_usage: what is granted never exceeds it, however many workers ask at once; the last
  * eighth is for small things; nothing is lost with a dead worker.

@@ -179,8 +179,6 @@ static void teardown(void)
                 gp_server_drop(workers[w].engine, s);
         }
         step(w);
-        free(workers[w].engine->servers[pool]);
-        free(workers[w].engine->queues[pool]);
         gp_engine_free(workers[w].engine);
     }
     for (uint32_t slot = 0; slot < 2; slot++)

@@ -1,8 +1,6 @@
-/* sources: _cparser/memory.c */
 /* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
-/* sources: _cparser/outage.c */
 /* sources: _cparser/reclaim.c _cparser/rows.c _cparser/names.c _cparser/statements.c */
-/* sources: _cparser/session.c */
+/* sources: _cparser/session.c _cparser/memory.c _cparser/outage.c */
 /* sources: _cparser/database.c _cparser/coordinator.c _cparser/histogram.c */
 /* What workers tell each other about a pool: written, read, wiped, and left by the dead in every
  * state. At the end real processes write, and are killed, while this one reads. */

@@ -1,8 +1,4 @@
-/* sources: _cparser/memory.c */
-/* sources: _cparser/outage.c _cparser/coordinator.c _cparser/database.c _cparser/histogram.c */
-/* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
-/* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
-/* sources: _cparser/statements.c _cparser/session.c */
+/* sources: @segment */
 /* libraries: -Wl,--wrap=gp_now_ns */
 /* Servers and pools whose logins fail: who may try, and when; the clock is the test's. */
 #include "outage.h"

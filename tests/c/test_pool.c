@@ -1,9 +1,4 @@
-/* sources: _cparser/memory.c */
-/* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
-/* sources: _cparser/outage.c */
-/* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
-/* sources: _cparser/statements.c _cparser/session.c */
-/* sources: _cparser/database.c _cparser/coordinator.c _cparser/histogram.c */
+/* sources: @segment */
 /* Every way of a slot, and every refusal with nothing changed: open, take, wait, hand off, close.
  * The races between processes are in model/pool.pml and test_pool_stress.c. */
 #include "pool_fixture.h"

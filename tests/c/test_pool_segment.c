@@ -1,9 +1,4 @@
-/* sources: _cparser/memory.c */
-/* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
-/* sources: _cparser/outage.c */
-/* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
-/* sources: _cparser/statements.c _cparser/session.c */
-/* sources: _cparser/database.c _cparser/coordinator.c _cparser/histogram.c */
+/* sources: @segment */
 /* The segment around the slots: its layout, its pools, the rows of clients, the copies for SHOW. */
 #include <errno.h>
 #include <sys/mman.h>

@@ -80,7 +80,6 @@ static void teardown(void)
                 close(fd);
         }
         step(w);
-        free(engines[w]->queues[pool]);
         gp_engine_free(engines[w]);
     }
     gp_segment_destroy(seg);
