@@ -9,7 +9,8 @@ from tests.drivers.project import TEST_DEADLINE_S, Program, Project
 
 _FETCH = ("mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory={build}/jars")
 _SOURCES = tuple(
-    f"src/main/java/greenpool/{name}.java" for name in ("Plan", "Jdbc", "Logins", "Kinds", "Storm")
+    f"src/main/java/greenpool/{name}.java"
+    for name in ("Plan", "Jdbc", "Logins", "Kinds", "Storm", "Console")
 )
 JAVA = Project(
     "java",
