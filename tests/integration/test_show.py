@@ -39,12 +39,6 @@ def test_unknown_name_exits_with_2_and_the_consoles_hint(make_pooler: MakePooler
     )
 
 
-def test_name_of_what_is_not_built_exits_with_1(make_pooler: MakePooler) -> None:
-    done = show(make_pooler(workers=1), "mem")
-    assert done.returncode == 1
-    assert "SHOW MEM" in done.stderr
-
-
 @pytest.mark.parametrize("password", ["admin-secret", "admin", ""])
 def test_socket_is_used_where_there_is_one(
     make_pooler: MakePooler, tmp_path: Path, password: str
