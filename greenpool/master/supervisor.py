@@ -420,6 +420,8 @@ class Supervisor:
         if self._predecessor is not None:
             self._predecessor.succeeded()
         self._observer.end()
+        for slot in self._workers.slots:  # at once: a worker may be stuck, or slow to hear it
+            self._estate.segment.accept(slot.index, wanted=False)
         self._workers.drain(HandOver(places))
 
     def come_back(self, places: tuple[int, ...]) -> None:
