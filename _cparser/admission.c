@@ -12,7 +12,7 @@
 static uint64_t tag_of(struct gp_segment *seg, const void *name, size_t length)
 {
     /* 0 stands for a client that is not counted */
-    return gp_sid_make(seg->hash_key, 0, name, length).high | 1;
+    return gp_sid_make(gp_common_of(seg)->hash_key, 0, name, length).high | 1;
 }
 
 static uint64_t tag_of_name(struct gp_segment *seg, const char *name)
@@ -111,9 +111,9 @@ static bool rate_take(struct gp_rate_line *line, uint64_t tag, uint64_t now_us, 
 bool gp_login_allowed(struct gp_segment *seg, const uint8_t *address, uint32_t length,
                       uint32_t rate)
 {
-    struct gp_sid hash = gp_sid_make(seg->hash_key, 0, address, length);
+    struct gp_sid hash = gp_sid_make(gp_common_of(seg)->hash_key, 0, address, length);
     uint64_t tag = (hash.low & 0xffff) | 1;
-    uint64_t now_us = (gp_now_ns() - seg->boot_ns) / 1000;
+    uint64_t now_us = (gp_now_ns() - gp_common_of(seg)->boot_ns) / 1000;
 
     if (rate == 0)
         return true;

@@ -7,6 +7,7 @@ Read from the environment (anything but "" and "0" is yes):
     GREENPOOL_WERROR    warnings are errors, for scripts and CI
     GREENPOOL_SANITIZE  AddressSanitizer and UndefinedBehaviorSanitizer with assertions on; run the
                         result with LD_PRELOAD=$(gcc -print-file-name=libasan.so)
+    GREENPOOL_LAYOUT_SHIFT  another layout of the segment than the true one (pool.h), for tests
     CC                  the compiler, as for every setuptools build; gcc and clang are supported
 
 This file is executed by path, before greenpool can be imported: it uses nothing of the package.
@@ -32,6 +33,7 @@ WARNINGS = [
     "-Wmissing-prototypes",
     "-Wvla",
 ]
+SHIFT = 5
 SANITIZERS = "-fsanitize=address,undefined"
 
 
@@ -94,6 +96,8 @@ def build_flags(environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
     compile_args = ["-g", "-std=c11", "-D_GNU_SOURCE", "-fvisibility=hidden", *WARNINGS]
     if is_set(environ, "GREENPOOL_WERROR"):
         compile_args.append("-Werror")
+    if is_set(environ, "GREENPOOL_LAYOUT_SHIFT"):
+        return ["-O0", *compile_args, f"-DGP_LAYOUT_SHIFT={SHIFT}"], []
     if not is_set(environ, "GREENPOOL_SANITIZE"):
         return ["-O2", *compile_args], []
     sanitize = [SANITIZERS, "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]

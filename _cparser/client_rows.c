@@ -37,6 +37,7 @@ static void row_wipe(struct gp_client_row *row)
     memset(row->address, 0, sizeof(row->address));
     memset(row->application, 0, sizeof(row->application));
     memset(row->tls, 0, sizeof(row->tls));
+    memset(row->reserve, 0, sizeof(row->reserve));
 }
 
 void row_vacate(struct gp_segment *seg, uint32_t row)

@@ -73,7 +73,9 @@ static uint64_t make_own(struct gp_engine *e)
 {
     const uint64_t seed[] = {e->reads_made++, e->now, e->worker, (uint64_t)getpid()};
 
-    return gp_sid_make(e->seg->hash_key, 1, (const uint8_t *)seed, sizeof(seed)).high | 1;
+    return gp_sid_make(gp_common_of(e->seg)->hash_key, 1, (const uint8_t *)seed, sizeof(seed))
+               .high |
+           1;
 }
 
 /* A text that may change how later ones are parsed: the same texts after the same state do it in the
@@ -86,7 +88,7 @@ static void note_reads(struct gp_engine *e, struct gp_server *s, uint16_t hints,
         s->reads = make_own(e);
     } else if (hints & GP_HINT_READS || (s->reads && hints & GP_HINT_ENDS)) {
         uint64_t before = s->reads ? s->reads : s->client->params->parse_hash;
-        s->reads = gp_sid_make(e->seg->hash_key, before, sql, len).high | 1;
+        s->reads = gp_sid_make(gp_common_of(e->seg)->hash_key, before, sql, len).high | 1;
     }
 }
 

@@ -4,14 +4,14 @@
  * the segment, not a message, so that nothing is lost with the worker that set it, with one that
  * should have heard it, or with a reload:
  *
- *     gp_pool.hold        PAUSED: no server is opened.  DISABLED: no client is let in (entrance.c).
- *     gp_pool.epoch       grows: every server opened before is stale. Nobody gets a stale one, idle
- *                         ones are retired by their worker's census, busy ones at their release.
- *     gp_pool.killed_ns   whoever connected, or was opened, before that moment is to go
- *     gp_client_row.doomed_ns   the same of one client: it is meant if it connected at that moment,
- *                         so that a client which has the row later is not
- *     gp_segment.suspended   SUSPEND: nobody is read any more (suspend.h)
- *     gp_segment.controls grows with each wish
+ *     gp_common_pool.hold   PAUSED: no server is opened.  DISABLED: no client is let in (entrance.c).
+ *     gp_common_pool.epoch  grows: every server opened before is stale. Nobody gets a stale one, idle
+ *                           ones are retired by their worker's census, busy ones at their release.
+ *     gp_common_pool.killed_ns   whoever connected, or was opened, before that moment is to go
+ *     gp_client_row.doomed_ns    the same of one client: it is meant if it connected at that moment,
+ *                           so that a client which has the row later is not
+ *     gp_common.suspended   SUSPEND: nobody is read any more (suspend.h)
+ *     gp_common.controls    grows with each wish
  *
  * Who obeys (obey.c): each worker, for its own clients and servers, in the next sweep (every 100 ms)
  * that finds `controls` grown, and for whom it lets in or adopts from another worker. A worker that
@@ -30,14 +30,14 @@
 /* Release: pairs with the acquire in gp_obey_sweep; who sees it sees the wish. */
 static void tell(struct gp_segment *seg)
 {
-    atomic_fetch_add_explicit(&seg->controls, 1, memory_order_release);
+    atomic_fetch_add_explicit(&gp_common_of(seg)->controls, 1, memory_order_release);
     workers_poke(seg, workers_alive(seg));
 }
 
 uint32_t gp_pool_held(struct gp_segment *seg, uint32_t pool)
 {
     return pool < gp_pools_high(seg)
-               ? atomic_load_explicit(&gp_pool_at(seg, pool)->hold, memory_order_acquire)
+               ? atomic_load_explicit(&gp_common_pool_at(seg, pool)->hold, memory_order_acquire)
                : 0;
 }
 
@@ -46,18 +46,18 @@ void gp_pool_hold(struct gp_segment *seg, uint32_t pool, uint32_t bits)
     if (pool >= gp_pools_high(seg))
         return;
     /* release: before the epoch; pairs with the acquire in gp_pool_claim */
-    atomic_fetch_or_explicit(&gp_pool_at(seg, pool)->hold, bits, memory_order_release);
+    atomic_fetch_or_explicit(&gp_common_pool_at(seg, pool)->hold, bits, memory_order_release);
     if (bits & GP_HOLD_PAUSED)
         gp_pool_reconnect(seg, pool);
 }
 
 void gp_pool_unhold(struct gp_segment *seg, uint32_t pool, uint32_t bits)
 {
-    struct gp_pool *p;
+    struct gp_common_pool *p;
 
     if (pool >= gp_pools_high(seg))
         return;
-    p = gp_pool_at(seg, pool);
+    p = gp_common_pool_at(seg, pool);
     if (bits & GP_HOLD_PAUSED)
         atomic_store_explicit(&p->resumed_ns, gp_now_ns(), memory_order_relaxed);
     /* release: with the time; pairs with the acquire in queue.c */
@@ -67,11 +67,11 @@ void gp_pool_unhold(struct gp_segment *seg, uint32_t pool, uint32_t bits)
 
 void gp_pool_reconnect(struct gp_segment *seg, uint32_t pool)
 {
-    struct gp_pool *p;
+    struct gp_common_pool *p;
 
     if (pool >= gp_pools_high(seg))
         return;
-    p = gp_pool_at(seg, pool);
+    p = gp_common_pool_at(seg, pool);
     atomic_fetch_add_explicit(&p->epoch, 1, memory_order_release);
     gp_outage_forget(seg, pool);
     tell(seg);
@@ -81,7 +81,8 @@ void gp_pool_kill(struct gp_segment *seg, uint32_t pool)
 {
     if (pool >= gp_pools_high(seg))
         return;
-    atomic_store_explicit(&gp_pool_at(seg, pool)->killed_ns, gp_now_ns(), memory_order_release);
+    atomic_store_explicit(&gp_common_pool_at(seg, pool)->killed_ns, gp_now_ns(),
+                          memory_order_release);
     gp_pool_hold(seg, pool, GP_HOLD_PAUSED);
 }
 
@@ -91,15 +92,15 @@ void gp_segment_suspend(struct gp_segment *seg, bool suspended)
     uint64_t now = gp_now_ns();
 
     for (uint32_t pool = 0, high = suspended ? 0 : gp_pools_high(seg); pool < high; pool++)
-        atomic_store_explicit(&gp_pool_at(seg, pool)->resumed_ns, now, memory_order_relaxed);
+        atomic_store_explicit(&gp_common_pool_at(seg, pool)->resumed_ns, now, memory_order_relaxed);
     /* release: with the times; pairs with the acquire in gp_suspend_sweep */
-    atomic_store_explicit(&seg->suspended, suspended, memory_order_release);
+    atomic_store_explicit(&gp_common_of(seg)->suspended, suspended, memory_order_release);
     tell(seg);
 }
 
 bool gp_segment_suspended(struct gp_segment *seg)
 {
-    return atomic_load_explicit(&seg->suspended, memory_order_acquire);
+    return atomic_load_explicit(&gp_common_of(seg)->suspended, memory_order_acquire);
 }
 
 void gp_client_doom(struct gp_segment *seg, uint32_t client, uint64_t connected_ns)

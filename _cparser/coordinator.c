@@ -94,12 +94,14 @@ struct claimant {
 };
 
 /* How many logins the pool may have in flight. */
-static uint32_t logins_limit(struct gp_pool *p)
+static uint32_t logins_limit(struct gp_segment *seg, uint32_t pool)
 {
-    return load32(&p->outage.failures) ? 1 : load32(&p->max_creates);
+    return load32(&gp_common_pool_at(seg, pool)->outage.failures)
+               ? 1
+               : load32(&gp_pool_at(seg, pool)->max_creates);
 }
 
-static uint32_t logins_of(struct gp_pool *p)
+static uint32_t logins_of(struct gp_common_pool *p)
 {
     uint32_t count = 0;
 
@@ -121,7 +123,8 @@ static uint64_t less64(uint64_t from, uint64_t taken)
 /* Who waits: what the workers that live say of their queues. */
 static void count_waiting(struct gp_segment *seg, struct claimant *c)
 {
-    uint64_t lanes = atomic_load_explicit(&gp_pool_at(seg, c->pool)->waiters, memory_order_acquire);
+    uint64_t lanes =
+        atomic_load_explicit(&gp_common_pool_at(seg, c->pool)->waiters, memory_order_acquire);
 
     c->oldest_ns = UINT64_MAX;
     for (lanes &= workers_alive(seg); lanes != 0;) {
@@ -137,7 +140,8 @@ static void count_waiting(struct gp_segment *seg, struct claimant *c)
 static bool claimant_read(struct gp_segment *seg, struct gp_database *d, uint32_t pool,
                           uint64_t now_ns, struct claimant *c)
 {
-    struct gp_pool *p = gp_pool_at(seg, pool);
+    struct gp_common_pool *p = gp_common_pool_at(seg, pool);
+    struct gp_pool *own = gp_pool_at(seg, pool);
     uint32_t logins;
 
     *c = (struct claimant){.pool = pool, .oldest_ns = UINT64_MAX};
@@ -149,12 +153,12 @@ static bool claimant_read(struct gp_segment *seg, struct gp_database *d, uint32_
         return false;
     logins = logins_of(p);
     c->has = holdings_of(seg, d, pool, now_ns);
-    c->starving = is_starving(d, p, c->has.live);
+    c->starving = is_starving(d, own, c->has.live);
     c->demand = less(c->waiting, logins);
-    if (c->demand > less(load32(&p->size), c->has.used))
-        c->demand = less(load32(&p->size), c->has.used);
-    if (c->demand > less(logins_limit(p), logins))
-        c->demand = less(logins_limit(p), logins);
+    if (c->demand > less(load32(&own->size), c->has.used))
+        c->demand = less(load32(&own->size), c->has.used);
+    if (c->demand > less(logins_limit(seg, pool), logins))
+        c->demand = less(logins_limit(seg, pool), logins);
     return true;
 }
 
@@ -162,7 +166,7 @@ static bool claimant_read(struct gp_segment *seg, struct gp_database *d, uint32_
 static bool rival_read(struct gp_segment *seg, struct gp_database *d, uint32_t pool,
                        uint64_t now_ns, struct claimant *c)
 {
-    return load64(&gp_pool_at(seg, pool)->waiters) != 0 && !gp_pool_ailing(seg, pool) &&
+    return load64(&gp_common_pool_at(seg, pool)->waiters) != 0 && !gp_pool_ailing(seg, pool) &&
            claimant_read(seg, d, pool, now_ns, c) && c->demand != 0;
 }
 
@@ -264,7 +268,7 @@ bool gp_coordinator_admits(struct gp_segment *seg, uint32_t pool, bool reserve)
 void gp_coordinator_want(struct gp_segment *seg, struct gp_database *d, uint64_t now_ns)
 {
     atomic_store_explicit(&d->wanted_ns, now_ns, memory_order_relaxed);
-    atomic_store_explicit(&seg->wanted_ns, now_ns, memory_order_relaxed);
+    atomic_store_explicit(&gp_common_of(seg)->wanted_ns, now_ns, memory_order_relaxed);
     /* Pairs with the fence in gp_coordinator_freed: either that sees the want, or who wants sees the
      * place. */
     atomic_thread_fence(memory_order_seq_cst);
@@ -287,8 +291,8 @@ void gp_coordinator_freed(struct gp_segment *seg, struct gp_database *d)
     if (!gp_database_limited(d) || !is_recent(&d->wanted_ns, now_ns, GP_WANTED_NS) ||
         !first_read(seg, d, UINT32_MAX, now_ns, &first))
         return;
-    workers_poke(seg,
-                 atomic_load_explicit(&gp_pool_at(seg, first.pool)->waiters, memory_order_acquire));
+    workers_poke(seg, atomic_load_explicit(&gp_common_pool_at(seg, first.pool)->waiters,
+                                           memory_order_acquire));
 }
 
 /* ---- room is made ---- */

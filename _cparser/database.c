@@ -230,7 +230,7 @@ static void untwin(struct gp_segment *seg, struct gp_database *d, uint32_t place
 static uint32_t databases_high(struct gp_segment *seg)
 {
     /* acquire: pairs with the release in gp_database_define */
-    return atomic_load_explicit(&seg->databases_high, memory_order_acquire);
+    return atomic_load_explicit(&gp_common_of(seg)->databases_high, memory_order_acquire);
 }
 
 void gp_databases_untwin(struct gp_segment *seg, uint32_t dead)
@@ -326,14 +326,15 @@ enum gp_result gp_database_define(struct gp_segment *seg, const char *name,
     if (d->name[0] == '\0')
         memcpy(d->name, name, strlen(name)); /* the rest is zero */
     if (*database == databases_high(seg))
-        atomic_store_explicit(&seg->databases_high, *database + 1, memory_order_release);
+        atomic_store_explicit(&gp_common_of(seg)->databases_high, *database + 1,
+                              memory_order_release);
     workers_poke(seg, workers_alive(seg)); /* who waits may claim more now */
     return GP_OK;
 }
 
 void gp_database_join(struct gp_segment *seg, uint32_t pool, uint32_t place)
 {
-    struct gp_pool *p = gp_pool_at(seg, pool);
+    struct gp_common_pool *p = gp_common_pool_at(seg, pool);
 
     if (atomic_load_explicit(&p->database_place, memory_order_relaxed) != place)
         gp_database_part(seg, pool);
@@ -359,7 +360,7 @@ void gp_database_part(struct gp_segment *seg, uint32_t pool)
     if (d == NULL)
         return;
     hint_clear(d->members, pool);
-    atomic_store_explicit(&gp_pool_at(seg, pool)->database_place, 0, memory_order_release);
+    atomic_store_explicit(&gp_common_pool_at(seg, pool)->database_place, 0, memory_order_release);
     if (has_members(seg, d))
         return;
     database_wipe(seg, d); /* the entry may be another's next */
@@ -388,7 +389,8 @@ enum gp_result gp_database_row(struct gp_segment *seg, uint32_t database,
     row->used = row_used(d, 0, GP_PLACES_MAX);
     row->reserve_used = row_used(d, b.max, b.max + b.reserve);
     for (uint32_t pool = 0, high = gp_pools_high(seg); hint_next(d->members, high, &pool); pool++)
-        row->pools += atomic_load_explicit(&gp_pool_at(seg, pool)->in_use, memory_order_relaxed);
+        row->pools +=
+            atomic_load_explicit(&gp_common_pool_at(seg, pool)->in_use, memory_order_relaxed);
     row->evictions = atomic_load_explicit(&d->evictions, memory_order_relaxed);
     row->cessions = atomic_load_explicit(&d->cessions, memory_order_relaxed);
     row->reserve_grants = atomic_load_explicit(&d->reserve_grants, memory_order_relaxed);

@@ -60,6 +60,7 @@ struct gp_database {
     _Atomic uint64_t promotions;  /* from the reserve to an ordinary place */
     _Atomic uint64_t exhaustions; /* clients whose query_wait_timeout ended for want of a place */
     char name[GP_NAME_BYTES];
+    _Atomic uint64_t reserve[16];
     _Alignas(64) _Atomic uint64_t places[GP_PLACES_MAX];
     _Atomic uint64_t members[]; /* bit p: pool p is one of its; by the master */
 };
@@ -77,7 +78,7 @@ static inline struct gp_database *gp_database_at(struct gp_segment *seg, uint32_
 static inline struct gp_database *gp_database_of(struct gp_segment *seg, uint32_t pool)
 {
     uint32_t place =
-        atomic_load_explicit(&gp_pool_at(seg, pool)->database_place, memory_order_relaxed);
+        atomic_load_explicit(&gp_common_pool_at(seg, pool)->database_place, memory_order_relaxed);
 
     return place ? gp_database_at(seg, place - 1) : NULL;
 }

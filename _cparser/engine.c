@@ -60,10 +60,11 @@ static bool prepare(struct gp_engine *e, struct gp_segment *seg, uint32_t backen
     if (!e->transport || !e->clients || !e->servers || !e->queues || !e->answers || !e->suspects ||
         !e->events)
         return false;
+    struct gp_common_worker *place = gp_common_worker_at(seg, e->worker);
     int32_t timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     int32_t haste = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    return watch(e, &e->wake, GP_CONN_WAKE, e->me->wake_fd) == GP_OK &&
-           watch(e, &e->inbox, GP_CONN_INBOX, e->me->inbox_read) == GP_OK &&
+    return watch(e, &e->wake, GP_CONN_WAKE, place->wake_fd) == GP_OK &&
+           watch(e, &e->inbox, GP_CONN_INBOX, place->inbox_read) == GP_OK &&
            watch(e, &e->tick, GP_CONN_TICK, timer) == GP_OK &&
            watch(e, &e->haste, GP_CONN_HASTE, haste) == GP_OK;
 }
@@ -89,7 +90,8 @@ struct gp_engine *gp_engine_new(struct gp_segment *seg, uint32_t worker, uint32_
     atomic_store_explicit(&e->me->io_backend, backend, memory_order_relaxed);
     gp_memory_join(seg, worker);
     gp_worker_born(seg, worker, (uint32_t)getpid());
-    uint64_t others = atomic_load_explicit(&seg->alive, memory_order_relaxed) & ~(1ull << worker);
+    uint64_t others =
+        atomic_load_explicit(&gp_common_of(seg)->alive, memory_order_relaxed) & ~(1ull << worker);
     for (; others != 0; others &= others - 1) /* their census shares descriptors with us */
         gp_worker_poke(seg, (uint32_t)__builtin_ctzll(others));
     return e;
@@ -516,7 +518,7 @@ void gp_engine_busy(struct gp_engine *e, uint32_t busy_permille, uint32_t client
 /* Relaxed: who has stopped meanwhile passes the client on. */
 static uint64_t accepting(struct gp_engine *e)
 {
-    return atomic_load_explicit(&e->seg->accepting, memory_order_relaxed);
+    return atomic_load_explicit(&gp_common_of(e->seg)->accepting, memory_order_relaxed);
 }
 
 static bool may_pack(const struct gp_worker *worker)

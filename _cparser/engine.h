@@ -21,7 +21,7 @@
 #define GP_NODISCARD __attribute__((warn_unused_result))
 
 /* cdef:begin */
-#define GP_ABI_VERSION        9
+#define GP_ABI_VERSION        10
 #define GP_PINS               8                  /* reasons that keep a client on its server */
 #define GP_NOTE_UNREAD        0xffffffffffffffff /* no version of a note */
 #define GP_TLS_SECRET_BYTES   32
@@ -376,14 +376,18 @@ GP_API const char *gp_result_text(uint32_t result);
 GP_API struct gp_segment *gp_segment_create(uint32_t workers, uint32_t pools_max,
                                             uint32_t clients_max);
 /* Map the segment that another program made; its descriptors have been inherited at the same
- * numbers. NULL: errno; EPROTO: that program has another layout, whose version is in *layout. */
-GP_API struct gp_segment *gp_segment_attach(int32_t fd, uint32_t *layout);
+ * numbers. *fresh: that program lays out otherwise what is not common, so this one has made a part of
+ * its own (and closed fd), in which no pool has settings: all of them are to be defined. NULL: errno;
+ * EPROTO: the common part has another version, which is in *version. */
+GP_API struct gp_segment *gp_segment_attach(int32_t fd, int32_t common_fd, uint32_t *version,
+                                            bool *fresh);
 struct gp_segment_size {
     uint32_t workers, pools_max, clients_max;
 };
 GP_API void gp_segment_size(struct gp_segment *seg, struct gp_segment_size *size);
-#define GP_SEGMENT_FDS_MAX 193
-/* The descriptors that whoever attaches must inherit, that of the memory first. Gives their number. */
+#define GP_SEGMENT_FDS_MAX 194
+/* The descriptors that whoever attaches must inherit, both arguments of that first. Gives their
+ * number. */
 GP_API uint32_t gp_segment_fds(struct gp_segment *seg, int32_t *fds);
 /* Unmap and close the descriptors (in a child: its own copies only). */
 GP_API void gp_segment_destroy(struct gp_segment *seg);

@@ -106,7 +106,7 @@ static void evict_own(struct gp_engine *e, struct gp_database *d, uint64_t now_n
     if (first == UINT32_MAX || gp_coordinator_relief(e->seg, first, now_ns, &v) != GP_RELIEF_EVICT)
         return;
     uint64_t waiting =
-        atomic_load_explicit(&gp_pool_at(e->seg, first)->waiters, memory_order_acquire);
+        atomic_load_explicit(&gp_common_pool_at(e->seg, first)->waiters, memory_order_acquire);
     uint64_t holders =
         atomic_load_explicit(&gp_slot_at(e->seg, v.pool, v.slot)->holders, memory_order_acquire);
     if ((waiting & holders) == 0 && word_of(e, &v).worker == e->worker)
@@ -122,7 +122,7 @@ static bool is_wanted(_Atomic uint64_t *when_ns, uint64_t now_ns)
 
 void gp_evict_sweep(struct gp_engine *e)
 {
-    if (!is_wanted(&e->seg->wanted_ns, e->now))
+    if (!is_wanted(&gp_common_of(e->seg)->wanted_ns, e->now))
         return;
     for (uint32_t i = 0, count = gp_databases_high(e->seg); i < count; i++) {
         struct gp_database *d = gp_database_at(e->seg, i);

@@ -58,7 +58,7 @@ uint64_t gp_growth_verdict(const struct gp_outlook *o, enum gp_haste *haste)
 static void count_servers(struct gp_engine *e, struct gp_queue *q)
 {
     struct gp_pace *p = &q->pace;
-    uint32_t high = load32(&gp_pool_at(e->seg, q->pool)->size_high);
+    uint32_t high = load32(&gp_common_pool_at(e->seg, q->pool)->size_high);
 
     if (p->counted_ns == e->now)
         return;
@@ -78,7 +78,8 @@ static void count_servers(struct gp_engine *e, struct gp_queue *q)
 /* Over all workers; a lane that has none may have none of the bit, too. */
 static uint32_t count_waiting(struct gp_engine *e, uint32_t pool)
 {
-    uint64_t lanes = atomic_load_explicit(&gp_pool_at(e->seg, pool)->waiters, memory_order_acquire);
+    uint64_t lanes =
+        atomic_load_explicit(&gp_common_pool_at(e->seg, pool)->waiters, memory_order_acquire);
     uint32_t count = 0;
 
     for (; lanes != 0; lanes &= lanes - 1)
@@ -97,7 +98,7 @@ static void measure(struct gp_engine *e, struct gp_queue *q)
         return;
     p->measured_ns = e->now;
     for (uint32_t w = 0; w < e->seg->workers; w++) {
-        uint64_t xacts = load64(&gp_lane_at(e->seg, q->pool, w)->counters.xact_count);
+        uint64_t xacts = load64(&gp_meter_at(e->seg, q->pool, w)->counters.xact_count);
         if (xacts) /* else to look would claim memory for zeros */
             sum += load64(&gp_times_at(e->seg, q->pool, w)->of[GP_TIME_TRANSACTION].sum_ns);
         count += xacts;

@@ -75,7 +75,8 @@ static enum gp_result post(struct gp_engine *e, uint32_t worker, struct iovec *p
         memcpy(CMSG_DATA(rights), fds, fds_count * sizeof(int));
     }
     do
-        n = sendmsg(gp_worker_at(e->seg, worker)->inbox_write, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = sendmsg(gp_common_worker_at(e->seg, worker)->inbox_write, &msg,
+                    MSG_DONTWAIT | MSG_NOSIGNAL);
     while (n == -1 && errno == EINTR);
     return n == -1 ? GP_AGAIN : GP_OK;
 }
@@ -250,6 +251,14 @@ static size_t receive_one(struct gp_engine *e, struct parcel *parcel, int32_t fd
     return (size_t)n;
 }
 
+static void close_all(const int32_t fds[INBOX_FDS])
+{
+    for (uint32_t i = 0; i < INBOX_FDS; i++) {
+        if (fds[i] != -1)
+            close(fds[i]);
+    }
+}
+
 void gp_inbox_receive(struct gp_engine *e)
 {
     struct parcel parcel;
@@ -265,7 +274,9 @@ void gp_inbox_receive(struct gp_engine *e)
             continue; /* out of descriptors: the sender's census sends it again */
         else if (parcel.head.kind == INBOX_SERVER)
             receive_server(e, &parcel.head, fds[0]);
-        else
+        else if (parcel.head.kind == INBOX_CLIENT)
             gp_listener_passed(e, fds[0]);
+        else
+            close_all(fds); /* of a later version, which asks for what we do not know */
     }
 }

@@ -15,12 +15,14 @@ static enum gp_slot_state slot_state(struct gp_slot *s)
     return gp_word_unpack(atomic_load_explicit(&s->word, memory_order_relaxed)).state;
 }
 
-static bool is_stale(struct gp_pool *pool, uint32_t index, struct gp_slot *slot)
+static bool is_stale(struct gp_engine *e, uint32_t pool, uint32_t index, struct gp_slot *slot)
 {
-    return !atomic_load_explicit(&pool->in_use, memory_order_relaxed) ||
-           index >= atomic_load_explicit(&pool->size, memory_order_relaxed) ||
+    struct gp_common_pool *common = gp_common_pool_at(e->seg, pool);
+
+    return !atomic_load_explicit(&common->in_use, memory_order_relaxed) ||
+           index >= atomic_load_explicit(&gp_pool_at(e->seg, pool)->size, memory_order_relaxed) ||
            atomic_load_explicit(&slot->epoch, memory_order_relaxed) !=
-               atomic_load_explicit(&pool->epoch, memory_order_relaxed);
+               atomic_load_explicit(&common->epoch, memory_order_relaxed);
 }
 
 static bool may_renew(struct gp_engine *e, uint32_t pool)
@@ -67,11 +69,13 @@ static void owe(struct gp_engine *e, uint32_t pool, struct gp_slot *s)
 
 /* retained: | period: 32 | closings in it: 32 |. A worker that dies between this and the closing has
  * used one up. */
-bool gp_lifetime_allows(struct gp_pool *pool, uint64_t now_ns)
+bool gp_lifetime_allows(struct gp_segment *seg, uint32_t pool, uint64_t now_ns)
 {
-    uint64_t period_ns = nanoseconds(&pool->retain_time_ms);
-    uint32_t most = atomic_load_explicit(&pool->retain_max, memory_order_relaxed);
-    uint64_t was = atomic_load_explicit(&pool->retained, memory_order_relaxed), is;
+    struct gp_pool *own = gp_pool_at(seg, pool);
+    _Atomic uint64_t *retained = &gp_common_pool_at(seg, pool)->retained;
+    uint64_t period_ns = nanoseconds(&own->retain_time_ms);
+    uint32_t most = atomic_load_explicit(&own->retain_max, memory_order_relaxed);
+    uint64_t was = atomic_load_explicit(retained, memory_order_relaxed), is;
 
     if (period_ns == 0 || most == 0)
         return true;
@@ -80,7 +84,7 @@ bool gp_lifetime_allows(struct gp_pool *pool, uint64_t now_ns)
         is = (was ^ begun) >> 32 ? begun | 1 : was + 1;
         if ((uint32_t)is > most)
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&pool->retained, &was, is, memory_order_relaxed,
+    } while (!atomic_compare_exchange_weak_explicit(retained, &was, is, memory_order_relaxed,
                                                     memory_order_relaxed));
     return true;
 }
@@ -94,13 +98,13 @@ enum gp_reason gp_lifetime_over(struct gp_engine *e, uint32_t pool, uint32_t slo
     uint64_t bound = nanoseconds(&p->idle_timeout_ms);
     enum gp_reason reason = GP_REASON_NONE;
 
-    if (is_stale(p, slot, s))
+    if (is_stale(e, pool, slot, s))
         return GP_REASON_STALE;
     if (expires && e->now >= expires)
         reason = GP_REASON_LIFETIME;
     else if (spare && bound && since && e->now > since && e->now - since >= bound)
         reason = GP_REASON_IDLE_TIMEOUT;
-    if (reason == GP_REASON_NONE || !gp_lifetime_allows(p, e->now))
+    if (reason == GP_REASON_NONE || !gp_lifetime_allows(e->seg, pool, e->now))
         return GP_REASON_NONE;
     if (reason == GP_REASON_LIFETIME && in_use(e, p, s, UINT32_MAX))
         owe(e, pool, s);
@@ -111,7 +115,7 @@ enum gp_reason gp_lifetime_ended(struct gp_engine *e, const struct gp_server *s)
 {
     struct gp_slot *slot = gp_slot_at(e->seg, s->pool, s->slot);
 
-    if (is_stale(gp_pool_at(e->seg, s->pool), s->slot, slot))
+    if (is_stale(e, s->pool, s->slot, slot))
         return GP_REASON_STALE;
     owe(e, s->pool, slot);
     return GP_REASON_LIFETIME;

@@ -30,6 +30,6 @@ void gp_lifetime_login(struct gp_engine *e, struct gp_queue *q, uint32_t slot, b
 /* When a server is ripe that was opened then and expires then. */
 uint64_t gp_lifetime_ripe_ns(uint64_t opened_ns, uint64_t expires_ns);
 /* Take one of the closings that a pool may have in this period. */
-bool gp_lifetime_allows(struct gp_pool *pool, uint64_t now_ns);
+bool gp_lifetime_allows(struct gp_segment *seg, uint32_t pool, uint64_t now_ns);
 
 #endif

@@ -20,7 +20,7 @@ static uint64_t held_by(const struct gp_memory *memory)
 {
     uint64_t sum = 0;
 
-    for (unsigned kind = 0; kind < GP_MEMORY_KINDS; kind++)
+    for (unsigned kind = 0; kind < GP_MEMORY_WORDS; kind++)
         sum += atomic_load_explicit(&memory->bytes[kind], memory_order_seq_cst);
     return sum;
 }
@@ -30,9 +30,9 @@ uint64_t gp_memory_held(struct gp_segment *seg)
     uint64_t sum = 0;
 
     /* seq_cst: who is not seen alive has taken nothing before our own take */
-    for (uint64_t set = atomic_load_explicit(&seg->alive, memory_order_seq_cst); set != 0;
-         set &= set - 1)
-        sum += held_by(&gp_worker_at(seg, (uint32_t)__builtin_ctzll(set))->memory);
+    for (uint64_t set = atomic_load_explicit(&gp_common_of(seg)->alive, memory_order_seq_cst);
+         set != 0; set &= set - 1)
+        sum += held_by(&gp_common_worker_at(seg, (uint32_t)__builtin_ctzll(set))->memory);
     return sum;
 }
 
@@ -60,7 +60,8 @@ static enum gp_memory_level enter(enum gp_memory_level level)
 
 enum gp_memory_level gp_memory_look(void)
 {
-    uint64_t limit = house ? atomic_load_explicit(&house->memory_limit, memory_order_relaxed) : 0;
+    uint64_t limit =
+        house ? atomic_load_explicit(&gp_common_of(house)->memory_limit, memory_order_relaxed) : 0;
 
     return enter(limit ? level_of(gp_memory_held(house), limit) : GP_MEMORY_EASY);
 }
@@ -70,7 +71,8 @@ enum gp_memory_level gp_memory_look(void)
 /* Whether what has just been added is within the limit. */
 static bool fits(size_t bytes)
 {
-    uint64_t limit = house ? atomic_load_explicit(&house->memory_limit, memory_order_relaxed) : 0;
+    uint64_t limit =
+        house ? atomic_load_explicit(&gp_common_of(house)->memory_limit, memory_order_relaxed) : 0;
 
     if (limit == 0)
         return true;
@@ -99,7 +101,7 @@ void gp_memory_give(enum gp_memory_kind kind, size_t bytes)
 /* Count in these words from now on, what is held already too. No other thread is at work. */
 static void turn_to(struct gp_memory *memory)
 {
-    for (unsigned kind = 0; memory != own && kind < GP_MEMORY_KINDS; kind++)
+    for (unsigned kind = 0; memory != own && kind < GP_MEMORY_WORDS; kind++)
         atomic_store_explicit(&memory->bytes[kind],
                               atomic_load_explicit(&own->bytes[kind], memory_order_relaxed),
                               memory_order_seq_cst);
@@ -108,7 +110,7 @@ static void turn_to(struct gp_memory *memory)
 
 void gp_memory_join(struct gp_segment *seg, uint32_t worker)
 {
-    turn_to(&gp_worker_at(seg, worker)->memory);
+    turn_to(&gp_common_worker_at(seg, worker)->memory);
     house = seg;
 }
 
@@ -121,13 +123,13 @@ void gp_memory_part(void)
 
 void gp_memory_clear(struct gp_segment *seg, uint32_t worker)
 {
-    struct gp_memory *memory = &gp_worker_at(seg, worker)->memory;
+    struct gp_memory *memory = &gp_common_worker_at(seg, worker)->memory;
 
-    for (unsigned kind = 0; kind < GP_MEMORY_KINDS; kind++)
+    for (unsigned kind = 0; kind < GP_MEMORY_WORDS; kind++)
         atomic_store_explicit(&memory->bytes[kind], 0, memory_order_relaxed);
 }
 
 void gp_segment_bound_memory(struct gp_segment *seg, uint64_t limit)
 {
-    atomic_store_explicit(&seg->memory_limit, limit, memory_order_relaxed);
+    atomic_store_explicit(&gp_common_of(seg)->memory_limit, limit, memory_order_relaxed);
 }

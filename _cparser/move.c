@@ -22,7 +22,7 @@ struct gp_away {
 
 static uint32_t births_of(struct gp_engine *e, uint32_t worker)
 {
-    return atomic_load_explicit(&gp_worker_at(e->seg, worker)->births, memory_order_acquire);
+    return atomic_load_explicit(&gp_common_worker_at(e->seg, worker)->births, memory_order_acquire);
 }
 
 static struct gp_away *away_find(struct gp_engine *e, uint32_t client)

@@ -22,22 +22,19 @@ struct note {
 
 static struct note note_at(struct gp_segment *seg, uint32_t pool, uint32_t kind)
 {
-    uint8_t *base = (uint8_t *)seg;
-
     if (kind == GP_NOTE_KEYS) {
-        struct gp_keys_note *keys = (struct gp_keys_note *)(base + seg->keys_off) + pool;
+        struct gp_keys_note *keys = (struct gp_keys_note *)gp_segment_at(seg, seg->keys_off) + pool;
         return (struct note){&keys->word, keys->copies[0], GP_KEYS_BYTES};
     }
-    base += seg->pools_off + seg->pool_stride * pool;
     if (kind == GP_NOTE_SUSPECTS) {
-        struct gp_suspects_note *suspects = (struct gp_suspects_note *)(base + seg->suspects_off);
+        struct gp_suspects_note *suspects = gp_common_part(seg, pool, seg->suspects_off);
         return (struct note){&suspects->word, suspects->copies[0], GP_SUSPECTS_BYTES};
     }
     if (kind == GP_NOTE_OUTAGE) {
-        struct gp_outage_note *outage = (struct gp_outage_note *)(base + seg->outage_off);
+        struct gp_outage_note *outage = gp_common_part(seg, pool, seg->outage_off);
         return (struct note){&outage->word, outage->copies[0], GP_OUTAGE_BYTES};
     }
-    struct gp_welcome_note *welcome = (struct gp_welcome_note *)(base + seg->welcome_off);
+    struct gp_welcome_note *welcome = gp_common_part(seg, pool, seg->welcome_off);
     return (struct note){&welcome->word, welcome->copies[0], GP_WELCOME_BYTES};
 }
 
@@ -118,7 +115,7 @@ enum gp_result gp_note_write(struct gp_segment *seg, uint32_t pool, uint32_t kin
     if ((rest & HELD) != 0 || !word_swap(n, rest, held))
         return GP_AGAIN;
     /* Only now: a removal that has wiped before this is seen, a later one finds our name. */
-    if (atomic_load_explicit(&gp_pool_at(seg, pool)->in_use, memory_order_acquire) == 0) {
+    if (atomic_load_explicit(&gp_common_pool_at(seg, pool)->in_use, memory_order_acquire) == 0) {
         (void)let_go(n, held, rest); /* nothing was written: wiped or not is the same */
         return GP_ENOENT;
     }
@@ -183,7 +180,7 @@ void gp_notes_wipe(struct gp_segment *seg, uint32_t pool)
         if ((word & HELD) == 0)
             wipe_end(n);
     }
-    gp_suspects_void(gp_pool_at(seg, pool));
+    gp_suspects_void(gp_common_pool_at(seg, pool));
 }
 
 void gp_notes_reclaim(struct gp_segment *seg, uint32_t pool, uint32_t dead)

@@ -37,7 +37,7 @@
 
 #include "pool.h"
 
-/* The layout, for segment.c; nobody else looks inside. */
+/* The layout, for mapping.c; nobody else looks inside. */
 #define GP_WELCOME_BYTES  4096u /* PostgreSQL reports 15 parameters, some 400 bytes in all */
 #define GP_KEYS_BYTES     112u  /* two keys of 32 bytes and their mark */
 #define GP_OUTAGE_BYTES   272u  /* struct gp_outage_words */
@@ -63,6 +63,8 @@ struct gp_keys_note {
     _Atomic uint64_t copies[2][1 + GP_KEYS_BYTES / 8];
 };
 _Static_assert(sizeof(struct gp_keys_note) == 256, "four lines: a page holds those of 16 pools");
+_Static_assert(sizeof(struct gp_welcome_note) == 8256 && sizeof(struct gp_suspects_note) == 16448,
+               "what is common keeps its shape: pool.h");
 
 /* Empty all notes of a pool, and have its list of suspects asked for anew. The master, when the pool is removed or its servers are to be
  * replaced: what was learned about them need not be true of the next ones. */

@@ -9,9 +9,9 @@ static bool doomed(struct gp_engine *e, const struct gp_client *c)
 
     if (row->connected_ns == atomic_load_explicit(&row->doomed_ns, memory_order_acquire))
         return true;
-    return pool &&
-           row->connected_ns <=
-               atomic_load_explicit(&gp_pool_at(e->seg, pool - 1)->killed_ns, memory_order_acquire);
+    return pool && row->connected_ns <=
+                       atomic_load_explicit(&gp_common_pool_at(e->seg, pool - 1)->killed_ns,
+                                            memory_order_acquire);
 }
 
 static void drop_client(struct gp_engine *e, struct gp_client *c)
@@ -37,7 +37,7 @@ static void drop_server(struct gp_engine *e, struct gp_server *s)
 {
     struct gp_slot *slot = gp_slot_at(e->seg, s->pool, s->slot);
     uint64_t killed =
-        atomic_load_explicit(&gp_pool_at(e->seg, s->pool)->killed_ns, memory_order_acquire);
+        atomic_load_explicit(&gp_common_pool_at(e->seg, s->pool)->killed_ns, memory_order_acquire);
 
     if ((s->state == GP_SERVER_ORPHAN || s->state == GP_SERVER_CLEAN ||
          s->state == GP_SERVER_PARKED) &&
@@ -47,7 +47,7 @@ static void drop_server(struct gp_engine *e, struct gp_server *s)
 
 void gp_obey_sweep(struct gp_engine *e)
 {
-    uint64_t controls = atomic_load_explicit(&e->seg->controls, memory_order_acquire);
+    uint64_t controls = atomic_load_explicit(&gp_common_of(e->seg)->controls, memory_order_acquire);
     uint32_t pools = gp_pools_high(e->seg);
 
     if (controls == e->controls_seen)

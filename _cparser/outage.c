@@ -22,12 +22,12 @@ static const struct pace {
 
 static struct gp_outage *of_pool(struct gp_segment *seg, uint32_t pool)
 {
-    return &gp_pool_at(seg, pool)->outage;
+    return &gp_common_pool_at(seg, pool)->outage;
 }
 
 static uint32_t server_index(struct gp_segment *seg, uint32_t pool)
 {
-    return atomic_load_explicit(&gp_pool_at(seg, pool)->server, memory_order_relaxed);
+    return atomic_load_explicit(&gp_common_pool_at(seg, pool)->server, memory_order_relaxed);
 }
 
 static struct gp_outage *of_server(struct gp_segment *seg, uint32_t pool)
@@ -50,7 +50,7 @@ bool gp_pool_ailing(struct gp_segment *seg, uint32_t pool)
 
 static bool pool_in_use(struct gp_segment *seg, uint32_t pool)
 {
-    return atomic_load_explicit(&gp_pool_at(seg, pool)->in_use, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&gp_common_pool_at(seg, pool)->in_use, memory_order_relaxed) != 0;
 }
 
 /* Whether a pool other than this one is at that server. */
@@ -83,13 +83,13 @@ static void outage_clear(struct gp_outage *o)
 
 void gp_outage_attach(struct gp_segment *seg, uint32_t pool, uint64_t tag)
 {
-    struct gp_pool *p = gp_pool_at(seg, pool);
+    struct gp_common_pool *p = gp_common_pool_at(seg, pool);
 
     if (pool_in_use(seg, pool) && p->server_tag == tag)
         return;
     p->server_tag = tag;
     for (uint32_t i = 0, high = gp_pools_high(seg); i < high; i++) {
-        if (i != pool && pool_in_use(seg, i) && gp_pool_at(seg, i)->server_tag == tag) {
+        if (i != pool && pool_in_use(seg, i) && gp_common_pool_at(seg, i)->server_tag == tag) {
             atomic_store_explicit(&p->server, server_index(seg, i), memory_order_relaxed);
             return;
         }
@@ -124,7 +124,7 @@ bool gp_outage_slows(struct gp_segment *seg, uint32_t pool)
     if (slow == 0)
         return false;
     for (uint32_t i = 0; i < GP_CREATES_MAX; i++) {
-        uint64_t place = atomic_load_explicit(&seg->creates[i], memory_order_relaxed);
+        uint64_t place = atomic_load_explicit(&gp_common_of(seg)->creates[i], memory_order_relaxed);
         used += place != 0 && server_index(seg, (uint32_t)(place >> 16)) == server;
     }
     return used >= slow;
@@ -203,8 +203,8 @@ static void wake(struct gp_segment *seg, uint32_t pool, bool all)
 
     for (uint32_t i = all ? 0 : pool, high = all ? gp_pools_high(seg) : pool + 1; i < high; i++) {
         if (server_index(seg, i) == server)
-            workers_poke(seg,
-                         atomic_load_explicit(&gp_pool_at(seg, i)->waiters, memory_order_acquire));
+            workers_poke(seg, atomic_load_explicit(&gp_common_pool_at(seg, i)->waiters,
+                                                   memory_order_acquire));
     }
 }
 

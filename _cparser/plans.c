@@ -20,9 +20,9 @@ struct gp_plans {
 
 static struct gp_sid key_of(struct gp_engine *e, struct gp_span who, struct gp_span packet)
 {
-    uint64_t from = gp_sid_make(e->seg->hash_key, 0, who.at, who.len).high;
+    uint64_t from = gp_sid_make(gp_common_of(e->seg)->hash_key, 0, who.at, who.len).high;
 
-    return gp_sid_make(e->seg->hash_key, from, packet.at, packet.len);
+    return gp_sid_make(gp_common_of(e->seg)->hash_key, from, packet.at, packet.len);
 }
 
 static struct known **bucket_of(struct gp_plans *plans, struct gp_sid key)

@@ -69,7 +69,8 @@ static uint64_t lanes_of(struct gp_segment *seg, uint32_t pool, uint64_t maybe)
 /* The living workers that have a ticket nobody has claimed yet. */
 static inline uint64_t lanes_waiting(struct gp_segment *seg, uint32_t pool)
 {
-    uint64_t maybe = atomic_load_explicit(&gp_pool_at(seg, pool)->waiters, memory_order_acquire);
+    uint64_t maybe =
+        atomic_load_explicit(&gp_common_pool_at(seg, pool)->waiters, memory_order_acquire);
 
     return maybe == 0 ? 0 : lanes_of(seg, pool, maybe);
 }
@@ -88,7 +89,7 @@ static bool slot_wanted(struct gp_segment *seg, uint32_t pool, struct gp_slot *s
 
 bool gp_lane_publish(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint64_t arrival_ns)
 {
-    struct gp_pool *p = gp_pool_at(seg, pool);
+    struct gp_common_pool *p = gp_common_pool_at(seg, pool);
     struct gp_lane *lane = gp_lane_at(seg, pool, worker);
     uint32_t tail = atomic_load_explicit(&lane->tail, memory_order_relaxed); /* ours alone */
 
@@ -123,18 +124,22 @@ bool gp_lane_retract(struct gp_segment *seg, uint32_t pool, uint32_t worker)
     return false;
 }
 
-void lane_silence(struct gp_segment *seg, uint32_t pool, uint32_t worker)
+void gp_lane_quiet(struct gp_segment *seg, uint32_t pool, uint32_t worker)
 {
     while (gp_lane_retract(seg, pool, worker))
         ;
     /* relaxed: the rings are the truth, the bit only saves looking at them */
-    atomic_fetch_and_explicit(&gp_pool_at(seg, pool)->waiters, ~worker_bit(worker),
+    atomic_fetch_and_explicit(&gp_common_pool_at(seg, pool)->waiters, ~worker_bit(worker),
                               memory_order_relaxed);
 }
 
-void gp_lane_quiet(struct gp_segment *seg, uint32_t pool, uint32_t worker)
+void lane_clear(struct gp_segment *seg, uint32_t pool, uint32_t worker)
 {
-    lane_silence(seg, pool, worker);
+    struct gp_lane *lane = gp_lane_at(seg, pool, worker);
+
+    gp_lane_quiet(seg, pool, worker);
+    atomic_store_explicit(&lane->waiting, 0, memory_order_relaxed);
+    atomic_store_explicit(&lane->oldest_ns, 0, memory_order_relaxed);
 }
 
 uint32_t gp_lane_outstanding(struct gp_segment *seg, uint32_t pool, uint32_t worker)
@@ -151,7 +156,8 @@ static uint32_t ticket_claim(struct gp_segment *seg, uint32_t pool, uint64_t use
         struct ticket best = {.worker = GP_NO_WORKER, .arrival_ns = UINT64_MAX};
         struct ticket t;
         uint64_t able =
-            atomic_load_explicit(&gp_pool_at(seg, pool)->waiters, memory_order_acquire) & users;
+            atomic_load_explicit(&gp_common_pool_at(seg, pool)->waiters, memory_order_acquire) &
+            users;
 
         while (able != 0) {
             uint32_t w = set_pop(&able);
@@ -198,7 +204,6 @@ static uint32_t lane_take(struct gp_segment *seg, const struct wish *wish, uint3
                           uint32_t slot, uint32_t high)
 {
     uint32_t pool = wish->pool, worker = wish->worker;
-    struct gp_pool *p = gp_pool_at(seg, pool);
     _Atomic uint64_t *idle = gp_lane_at(seg, pool, lane)->idle;
 
     for (; hint_next(idle, high, &slot); slot++) {
@@ -207,7 +212,8 @@ static uint32_t lane_take(struct gp_segment *seg, const struct wish *wish, uint3
         struct gp_word to = word_to(from, GP_SLOT_ACTIVE, worker);
 
         to.client = wish->client;
-        if (from.state == GP_SLOT_IDLE && slot_fresh(p, slot, s) && slot_held_by(s, worker) &&
+        if (from.state == GP_SLOT_IDLE && slot_fresh(seg, pool, slot, s) &&
+            slot_held_by(s, worker) &&
             (atomic_load_explicit(&s->holders, memory_order_relaxed) & wish->waiting) == 0 &&
             slot_unrest(seg, pool, slot, from, to))
             return slot;
@@ -219,7 +225,7 @@ static uint32_t lane_take(struct gp_segment *seg, const struct wish *wish, uint3
 static uint32_t lane_take_in_turn(struct gp_segment *seg, const struct wish *wish, uint32_t lane,
                                   uint32_t high)
 {
-    _Atomic uint32_t *turn = &gp_pool_at(seg, wish->pool)->turn;
+    _Atomic uint32_t *turn = &gp_common_pool_at(seg, wish->pool)->turn;
     uint32_t first = atomic_load_explicit(turn, memory_order_relaxed);
     uint32_t slot = first < high ? lane_take(seg, wish, lane, first, high) : GP_NO_SLOT;
 
@@ -232,11 +238,11 @@ static uint32_t lane_take_in_turn(struct gp_segment *seg, const struct wish *wis
 
 uint32_t gp_pool_take(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint32_t client)
 {
-    struct gp_counters *counters = &gp_lane_at(seg, pool, worker)->counters;
-    struct gp_pool *p = gp_pool_at(seg, pool);
+    struct gp_counters *counters = &gp_meter_at(seg, pool, worker)->counters;
     struct wish wish = {pool, worker, client, lanes_waiting(seg, pool)};
-    uint32_t in_turn = atomic_load_explicit(&p->round_robin, memory_order_relaxed);
-    uint32_t high = pool_high(p);
+    uint32_t in_turn =
+        atomic_load_explicit(&gp_pool_at(seg, pool)->round_robin, memory_order_relaxed);
+    uint32_t high = pool_high(gp_common_pool_at(seg, pool));
 
     for (uint64_t lanes = workers_from(seg, worker); lanes != 0;) {
         uint32_t lane = (worker + set_pop(&lanes)) % 64;
@@ -294,7 +300,7 @@ void handoff_announce(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint
 {
     hint_set(gp_lane_at(seg, pool, to)->handed,
              slot); /* pairs with hint_clear in lane_next_handed */
-    hint_set(gp_worker_at(seg, to)->handed_pools,
+    hint_set(gp_common_worker_at(seg, to)->handed_pools,
              pool % (64 * 64)); /* and in gp_pool_next_handoff */
 }
 
@@ -323,7 +329,7 @@ static enum gp_release slot_pass(struct gp_segment *seg, uint32_t pool, uint32_t
                                  uint32_t worker, uint64_t now_ns, uint64_t slack_ns, uint64_t sent)
 {
     struct gp_slot *s = gp_slot_at(seg, pool, slot);
-    struct gp_counters *counters = &gp_lane_at(seg, pool, worker)->counters;
+    struct gp_counters *counters = &gp_meter_at(seg, pool, worker)->counters;
 
     for (;;) {
         uint32_t to = ticket_claim(seg, pool, slot_users(s, sent), worker, slack_ns);
@@ -331,7 +337,8 @@ static enum gp_release slot_pass(struct gp_segment *seg, uint32_t pool, uint32_t
             return GP_RELEASED_SELF;
         if (to != GP_NO_WORKER) {
             if (sent >> to & 1u) /* release: before the word; pairs with gp_worker_expects */
-                atomic_store_explicit(&gp_worker_at(seg, to)->expects, 1, memory_order_release);
+                atomic_store_explicit(&gp_common_worker_at(seg, to)->expects, 1,
+                                      memory_order_release);
             if (!slot_hand(seg, pool, slot, worker, to))
                 continue;
             gp_count(&counters->handed_away, 1);
@@ -355,7 +362,7 @@ enum gp_release gp_pool_release(struct gp_segment *seg, uint32_t pool, uint32_t 
 
     if (state != GP_SLOT_ACTIVE)
         return state == GP_SLOT_PARKED ? GP_RELEASED_PARKED : GP_RELEASED_AWAY;
-    if (!slot_fresh(gp_pool_at(seg, pool), slot, s) || (expires_ns != 0 && now_ns >= expires_ns))
+    if (!slot_fresh(seg, pool, slot, s) || (expires_ns != 0 && now_ns >= expires_ns))
         return GP_RELEASED_STALE;
     return slot_pass(seg, pool, slot, worker, now_ns, slack_ns, sent);
 }
@@ -368,7 +375,7 @@ static void slot_settle(struct gp_segment *seg, uint32_t pool, uint32_t slot, ui
 {
     struct gp_slot *s = gp_slot_at(seg, pool, slot);
 
-    if (!slot_fresh(gp_pool_at(seg, pool), slot, s) || !slot_wanted(seg, pool, s, 0) ||
+    if (!slot_fresh(seg, pool, slot, s) || !slot_wanted(seg, pool, s, 0) ||
         !gp_slot_seize(seg, pool, slot, worker))
         return;
     if (slot_pass(seg, pool, slot, worker, now_ns, 0, 0) == GP_RELEASED_SELF)
@@ -383,7 +390,7 @@ void gp_pool_settle(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint
     for (uint64_t lanes = workers_from(seg, worker); lanes != 0;) {
         uint32_t lane = (worker + set_pop(&lanes)) % 64;
         _Atomic uint64_t *idle = gp_lane_at(seg, pool, lane)->idle;
-        uint32_t high = pool_high(gp_pool_at(seg, pool));
+        uint32_t high = pool_high(gp_common_pool_at(seg, pool));
         for (uint32_t slot = 0; hint_next(idle, high, &slot); slot++)
             slot_settle(seg, pool, slot, worker, now_ns);
     }
@@ -433,7 +440,7 @@ uint32_t gp_pool_room(struct gp_segment *seg, uint32_t pool, uint32_t worker)
 
 void gp_pool_poke_idle(struct gp_segment *seg, uint32_t pool, uint32_t worker)
 {
-    uint32_t high = pool_high(gp_pool_at(seg, pool));
+    uint32_t high = pool_high(gp_common_pool_at(seg, pool));
 
     for (uint64_t others = workers_alive(seg) & ~worker_bit(worker); others != 0;) {
         uint32_t w = set_pop(&others), slot = 0;
@@ -519,7 +526,7 @@ static bool handoff_fits(struct gp_segment *seg, uint32_t pool, struct gp_slot *
 static bool lane_next_handed(struct gp_segment *seg, uint32_t pool, uint32_t worker, uint32_t *slot)
 {
     _Atomic uint64_t *handed = gp_lane_at(seg, pool, worker)->handed;
-    uint32_t high = pool_high(gp_pool_at(seg, pool));
+    uint32_t high = pool_high(gp_common_pool_at(seg, pool));
 
     for (uint32_t i = 0; hint_next(handed, high, &i); i++) {
         struct gp_slot *s = gp_slot_at(seg, pool, i);
@@ -557,7 +564,7 @@ static bool pools_next_handed(struct gp_segment *seg, uint32_t worker, uint32_t 
 
 bool gp_worker_expects(struct gp_segment *seg, uint32_t worker)
 {
-    _Atomic uint32_t *expects = &gp_worker_at(seg, worker)->expects;
+    _Atomic uint32_t *expects = &gp_common_worker_at(seg, worker)->expects;
 
     return atomic_load_explicit(expects, memory_order_relaxed) != 0 &&
            atomic_exchange_explicit(expects, 0, memory_order_acquire) != 0;
@@ -565,7 +572,7 @@ bool gp_worker_expects(struct gp_segment *seg, uint32_t worker)
 
 bool gp_pool_next_handoff(struct gp_segment *seg, uint32_t worker, uint32_t *pool, uint32_t *slot)
 {
-    _Atomic uint64_t *pools = gp_worker_at(seg, worker)->handed_pools;
+    _Atomic uint64_t *pools = gp_common_worker_at(seg, worker)->handed_pools;
     uint32_t high = gp_pools_high(seg);
 
     high = high < 64 * 64 ? high : 64 * 64;

@@ -128,7 +128,7 @@ static inline bool hint_next(_Atomic uint64_t *words, uint32_t high, uint32_t *i
  * gp_segment_reclaim. */
 static inline uint64_t workers_alive(struct gp_segment *seg)
 {
-    return atomic_load_explicit(&seg->alive, memory_order_acquire);
+    return atomic_load_explicit(&gp_common_of(seg)->alive, memory_order_acquire);
 }
 
 /* Bit n: the worker n places after `first` is alive, the places taken as a circle. */
@@ -150,8 +150,9 @@ static inline struct gp_word word_handed(struct gp_segment *seg, struct gp_word 
 {
     struct gp_word handed = {.state = GP_SLOT_HANDOFF, .worker = to, .generation = from.generation};
 
-    handed.client = atomic_load_explicit(&gp_worker_at(seg, to)->births, memory_order_acquire) &
-                    GP_WORD_MASK(GP_WORD_CLIENT_BITS);
+    handed.client =
+        atomic_load_explicit(&gp_common_worker_at(seg, to)->births, memory_order_acquire) &
+        GP_WORD_MASK(GP_WORD_CLIENT_BITS);
     return handed;
 }
 
@@ -171,19 +172,22 @@ void worker_poke_hard(struct gp_segment *seg, uint32_t worker);
 /* ---- pool.c ---- */
 
 /* Slots ever claimed. Acquire: pairs with the release in slot.c (high_raise). */
-static inline uint32_t pool_high(struct gp_pool *p)
+static inline uint32_t pool_high(struct gp_common_pool *p)
 {
     return atomic_load_explicit(&p->size_high, memory_order_acquire);
 }
 
 /* May this slot be given to anyone? The reasons against it come from the master and the
  * administrator. */
-static inline bool slot_fresh(struct gp_pool *p, uint32_t slot, struct gp_slot *s)
+static inline bool slot_fresh(struct gp_segment *seg, uint32_t pool, uint32_t slot,
+                              struct gp_slot *s)
 {
+    struct gp_common_pool *p = gp_common_pool_at(seg, pool);
+
     /* acquire: pairs with the releases in segment.c and controls.c; a little late is as good as in
      * time */
     return atomic_load_explicit(&p->in_use, memory_order_acquire) != 0 &&
-           slot < atomic_load_explicit(&p->size, memory_order_acquire) &&
+           slot < atomic_load_explicit(&gp_pool_at(seg, pool)->size, memory_order_acquire) &&
            atomic_load_explicit(&p->epoch, memory_order_acquire) ==
                atomic_load_explicit(&s->epoch, memory_order_relaxed);
 }
@@ -199,9 +203,8 @@ void handoff_announce(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint
 bool slot_rehome(struct gp_segment *seg, uint32_t pool, uint32_t slot, struct gp_word from);
 /* The lowest living worker that holds the descriptor, or GP_NO_WORKER. */
 uint32_t slot_heir(struct gp_segment *seg, struct gp_slot *s);
-/* Claim every ticket of a lane and say that it has none. Its worker, or the reclaimer of a dead
- * one. */
-void lane_silence(struct gp_segment *seg, uint32_t pool, uint32_t worker);
+/* Nobody waits in a lane any more. For one whose worker is dead, or whose pool is no more. */
+void lane_clear(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 
 /* ---- rows.c, histogram.c ---- */
 
@@ -210,7 +213,7 @@ void lane_silence(struct gp_segment *seg, uint32_t pool, uint32_t worker);
 static inline struct gp_histogram *times_measured(struct gp_segment *seg, uint32_t pool,
                                                   uint32_t worker, enum gp_time_kind kind)
 {
-    struct gp_counters *c = &gp_lane_at(seg, pool, worker)->counters;
+    struct gp_counters *c = &gp_meter_at(seg, pool, worker)->counters;
     _Atomic uint64_t *const counts[GP_TIMES] = {
         [GP_TIME_QUERY] = &c->query_count,
         [GP_TIME_TRANSACTION] = &c->xact_count,
@@ -232,7 +235,7 @@ bool slot_empty(struct gp_segment *seg, uint32_t pool, uint32_t slot, struct gp_
 /* A place has become free: wake who may want it. */
 void vacancy_announce(struct gp_segment *seg, uint32_t pool);
 
-/* Places of logins in flight: pool->creates and seg->creates. Named after worker, pool and slot. */
+/* Places of logins in flight: those of its pool and of the house. Named after worker, pool and slot. */
 static inline uint32_t pool_place(uint32_t worker, uint32_t slot)
 {
     return (worker + 1) << 16 | slot;

@@ -76,7 +76,7 @@ static void close_on_server(struct gp_engine *e, struct gp_server *s, struct gp_
     (void)gp_replies_push(&s->replies, GP_REPLY_CLOSE, GP_REPLY_SWALLOW | GP_REPLY_INTENT);
 }
 
-_Static_assert(GP_HOLDING_PLACES == 2 * GP_STATEMENTS_MAX, "the room that segment.c gives each");
+_Static_assert(GP_HOLDING_PLACES == 2 * GP_STATEMENTS_MAX, "the room that mapping.c gives each");
 
 #define GP_EVICTIONS_MAX 4u /* with one message: more than one, so that an excess goes down */
 
@@ -131,7 +131,7 @@ static struct gp_statement *intern_now(struct gp_engine *e, struct gp_server *s,
         last->refs++;
         return last;
     }
-    struct gp_sid id = gp_sid_make(e->seg->hash_key, reads, text, len);
+    struct gp_sid id = gp_sid_make(gp_common_of(e->seg)->hash_key, reads, text, len);
     struct gp_statement *statement = gp_statement_intern(&e->interner, id, text, len, claim);
 
     if (!statement)

@@ -220,8 +220,9 @@ void gp_queue_hear(struct gp_engine *e, struct gp_queue *q)
 }
 
 /* How long it has waited for a server; for the end of a pause it waits as long as that takes. */
-static uint64_t waited(struct gp_engine *e, struct gp_pool *pool, const struct gp_client *c)
+static uint64_t waited(struct gp_engine *e, uint32_t index, const struct gp_client *c)
 {
+    struct gp_common_pool *pool = gp_common_pool_at(e->seg, index);
     bool paused =
         e->suspended || (atomic_load_explicit(&pool->hold, memory_order_acquire) & GP_HOLD_PAUSED);
     uint64_t since = atomic_load_explicit(&pool->resumed_ns, memory_order_relaxed);
@@ -282,7 +283,7 @@ void gp_queue_sweep(struct gp_engine *e)
 
         next = q->behind;
         gp_queue_hear(e, q);
-        while (bound && q->first && waited(e, pool, q->first) >= bound)
+        while (bound && q->first && waited(e, q->pool, q->first) >= bound)
             time_out(e, q, q->first);
         if (!q->first)
             continue;

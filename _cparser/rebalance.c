@@ -48,7 +48,7 @@ static uint32_t permille_of(struct gp_engine *e, uint32_t worker)
 static uint32_t least_busy(struct gp_engine *e, uint32_t mine)
 {
     uint32_t best = e->worker, least = mine;
-    uint64_t takers = atomic_load_explicit(&e->seg->accepting, memory_order_relaxed);
+    uint64_t takers = atomic_load_explicit(&gp_common_of(e->seg)->accepting, memory_order_relaxed);
 
     for (takers &= ~(1ull << e->worker); takers != 0; takers &= takers - 1) {
         uint32_t w = (uint32_t)__builtin_ctzll(takers);

@@ -23,11 +23,12 @@ static void rows_reclaim(struct gp_segment *seg, uint32_t dead)
 static void places_reclaim(struct gp_segment *seg, uint32_t dead)
 {
     for (uint32_t i = 0; i < GP_CREATES_MAX; i++) {
-        if (atomic_load_explicit(&seg->creates[i], memory_order_acquire) >> 48 == dead + 1)
-            atomic_store_explicit(&seg->creates[i], 0, memory_order_release);
+        if (atomic_load_explicit(&gp_common_of(seg)->creates[i], memory_order_acquire) >> 48 ==
+            dead + 1)
+            atomic_store_explicit(&gp_common_of(seg)->creates[i], 0, memory_order_release);
     }
     for (uint32_t pool = 0, high = gp_pools_high(seg); pool < high; pool++) {
-        _Atomic uint32_t *creates = gp_pool_at(seg, pool)->creates;
+        _Atomic uint32_t *creates = gp_common_pool_at(seg, pool)->creates;
         for (uint32_t i = 0; i < GP_CREATES_MAX; i++) {
             if (atomic_load_explicit(&creates[i], memory_order_acquire) >> 16 != dead + 1)
                 continue;
@@ -82,13 +83,10 @@ static void slot_reclaim(struct gp_segment *seg, uint32_t pool, uint32_t slot, u
 
 static void pool_reclaim(struct gp_segment *seg, uint32_t pool, uint32_t dead)
 {
-    struct gp_pool *p = gp_pool_at(seg, pool);
-    struct gp_lane *lane = gp_lane_at(seg, pool, dead);
+    struct gp_common_pool *p = gp_common_pool_at(seg, pool);
 
     gp_notes_reclaim(seg, pool, dead);
-    lane_silence(seg, pool, dead);
-    atomic_store_explicit(&lane->waiting, 0, memory_order_relaxed);
-    atomic_store_explicit(&lane->oldest_ns, 0, memory_order_relaxed);
+    lane_clear(seg, pool, dead);
     for (uint32_t slot = 0, high = pool_high(p); slot < high; slot++)
         slot_reclaim(seg, pool, slot, dead);
     /* It may have freed a slot and not said so (vacancy_announce). */
@@ -119,8 +117,9 @@ void gp_segment_reclaim(struct gp_segment *seg, uint32_t worker)
     if (worker >= seg->workers)
         return;
     w = gp_worker_at(seg, worker);
-    atomic_fetch_and_explicit(&seg->accepting, ~worker_bit(worker), memory_order_relaxed);
-    atomic_fetch_and_explicit(&seg->alive, ~worker_bit(worker), memory_order_release);
+    atomic_fetch_and_explicit(&gp_common_of(seg)->accepting, ~worker_bit(worker),
+                              memory_order_relaxed);
+    atomic_fetch_and_explicit(&gp_common_of(seg)->alive, ~worker_bit(worker), memory_order_release);
     atomic_thread_fence(memory_order_seq_cst);
     rows_reclaim(seg, worker);
     places_reclaim(seg, worker);
@@ -131,7 +130,8 @@ void gp_segment_reclaim(struct gp_segment *seg, uint32_t worker)
     atomic_store_explicit(&w->clients, 0, memory_order_relaxed);
     atomic_store_explicit(&w->busy_permille, 0, memory_order_relaxed);
     gp_memory_clear(seg, worker);
-    atomic_fetch_and_explicit(&seg->starved, ~worker_bit(worker), memory_order_relaxed);
+    atomic_fetch_and_explicit(&gp_common_of(seg)->starved, ~worker_bit(worker),
+                              memory_order_relaxed);
     for (uint64_t alive = workers_alive(seg); alive != 0;)
         worker_poke_hard(seg, set_pop(&alive));
 }
@@ -154,7 +154,6 @@ static void place_audit(struct gp_segment *seg, struct gp_audit *audit, uint32_t
 
 static void slot_audit(struct gp_segment *seg, struct gp_audit *audit, uint32_t pool, uint32_t slot)
 {
-    struct gp_pool *p = gp_pool_at(seg, pool);
     struct gp_word w = slot_word(gp_slot_at(seg, pool, slot));
 
     if (w.state == GP_SLOT_FREE)
@@ -162,7 +161,8 @@ static void slot_audit(struct gp_segment *seg, struct gp_audit *audit, uint32_t 
     audit->slots_in_use++;
     audit->slots_idle += w.state == GP_SLOT_IDLE;
     audit->slots_active += w.state == GP_SLOT_ACTIVE;
-    audit->over_limit += slot >= atomic_load_explicit(&p->size, memory_order_relaxed);
+    audit->over_limit +=
+        slot >= atomic_load_explicit(&gp_pool_at(seg, pool)->size, memory_order_relaxed);
     /* REAP is the one state that may wait for a successor */
     audit->dead_owners += w.state != GP_SLOT_REAP && !worker_alive(seg, w.worker);
     audit->bad_idle_bits +=
@@ -171,7 +171,7 @@ static void slot_audit(struct gp_segment *seg, struct gp_audit *audit, uint32_t 
 
 static void pool_audit(struct gp_segment *seg, struct gp_audit *audit, uint32_t pool)
 {
-    struct gp_pool *p = gp_pool_at(seg, pool);
+    struct gp_common_pool *p = gp_common_pool_at(seg, pool);
 
     for (uint32_t i = 0; i < GP_CREATES_MAX; i++) {
         uint32_t place = atomic_load_explicit(&p->creates[i], memory_order_acquire);
@@ -198,7 +198,7 @@ void gp_segment_audit(struct gp_segment *seg, struct gp_audit *audit)
 {
     memset(audit, 0, sizeof(*audit));
     for (uint32_t i = 0; i < GP_CREATES_MAX; i++) {
-        uint64_t place = atomic_load_explicit(&seg->creates[i], memory_order_acquire);
+        uint64_t place = atomic_load_explicit(&gp_common_of(seg)->creates[i], memory_order_acquire);
         if (place != 0)
             place_audit(seg, audit, (uint32_t)(place >> 48) - 1, (uint32_t)(place >> 16),
                         (uint32_t)place & 0xffffu);

@@ -68,7 +68,7 @@ static enum gp_result take_statement(struct gp_engine *e, struct reader *r,
         return GP_OK;
     if (text.len > GP_PARSE_MAX)
         return GP_EPROTO;
-    struct gp_sid id = gp_sid_make(e->seg->hash_key, reads, text.at, text.len);
+    struct gp_sid id = gp_sid_make(gp_common_of(e->seg)->hash_key, reads, text.at, text.len);
     *statement = gp_statement_intern(&e->interner, id, text.at, text.len, GP_INSIST);
     if (!*statement)
         return GP_EFULL;

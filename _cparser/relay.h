@@ -515,12 +515,13 @@ static inline enum gp_reason gp_server_unwanted(struct gp_engine *e, struct gp_s
 
 static inline bool gp_worker_lives(struct gp_engine *e, uint32_t worker)
 {
-    return (atomic_load_explicit(&e->seg->alive, memory_order_acquire) >> worker & 1u) != 0;
+    return (atomic_load_explicit(&gp_common_of(e->seg)->alive, memory_order_acquire) >> worker &
+            1u) != 0;
 }
 
 static inline struct gp_counters *gp_counters_of(struct gp_engine *e, uint32_t pool)
 {
-    return &gp_lane_at(e->seg, pool, e->worker)->counters;
+    return &gp_meter_at(e->seg, pool, e->worker)->counters;
 }
 
 #endif

@@ -48,10 +48,8 @@ static void settings_copy(struct gp_pool *p, struct gp_pool_settings *to)
     to->client_write_timeout_ms = load32(&p->client_write_timeout_ms);
     to->warm_ratio = load32(&p->warm_ratio);
     to->fast_retries = load32(&p->fast_retries);
-    to->server_tag = p->server_tag;
     to->retain_time_ms = load32(&p->retain_time_ms);
     to->retain_max = load32(&p->retain_max);
-    to->database_place = load32(&p->database_place);
     to->reserve_size = load32(&p->reserve_size);
 }
 
@@ -115,15 +113,14 @@ static void times_add(struct gp_segment *seg, uint32_t pool, uint32_t worker,
     }
 }
 
-static void lanes_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
+static void workers_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
 {
     uint64_t now = gp_now_ns();
 
     counters_add(&gp_pool_at(seg, pool)->inherited, row);
     for (uint32_t worker = 0; worker < seg->workers; worker++) {
-        struct gp_lane *lane = gp_lane_at(seg, pool, worker);
-        uint64_t oldest = load64(&lane->oldest_ns);
-        counters_add(&lane->counters, row);
+        uint64_t oldest = load64(&gp_lane_at(seg, pool, worker)->oldest_ns);
+        counters_add(&gp_meter_at(seg, pool, worker)->counters, row);
         times_add(seg, pool, worker, row);
         if (oldest != 0 && oldest < now && now - oldest > row->maxwait_ns)
             row->maxwait_ns = now - oldest;
@@ -192,17 +189,19 @@ static void clients_add(struct gp_segment *seg, uint32_t first, struct gp_pool_r
 /* All of the row but its clients. */
 static void pool_copy(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
 {
-    struct gp_pool *p = gp_pool_at(seg, pool);
+    struct gp_common_pool *p = gp_common_pool_at(seg, pool);
 
     memset(row, 0, sizeof(*row));
     name_copy(row->database, p->database, sizeof(row->database));
     name_copy(row->user, p->user, sizeof(row->user));
-    settings_copy(p, &row->settings);
+    settings_copy(gp_pool_at(seg, pool), &row->settings);
+    row->settings.server_tag = p->server_tag;
+    row->settings.database_place = load32(&p->database_place);
     row->in_use = load32(&p->in_use);
     row->ailing = gp_pool_ailing(seg, pool);
     row->held = load32(&p->hold);
-    row->login_ns = load64(&p->login_ns);
-    lanes_add(seg, pool, row);
+    row->login_ns = load64(&gp_pool_at(seg, pool)->login_ns);
+    workers_add(seg, pool, row);
     slots_add(seg, pool, row);
 }
 
@@ -231,7 +230,7 @@ uint32_t gp_pool_rows(struct gp_segment *seg, struct gp_pool_row *rows, uint32_t
 
 uint32_t gp_slots_high(struct gp_segment *seg, uint32_t pool)
 {
-    return pool < gp_pools_high(seg) ? pool_high(gp_pool_at(seg, pool)) : 0;
+    return pool < gp_pools_high(seg) ? pool_high(gp_common_pool_at(seg, pool)) : 0;
 }
 
 static void slot_copy(struct gp_slot *s, struct gp_slot_cold *cold, struct gp_slot_row *row)
@@ -279,7 +278,7 @@ enum gp_result gp_slot_row(struct gp_segment *seg, uint32_t pool, uint32_t slot,
         after = slot_word(s);
     } while (after.generation != before.generation);
     row->state = before.state;
-    row->stale = !slot_fresh(gp_pool_at(seg, pool), slot, s);
+    row->stale = !slot_fresh(seg, pool, slot, s);
     row->worker = before.worker;
     row->client = before.state == GP_SLOT_HANDOFF ? GP_NO_CLIENT : before.client;
     row->generation = before.generation;
@@ -338,14 +337,16 @@ enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client, struct gp
 
 enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker, struct gp_worker_row *row)
 {
+    struct gp_common_worker *place;
     struct gp_worker *w;
 
     if (worker >= seg->workers)
         return GP_ENOENT;
+    place = gp_common_worker_at(seg, worker);
     w = gp_worker_at(seg, worker);
-    *row = (struct gp_worker_row){.pid = load32(&w->pid),
+    *row = (struct gp_worker_row){.pid = load32(&place->pid),
                                   .alive = worker_alive(seg, worker),
-                                  .births = load32(&w->births),
+                                  .births = load32(&place->births),
                                   .clients = load32(&w->clients),
                                   .busy_permille = load32(&w->busy_permille),
                                   .io_backend = load32(&w->io_backend),
@@ -359,8 +360,8 @@ enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker, struct gp_
     for (unsigned i = 0; i < GP_VISITS; i++)
         row->visits[i] = load64(&w->visits[i]);
     for (unsigned i = 0; i < GP_MEMORY_KINDS; i++)
-        row->memory_bytes[i] = load64(&w->memory.bytes[i]);
-    row->memory_refusals = load64(&w->memory.refusals);
-    row->still = load32(&w->still);
+        row->memory_bytes[i] = load64(&place->memory.bytes[i]);
+    row->memory_refusals = load64(&place->memory.refusals);
+    row->still = load32(&place->still);
     return GP_OK;
 }

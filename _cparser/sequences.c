@@ -11,7 +11,7 @@ bool gp_sequences_hold(struct gp_engine *e, struct gp_server *s, uint16_t hints)
     s->draws |= (hints & GP_HINT_DRAWS) != 0;
     if (!(hints & GP_HINT_DRAWN) || s->session == GP_SESSION_OFF || gp_sequences_asked(e, s->pool))
         return false;
-    atomic_store_explicit(&gp_pool_at(e->seg, s->pool)->sequences, 1, memory_order_relaxed);
+    atomic_store_explicit(&gp_common_pool_at(e->seg, s->pool)->sequences, 1, memory_order_relaxed);
     if (s->status != GP_TXN_IDLE)
         return false;
     gp_link_prepare(e, s);

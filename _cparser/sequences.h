@@ -18,7 +18,7 @@
 /* Whether the pool's clients ask for such values. */
 static inline bool gp_sequences_asked(struct gp_engine *e, uint32_t pool)
 {
-    return atomic_load_explicit(&gp_pool_at(e->seg, pool)->sequences, memory_order_relaxed);
+    return atomic_load_explicit(&gp_common_pool_at(e->seg, pool)->sequences, memory_order_relaxed);
 }
 
 /* A text with these hints, DRAWN or DRAWS, is to be sent. True: not yet, the server is made fit for it. */

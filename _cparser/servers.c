@@ -105,7 +105,8 @@ void gp_server_retire(struct gp_engine *e, struct gp_server *s, enum gp_reason r
 
 static uint64_t others_alive(struct gp_engine *e)
 {
-    return atomic_load_explicit(&e->seg->alive, memory_order_acquire) & ~(1ull << e->worker);
+    return atomic_load_explicit(&gp_common_of(e->seg)->alive, memory_order_acquire) &
+           ~(1ull << e->worker);
 }
 
 /* Send a server's descriptor to every worker that lacks it; gives those to whom it could be sent. A
@@ -248,7 +249,7 @@ bool gp_server_retire_idle(struct gp_engine *e, uint32_t pool, uint32_t slot, en
 uint32_t gp_pool_retire_idle(struct gp_engine *e, uint32_t pool, uint32_t reason)
 {
     uint32_t high =
-        atomic_load_explicit(&gp_pool_at(e->seg, pool)->size_high, memory_order_relaxed);
+        atomic_load_explicit(&gp_common_pool_at(e->seg, pool)->size_high, memory_order_relaxed);
     uint32_t count = 0;
 
     for (uint32_t slot = 0; slot < high; slot++)
@@ -343,9 +344,10 @@ static void census_slot(struct gp_engine *e, uint32_t index, uint32_t slot, uint
 
 static void census_pool(struct gp_engine *e, uint32_t index)
 {
-    struct gp_pool *pool = gp_pool_at(e->seg, index);
+    struct gp_common_pool *pool = gp_common_pool_at(e->seg, index);
     uint32_t high = atomic_load_explicit(&pool->size_high, memory_order_relaxed);
-    uint32_t least = atomic_load_explicit(&pool->min_size, memory_order_relaxed);
+    uint32_t least =
+        atomic_load_explicit(&gp_pool_at(e->seg, index)->min_size, memory_order_relaxed);
     uint32_t used = 0;
 
     for (uint32_t slot = 0; slot < high; slot++)
@@ -363,14 +365,15 @@ static uint64_t births(struct gp_engine *e)
     uint64_t sum = (uint64_t)__builtin_popcountll(others_alive(e));
 
     for (uint32_t w = 0; w < e->seg->workers; w++)
-        sum += 64ull * atomic_load_explicit(&gp_worker_at(e->seg, w)->births, memory_order_relaxed);
+        sum += 64ull *
+               atomic_load_explicit(&gp_common_worker_at(e->seg, w)->births, memory_order_relaxed);
     return sum;
 }
 
 void gp_servers_census(struct gp_engine *e)
 {
     uint64_t born = births(e);
-    uint32_t pools = atomic_load_explicit(&e->seg->pools_high, memory_order_acquire);
+    uint32_t pools = atomic_load_explicit(&gp_common_of(e->seg)->pools_high, memory_order_acquire);
 
     if (born == e->births_seen && e->now < e->census_at)
         return;

@@ -24,7 +24,7 @@ uint64_t gp_word_pack(struct gp_word word)
 /* ---- places of logins ---- */
 
 /* Then one login is in flight at a time, whenever the others began. */
-static bool ailing(struct gp_pool *p)
+static bool ailing(struct gp_common_pool *p)
 {
     return atomic_load_explicit(&p->outage.failures, memory_order_acquire) != 0;
 }
@@ -38,11 +38,17 @@ static uint32_t house_limit(struct gp_segment *seg, uint32_t pool)
     return limit > 1 && gp_pool_ailing(seg, pool) ? limit - 1 : limit;
 }
 
+static uint32_t max_creates(struct gp_segment *seg, uint32_t pool)
+{
+    return atomic_load_explicit(&gp_pool_at(seg, pool)->max_creates, memory_order_relaxed);
+}
+
 /* The rows of places differ in width only: u32 in a pool, u64 in the house. Acquire and release: a
  * place travels from one login to the next like a lock. */
-static bool pool_place_take(struct gp_pool *p, uint32_t name)
+static bool pool_place_take(struct gp_segment *seg, uint32_t pool, uint32_t name)
 {
-    uint32_t limit = ailing(p) ? 1 : atomic_load_explicit(&p->max_creates, memory_order_relaxed);
+    struct gp_common_pool *p = gp_common_pool_at(seg, pool);
+    uint32_t limit = ailing(p) ? 1 : max_creates(seg, pool);
 
     for (uint32_t i = 0; i < limit; i++) {
         uint32_t none = 0;
@@ -57,7 +63,7 @@ static bool house_place_take(struct gp_segment *seg, uint64_t name, uint32_t lim
 {
     for (uint32_t i = 0; i < limit; i++) {
         uint64_t none = 0;
-        if (atomic_compare_exchange_strong_explicit(&seg->creates[i], &none, name,
+        if (atomic_compare_exchange_strong_explicit(&gp_common_of(seg)->creates[i], &none, name,
                                                     memory_order_acq_rel, memory_order_relaxed))
             return true;
     }
@@ -65,7 +71,7 @@ static bool house_place_take(struct gp_segment *seg, uint64_t name, uint32_t lim
 }
 
 /* Not bounded by the limits: they may have shrunk since. */
-static void pool_place_free(struct gp_pool *p, uint32_t name)
+static void pool_place_free(struct gp_common_pool *p, uint32_t name)
 {
     for (uint32_t i = 0; i < GP_CREATES_MAX; i++) {
         uint32_t expected = name;
@@ -79,18 +85,18 @@ static void house_place_free(struct gp_segment *seg, uint64_t name)
 {
     for (uint32_t i = 0; i < GP_CREATES_MAX; i++) {
         uint64_t expected = name;
-        if (atomic_compare_exchange_strong_explicit(&seg->creates[i], &expected, 0,
+        if (atomic_compare_exchange_strong_explicit(&gp_common_of(seg)->creates[i], &expected, 0,
                                                     memory_order_acq_rel, memory_order_relaxed))
             return;
     }
 }
 
 /* Whether the pool may begin one more login; an ailing one only when none is in flight. */
-static bool pool_place_left(struct gp_pool *p)
+static bool pool_place_left(struct gp_segment *seg, uint32_t pool)
 {
+    struct gp_common_pool *p = gp_common_pool_at(seg, pool);
     bool alone = ailing(p);
-    uint32_t limit =
-        alone ? GP_CREATES_MAX : atomic_load_explicit(&p->max_creates, memory_order_relaxed);
+    uint32_t limit = alone ? GP_CREATES_MAX : max_creates(seg, pool);
     uint32_t used = 0;
 
     for (uint32_t i = 0; i < limit; i++)
@@ -103,10 +109,10 @@ static bool places_left(struct gp_segment *seg, uint32_t pool)
 {
     uint32_t of_house = house_limit(seg, pool);
 
-    if (!pool_place_left(gp_pool_at(seg, pool)) || gp_outage_slows(seg, pool))
+    if (!pool_place_left(seg, pool) || gp_outage_slows(seg, pool))
         return false;
     for (uint32_t i = 0; i < of_house; i++) {
-        if (atomic_load_explicit(&seg->creates[i], memory_order_relaxed) == 0)
+        if (atomic_load_explicit(&gp_common_of(seg)->creates[i], memory_order_relaxed) == 0)
             return true;
     }
     return false;
@@ -114,20 +120,18 @@ static bool places_left(struct gp_segment *seg, uint32_t pool)
 
 static bool places_take(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker)
 {
-    struct gp_pool *p = gp_pool_at(seg, pool);
-
-    if (!pool_place_take(p, pool_place(worker, slot)))
+    if (!pool_place_take(seg, pool, pool_place(worker, slot)))
         return false;
     if (house_place_take(seg, house_place(worker, pool, slot), house_limit(seg, pool)))
         return true;
-    pool_place_free(p, pool_place(worker, slot));
+    pool_place_free(gp_common_pool_at(seg, pool), pool_place(worker, slot));
     return false;
 }
 
 static void places_free(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker)
 {
     house_place_free(seg, house_place(worker, pool, slot));
-    pool_place_free(gp_pool_at(seg, pool), pool_place(worker, slot));
+    pool_place_free(gp_common_pool_at(seg, pool), pool_place(worker, slot));
 }
 
 /* ---- who wants a place ---- */
@@ -137,13 +141,14 @@ static void starved_wake(struct gp_segment *seg)
 {
     /* Pairs with the fence in gp_pool_claim: either that finds the place, or this finds the bit. */
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&seg->starved, memory_order_relaxed) != 0)
-        workers_poke(seg, atomic_exchange_explicit(&seg->starved, 0, memory_order_acq_rel));
+    if (atomic_load_explicit(&gp_common_of(seg)->starved, memory_order_relaxed) != 0)
+        workers_poke(
+            seg, atomic_exchange_explicit(&gp_common_of(seg)->starved, 0, memory_order_acq_rel));
 }
 
 void vacancy_announce(struct gp_segment *seg, uint32_t pool)
 {
-    struct gp_pool *p = gp_pool_at(seg, pool);
+    struct gp_common_pool *p = gp_common_pool_at(seg, pool);
 
     atomic_fetch_add_explicit(&p->frees, 1, memory_order_release); /* pairs with free_find */
     starved_wake(
@@ -167,7 +172,7 @@ bool slot_empty(struct gp_segment *seg, uint32_t pool, uint32_t slot, struct gp_
 
 /* Raise size_high before the slot is anything but FREE, so that whoever scans sees all that is in
  * use. */
-static void high_raise(struct gp_pool *p, uint32_t slot)
+static void high_raise(struct gp_common_pool *p, uint32_t slot)
 {
     uint32_t high = atomic_load_explicit(&p->size_high, memory_order_relaxed);
 
@@ -178,16 +183,16 @@ static void high_raise(struct gp_pool *p, uint32_t slot)
 }
 
 /* Whether nothing has become FREE since somebody last found the pool full. */
-static bool is_full(struct gp_pool *p)
+static bool is_full(struct gp_segment *seg, uint32_t pool)
 {
     /* acquire: pairs with the release in vacancy_announce */
-    return atomic_load_explicit(&p->full_at, memory_order_relaxed) ==
-           atomic_load_explicit(&p->frees, memory_order_acquire);
+    return atomic_load_explicit(&gp_pool_at(seg, pool)->full_at, memory_order_relaxed) ==
+           atomic_load_explicit(&gp_common_pool_at(seg, pool)->frees, memory_order_acquire);
 }
 
 bool gp_pool_full(struct gp_segment *seg, uint32_t pool)
 {
-    return is_full(gp_pool_at(seg, pool));
+    return is_full(seg, pool);
 }
 
 bool gp_pool_gate_shut(struct gp_segment *seg, uint32_t pool)
@@ -200,15 +205,16 @@ bool gp_pool_gate_shut(struct gp_segment *seg, uint32_t pool)
 static uint32_t free_find(struct gp_segment *seg, uint32_t pool, uint32_t worker)
 {
     struct gp_pool *p = gp_pool_at(seg, pool);
+    struct gp_common_pool *common = gp_common_pool_at(seg, pool);
     uint32_t size = atomic_load_explicit(&p->size, memory_order_acquire);
-    uint32_t frees = atomic_load_explicit(&p->frees, memory_order_acquire);
+    uint32_t frees = atomic_load_explicit(&common->frees, memory_order_acquire);
 
     for (uint32_t slot = 0; slot < size; slot++) {
         struct gp_slot *s = gp_slot_at(seg, pool, slot);
         struct gp_word from = slot_word(s);
         if (from.state != GP_SLOT_FREE)
             continue;
-        high_raise(p, slot);
+        high_raise(common, slot);
         if (slot_move(s, from, word_to(from, GP_SLOT_CONNECTING, worker)))
             return slot;
     }
@@ -229,11 +235,10 @@ static void claim_undo(struct gp_segment *seg, uint32_t pool, uint32_t slot)
 static uint32_t claim_once(struct gp_segment *seg, uint32_t pool, uint32_t worker, bool reserve,
                            bool *starved)
 {
-    struct gp_pool *p = gp_pool_at(seg, pool);
     uint32_t slot;
 
     *starved = false;
-    if (is_full(p) || gp_outage_bars(seg, pool)) /* the sweep asks again */
+    if (is_full(seg, pool) || gp_outage_bars(seg, pool)) /* the sweep asks again */
         return GP_NO_SLOT;
     *starved = !places_left(seg, pool);
     if (*starved || !gp_coordinator_admits(seg, pool, reserve))
@@ -250,14 +255,14 @@ static uint32_t claim_once(struct gp_segment *seg, uint32_t pool, uint32_t worke
     return GP_NO_SLOT;
 }
 
-static bool paused(struct gp_pool *p)
+static bool paused(struct gp_common_pool *p)
 {
     return (atomic_load_explicit(&p->hold, memory_order_acquire) & GP_HOLD_PAUSED) != 0;
 }
 
 static uint32_t claim(struct gp_segment *seg, uint32_t pool, uint32_t worker, bool reserve)
 {
-    struct gp_pool *p = gp_pool_at(seg, pool);
+    struct gp_common_pool *p = gp_common_pool_at(seg, pool);
     bool starved;
     uint32_t slot;
 
@@ -265,7 +270,8 @@ static uint32_t claim(struct gp_segment *seg, uint32_t pool, uint32_t worker, bo
         return GP_NO_SLOT;
     slot = claim_once(seg, pool, worker, reserve, &starved);
     if (starved) {
-        atomic_fetch_or_explicit(&seg->starved, worker_bit(worker), memory_order_release);
+        atomic_fetch_or_explicit(&gp_common_of(seg)->starved, worker_bit(worker),
+                                 memory_order_release);
         atomic_thread_fence(memory_order_seq_cst); /* pairs with the fence in starved_wake */
         slot = claim_once(seg, pool, worker, reserve, &starved);
     }
@@ -320,7 +326,7 @@ void gp_slot_opened(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32
                           memory_order_release); /* see gp_slot_hold */
     places_free(seg, pool, slot, worker);
     (void)slot_move(s, from, word_to(from, GP_SLOT_ACTIVE, worker)); /* ours: cannot fail */
-    gp_count(&gp_lane_at(seg, pool, worker)->counters.logins, 1);
+    gp_count(&gp_meter_at(seg, pool, worker)->counters.logins, 1);
     gp_outage_ended(seg, pool);
     starved_wake(seg);
 }
@@ -426,7 +432,7 @@ static enum gp_slot_state slot_end(struct gp_segment *seg, uint32_t pool, uint32
 void gp_slot_free(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker)
 {
     if (slot_end(seg, pool, slot, worker) == GP_SLOT_CONNECTING)
-        gp_count(&gp_lane_at(seg, pool, worker)->counters.login_failures, 1);
+        gp_count(&gp_meter_at(seg, pool, worker)->counters.login_failures, 1);
 }
 
 void gp_slot_spare(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t worker)

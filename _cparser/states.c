@@ -117,7 +117,7 @@ struct gp_state *gp_state_intern(struct gp_engine *e, uint64_t hash, struct gp_s
 struct gp_state *gp_state_of_text(struct gp_engine *e, struct gp_span sql, struct gp_span names,
                                   enum gp_claim claim)
 {
-    uint64_t hash = gp_sid_make(e->seg->hash_key, 0, sql.at, sql.len).high;
+    uint64_t hash = gp_sid_make(gp_common_of(e->seg)->hash_key, 0, sql.at, sql.len).high;
 
     if (hash == GP_STATE_FRESH || hash == GP_STATE_UNKNOWN)
         hash = 1;

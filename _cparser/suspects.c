@@ -126,7 +126,9 @@ static struct gp_suspects *make(struct gp_engine *e, uint64_t word, const uint8_
         fill(list, note + sizeof(head), count);
         memcpy(list->names, note + length - names, names);
         list->mark =
-            gp_sid_make(e->seg->hash_key, 0, note + sizeof(head.as_of), length - 4).high | 1;
+            gp_sid_make(gp_common_of(e->seg)->hash_key, 0, note + sizeof(head.as_of), length - 4)
+                .high |
+            1;
     }
     return list;
 }
@@ -162,11 +164,11 @@ const struct gp_suspects *gp_suspects_read(struct gp_engine *e, uint32_t pool, u
 
 void gp_suspects_redefined(struct gp_engine *e, uint32_t pool)
 {
-    const char *database = gp_pool_at(e->seg, pool)->database;
+    const char *database = gp_common_pool_at(e->seg, pool)->database;
 
     for (uint32_t each = 0; each < gp_pools_high(e->seg); each++)
-        if (strncmp(gp_pool_at(e->seg, each)->database, database, GP_NAME_BYTES) == 0)
-            gp_suspects_void(gp_pool_at(e->seg, each));
+        if (strncmp(gp_common_pool_at(e->seg, each)->database, database, GP_NAME_BYTES) == 0)
+            gp_suspects_void(gp_common_pool_at(e->seg, each));
     gp_event_push(e, GP_EVENT_SUSPECTS, 0, pool, 0, 0);
 }
 
@@ -184,7 +186,7 @@ static uint64_t asked_at(struct gp_engine *e, uint32_t pool)
 
 bool gp_suspects_due(struct gp_engine *e, uint32_t pool, uint64_t interval_ns)
 {
-    _Atomic uint64_t *due = &gp_pool_at(e->seg, pool)->suspects_due_ns;
+    _Atomic uint64_t *due = &gp_common_pool_at(e->seg, pool)->suspects_due_ns;
     uint64_t at = atomic_load_explicit(due, memory_order_relaxed), now = gp_now_ns();
     uint64_t xacts =
         atomic_load_explicit(&gp_counters_of(e, pool)->xact_count, memory_order_relaxed);
@@ -273,12 +275,15 @@ enum gp_result gp_suspects_tell(struct gp_engine *e, uint32_t pool, uint32_t as_
     memcpy(note, &(struct head){as_of, flags, count, 0}, sizeof(struct head));
     if (names_length)
         memcpy((uint8_t *)note + length - names_length, names, names_length);
-    mark = gp_sid_make(e->seg->hash_key, 0, (const uint8_t *)note + 4, length - 4).high | 1;
+    mark =
+        gp_sid_make(gp_common_of(e->seg)->hash_key, 0, (const uint8_t *)note + 4, length - 4).high |
+        1;
     if (now->known && now->word >> 32 == as_of && now->mark == mark)
         return GP_OK;
     enum gp_result result =
         gp_note_write(e->seg, pool, GP_NOTE_SUSPECTS, e->worker, (const uint8_t *)note, length);
     if (result == GP_OK)
-        atomic_fetch_add_explicit(&gp_pool_at(e->seg, pool)->suspects, 1, memory_order_acq_rel);
+        atomic_fetch_add_explicit(&gp_common_pool_at(e->seg, pool)->suspects, 1,
+                                  memory_order_acq_rel);
     return result;
 }

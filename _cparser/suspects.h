@@ -12,7 +12,7 @@
  * says which list is true, so that no worker ever uses another:
  *
  *    63              32 31               0
- *   | redefinitions    | lists told       |    gp_pool.suspects
+ *   | redefinitions    | lists told       |    gp_common_pool.suspects
  *
  *   redefinitions  grows when somebody has defined a function, a trigger, a view...: what was asked
  *                  as of an earlier one is void, and until another list is told every text is
@@ -53,7 +53,7 @@ void gp_suspects_redefined(struct gp_engine *e, uint32_t pool);
 static inline uint64_t gp_suspects_word(struct gp_engine *e, uint32_t pool)
 {
     /* acquire: pairs with the release in gp_suspects_tell, the note is written */
-    return atomic_load_explicit(&gp_pool_at(e->seg, pool)->suspects, memory_order_acquire);
+    return atomic_load_explicit(&gp_common_pool_at(e->seg, pool)->suspects, memory_order_acquire);
 }
 
 static inline const struct gp_suspects *gp_suspects_of(struct gp_engine *e, uint32_t pool)

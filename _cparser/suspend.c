@@ -32,13 +32,14 @@ static void stop(struct gp_engine *e)
     for (uint32_t row = 0; row < e->seg->clients_max; row++)
         if (e->clients[row])
             is_still &= quiet_client(e, e->clients[row]);
-    atomic_store_explicit(&e->me->still, is_still, memory_order_relaxed);
+    atomic_store_explicit(&gp_common_worker_at(e->seg, e->worker)->still, is_still,
+                          memory_order_relaxed);
 }
 
 static void go_on(struct gp_engine *e)
 {
     e->resumed_ns = e->now;
-    atomic_store_explicit(&e->me->still, 0, memory_order_relaxed);
+    atomic_store_explicit(&gp_common_worker_at(e->seg, e->worker)->still, 0, memory_order_relaxed);
     gp_transport_still(e->transport, false);
     for (uint32_t row = 0; row < e->seg->clients_max; row++) {
         struct gp_client *c = e->clients[row];

@@ -6,8 +6,8 @@
  *
  * Still, every connection that is read is paused and let go of by the kernel, and none can be resumed
  * (gp_transport_still): what events in between begin to read is stopped again by the next sweep. A
- * sweep that found nobody being read, and nothing unsent, says so in gp_worker.still: whoever said
- * SUSPEND waits for that of all workers.
+ * sweep that found nobody being read, and nothing unsent, says so in gp_common_worker.still: whoever
+ * said SUSPEND waits for that of all workers.
  *
  * Others go on logging in, for the administrator may be one of them; what they ask then waits. No
  * time-out of a request counts meanwhile. Who leaves in order is read at the end of it; whose

@@ -124,12 +124,18 @@ def time_bounds_ns() -> list[int]:
 
 
 class Segment:
-    """The shared memory of one greenpool: made before the fork, usable in every child."""
+    """The shared memory of one greenpool: made before the fork, usable in every child.
 
-    __slots__ = ("_seg", "clients_max", "pools_max", "workers")
+    `is_fresh`: no pool has settings in it, whatever else is there.
+    """
 
-    def __init__(self, seg: Any, workers: int, pools_max: int, clients_max: int) -> None:
+    __slots__ = ("_seg", "clients_max", "is_fresh", "pools_max", "workers")
+
+    def __init__(
+        self, seg: Any, workers: int, pools_max: int, clients_max: int, is_fresh: bool = True
+    ) -> None:
         self._seg = seg
+        self.is_fresh = is_fresh
         self.workers = workers
         self.pools_max = pools_max
         self.clients_max = clients_max
@@ -146,24 +152,25 @@ class Segment:
         return cls(seg, workers, pools_max, clients_max)
 
     @classmethod
-    def attach(cls, fd: int) -> Self:
+    def attach(cls, fd: int, common_fd: int) -> Self:
         """Map the segment that another program made, all of its `fds` inherited.
 
-        Raises: EngineError, also when that program lays it out in another way.
+        It `is_fresh` when that program has another layout; then what is common is shared, and `fd`
+        is closed. Raises: EngineError, also when the common part is not as it is here.
         """
-        layout = ffi.new("uint32_t *")
-        seg = lib.gp_segment_attach(fd, layout)
+        version, fresh = ffi.new("uint32_t *"), ffi.new("bool *")
+        seg = lib.gp_segment_attach(fd, common_fd, version, fresh)
         if seg == ffi.NULL:
             why = os.strerror(ffi.errno)
             if ffi.errno == errno.EPROTO:
-                why = f"it has layout {layout[0]}, which this version does not know"
+                why = f"what is common has form {version[0]}, which this version does not know"
             raise EngineError(f"cannot take over the shared segment: {why}")
         size = ffi.new("struct gp_segment_size *")
         lib.gp_segment_size(seg, size)
-        return cls(seg, size.workers, size.pools_max, size.clients_max)
+        return cls(seg, size.workers, size.pools_max, size.clients_max, bool(fresh[0]))
 
     def fds(self) -> list[int]:
-        """Return what `attach` needs inherited at the same numbers, its argument first."""
+        """Return what `attach` needs inherited at the same numbers, its arguments first."""
         numbers = ffi.new("int32_t[]", lib.GP_SEGMENT_FDS_MAX)
         return list(numbers[0 : lib.gp_segment_fds(self._seg, numbers)])
 

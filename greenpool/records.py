@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from greenpool.tls import TlsContext, TlsSession
 
-GP_ABI_VERSION = 9
+GP_ABI_VERSION = 10
 """The version of `_cparser/engine.h` that this program was written for."""
 
 NAME_BYTES = 63

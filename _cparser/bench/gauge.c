@@ -161,7 +161,7 @@ static bool make_engines(uint32_t clients, uint32_t servers)
     gauge.seg = gp_segment_create(gauge.workers, 1, clients);
     if (!gauge.seg)
         return false;
-    memset(gauge.seg->hash_key, 0, sizeof(gauge.seg->hash_key));
+    memset(gp_common_of(gauge.seg)->hash_key, 0, GP_HASH_KEY_BYTES);
     gp_segment_limits(gauge.seg, clients, 64);
     if (gp_pool_define(gauge.seg, "bench", "bench", &settings, &gauge.pool) != GP_OK)
         return false;

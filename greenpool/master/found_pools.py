@@ -112,10 +112,23 @@ class FoundPools:
     def answered(self, message: Made | NotMade) -> None:
         """Pass on what the next generation says of a pool that it was asked for."""
         self._asked.discard(message.key)
+        if isinstance(message, Made):
+            message = self._furnish(message)
         answers = [answer for wanted, answer in self._waiting if wanted.key == message.key]
         self._waiting = [each for each in self._waiting if each[0].key != message.key]
         for answer in answers:
             answer(message)
+
+    def _furnish(self, made: Made) -> Made | NotMade:
+        """See that a pool of the next generation's has settings here: its layout may be another."""
+        row = self._segment.pool_row(made.index)
+        if row is not None and row.settings.size:
+            return made
+        try:
+            self._live.add_found(made.key)
+        except EngineError as exc:
+            return NotMade(made.key, str(exc))
+        return made
 
     def _try_to_make(self, key: PoolKey, answer: Answer) -> None:
         try:

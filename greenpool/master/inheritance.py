@@ -2,8 +2,9 @@
 
 The text is JSON in a memfd of its own, because it holds secrets; the environment names only the
 memfd. Descriptors keep their numbers over exec(2): the shared segment holds numbers itself.
-Law: a field is never given another meaning; a version that needs one more raises VERSION, and one
-that does not know the VERSION refuses, whereupon the old generation goes on.
+Law: a field is never given another meaning. One more has a default, as it is for who comes from a
+version that does not leave it, and one that is not known is passed over. Where that does not do,
+VERSION rises, and who does not know the VERSION refuses, whereupon the old generation goes on.
 Partners: `upgrade`, which leaves it, `main`, which takes it.
 """
 
@@ -13,12 +14,13 @@ import json
 import os
 from collections.abc import Iterator, MutableMapping
 from dataclasses import asdict, dataclass, field
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from greenpool.errors import HandoffError
 from greenpool.master.pools import PoolMark
 
-VERSION = 1
+VERSION = 2
 VARIABLE = "GREENPOOL_INHERITANCE"
 
 _BYTES_MAX = 64 << 20
@@ -96,7 +98,8 @@ def _read(fields: dict[str, Any]) -> Inheritance:
             f"greenpool {fields.get('program')} leaves its things in form {version}, and this "
             f"version knows form {VERSION} only: stop it and start this one"
         )
-    return Inheritance(**{name: _frozen(value) for name, value in fields.items()})
+    known = {field.name for field in dataclass_fields(Inheritance)}
+    return Inheritance(**{name: _frozen(value) for name, value in fields.items() if name in known})
 
 
 def _frozen(value: Any) -> Any:

@@ -224,7 +224,8 @@ def _claim(config: Config, left: Inheritance | None) -> Presence | None:
 
 def _segment(config: Config, left: Inheritance | None) -> Segment:
     if left is not None:
-        return Segment.attach(left.segment_fds[0])
+        own_fd, common_fd, *_ = left.segment_fds
+        return Segment.attach(own_fd, common_fd)
     return Segment.create(
         places_for(config.general.workers), pools.pools_max(config), pools.clients_max(config)
     )
@@ -240,6 +241,12 @@ def _estate(
     left: Inheritance | None,
 ) -> Estate:
     live = LiveConfig(config, birth.load, segment, is_first=left is None)
+    if left is not None and segment.is_fresh:
+        log.info(
+            "greenpool %s has another layout of the segment: what is common is shared with it, "
+            "counters begin anew",
+            left.program,
+        )
     workers = config.general.workers
     places = left.free_places[:workers] if left else tuple(range(workers))
     if len(places) < workers:

@@ -62,6 +62,7 @@ class Segment(Protocol):
 
     workers: int
     clients_max: int
+    is_fresh: bool
 
     @property
     def chronicle(self) -> Chronicle: ...
@@ -116,12 +117,8 @@ def apply(segment: Segment, config: Config, found: Iterable[PoolKey] = ()) -> Po
 
     Raises: EngineError when the segment has no room for them; some are then defined.
     """
-    general = config.general
-    segment.limits(
-        min(general.max_connections, segment.clients_max - ADMIN_CLIENTS),
-        min(general.max_concurrent_creates, _CREATES_MAX),
-    )
-    segment.bound_memory(general.max_memory_usage_bytes)
+    _limit(segment, config)
+    segment.bound_memory(config.general.max_memory_usage_bytes)
     places: dict[str, int] = {}
     return {member.key: define(segment, member, places) for member in members(config, found)}
 
@@ -129,11 +126,12 @@ def apply(segment: Segment, config: Config, found: Iterable[PoolKey] = ()) -> Po
 def define(segment: Segment, member: Member, places: dict[str, int] | None = None) -> int:
     """Define one pool, return its index. Raises: EngineError when there is no room for it.
 
-    `places` are those of databases whose settings are in force already; it grows.
+    `places` are those of databases whose settings are in force already: all that are there, unless
+    given. It grows.
     """
     place = 0
     if member.kind not in _UNCOUNTED:
-        name, places = member.pool.name, {} if places is None else places
+        name, places = member.pool.name, _places(segment) if places is None else places
         if name not in places:
             places[name] = segment.define_database(name, database_settings_of(member.pool)) + 1
         place = places[name]
@@ -170,10 +168,14 @@ def strangers(segment: Segment, pools: Pools) -> list[int]:
 def adopt(segment: Segment, config: Config) -> Pools:
     """Find the pools of `config` in the segment as they are; define only those that are new.
 
-    So nothing has changed for whoever else serves them. Raises: EngineError: no room for all.
+    In one that is fresh all are new, but their databases, and what else is common, are not. So
+    nothing has changed for whoever else serves them. Raises: EngineError: no room for all.
     """
     there = {(row.database, row.user): row.index for row in segment.pool_rows()}
-    places = {row.name: row.index + 1 for row in segment.database_rows()}
+    if segment.is_fresh:
+        _limit(segment, config)
+        there = {}
+    places = _places(segment)
     pools: Pools = {}
     for member in members(config):
         index = there.get(member.key)
@@ -247,6 +249,19 @@ def settings_of(pool: Pool, user: User, database_place: int) -> PoolSettings:
         retain_time_ms=_ms(pool.retain_connections_time_ms),
         retain_max=pool.retain_connections_max,
     )
+
+
+def _limit(segment: Segment, config: Config) -> None:
+    general = config.general
+    segment.limits(
+        min(general.max_connections, segment.clients_max - ADMIN_CLIENTS),
+        min(general.max_concurrent_creates, _CREATES_MAX),
+    )
+
+
+def _places(segment: Segment) -> dict[str, int]:
+    """Return the place of each database that is there."""
+    return {row.name: row.index + 1 for row in segment.database_rows()}
 
 
 def _has_guests(config: Config) -> bool:

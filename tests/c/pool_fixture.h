@@ -52,12 +52,13 @@ static inline bool slot_is(uint32_t slot, enum gp_slot_state state, uint32_t wor
 
 static inline bool handed_to(uint32_t slot, uint32_t worker)
 {
-    return slot_is(slot, GP_SLOT_HANDOFF, worker, atomic_load(&gp_worker_at(seg, worker)->births));
+    return slot_is(slot, GP_SLOT_HANDOFF, worker,
+                   atomic_load(&gp_common_worker_at(seg, worker)->births));
 }
 
 static inline bool woken(uint32_t worker)
 {
-    struct pollfd p = {.fd = gp_worker_at(seg, worker)->wake_fd, .events = POLLIN};
+    struct pollfd p = {.fd = gp_common_worker_at(seg, worker)->wake_fd, .events = POLLIN};
     bool ready = poll(&p, 1, 0) == 1;
     gp_worker_unpoke(seg, worker);
     return ready;

@@ -155,8 +155,8 @@ static void queue_again(struct worker *w)
     uint32_t deaths = 0;
 
     for (uint32_t i = 0; i < truth->workers; i++)
-        deaths += 2 * atomic_load(&gp_worker_at(seg, i)->births) +
-                  ((atomic_load(&seg->alive) >> i & 1) == 0);
+        deaths += 2 * atomic_load(&gp_common_worker_at(seg, i)->births) +
+                  ((atomic_load(&gp_common_of(seg)->alive) >> i & 1) == 0);
     if (deaths == w->deaths_seen)
         return;
     w->deaths_seen = deaths;
@@ -275,7 +275,7 @@ static void login_end(struct worker *w, uint32_t slot)
 /* Receive descriptors, reap what the dead left, retire what is stale. */
 static void census(struct worker *w)
 {
-    uint32_t epoch = atomic_load(&gp_pool_at(seg, POOL)->epoch);
+    uint32_t epoch = atomic_load(&gp_common_pool_at(seg, POOL)->epoch);
 
     for (uint32_t slot = 0; slot < gp_slots_high(seg, POOL); slot++) {
         struct gp_word word = word_of(slot);
@@ -434,7 +434,7 @@ static int worker_patience(const struct worker *w)
 static void worker_sleep(struct worker *w)
 {
     int patience = worker_patience(w);
-    struct pollfd p = {.fd = gp_worker_at(seg, w->me)->wake_fd, .events = POLLIN};
+    struct pollfd p = {.fd = gp_common_worker_at(seg, w->me)->wake_fd, .events = POLLIN};
 
     if (patience == 0)
         (void)sched_yield(); /* it always succeeds */

@@ -52,7 +52,7 @@ static enum gp_relief relief(uint32_t pool, struct gp_victim *victim)
 
 static bool woken(uint32_t worker)
 {
-    struct pollfd p = {.fd = gp_worker_at(seg, worker)->wake_fd, .events = POLLIN};
+    struct pollfd p = {.fd = gp_common_worker_at(seg, worker)->wake_fd, .events = POLLIN};
     bool ready = poll(&p, 1, 0) == 1;
     gp_worker_unpoke(seg, worker);
     return ready;
@@ -107,7 +107,7 @@ static void transactions(uint32_t pool, uint64_t ns, uint32_t count)
 {
     struct gp_histogram *h = &gp_times_at(seg, pool, 0)->of[GP_TIME_TRANSACTION];
 
-    gp_count(&gp_lane_at(seg, pool, 0)->counters.xact_count, count);
+    gp_count(&gp_meter_at(seg, pool, 0)->counters.xact_count, count);
     while (count-- > 0)
         gp_time_note(h, ns);
 }
@@ -237,9 +237,9 @@ static void test_dead_paused_and_ailing_stand_in_nobody_s_way(void)
     wait_in(ann, 0, 1, 5 * SECOND);
     wait_in(bob, 1, 1, SECOND);
     CHECK_EQ(first(), ann);
-    atomic_store(&gp_pool_at(seg, ann)->hold, GP_HOLD_PAUSED);
+    atomic_store(&gp_common_pool_at(seg, ann)->hold, GP_HOLD_PAUSED);
     CHECK_EQ(first(), bob);
-    atomic_store(&gp_pool_at(seg, ann)->hold, 0);
+    atomic_store(&gp_common_pool_at(seg, ann)->hold, 0);
     gp_outage_failed(seg, ann, GP_AILS_POOL);
     CHECK_EQ(first(), bob);
     gp_segment_reclaim(seg, 1);

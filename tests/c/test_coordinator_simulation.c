@@ -1,6 +1,6 @@
 /* sources: _cparser/pool.c _cparser/slot.c _cparser/client_rows.c _cparser/outage.c */
 /* sources: _cparser/reclaim.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
-/* sources: _cparser/statements.c _cparser/session.c _cparser/memory.c */
+/* sources: _cparser/statements.c _cparser/session.c _cparser/memory.c _cparser/mapping.c */
 /* sources: _cparser/database.c _cparser/coordinator.c _cparser/histogram.c */
 /* Thousands of random schedules of three users of one database, on a clock of our own: clients come
  * and work, logins and closings take their time, limits change, workers die. The workers do what
@@ -425,7 +425,7 @@ static void step(bool busy)
     }
     servers_run();
     for (uint32_t me = 0; me < W; me++) {
-        if (atomic_load(&gp_worker_at(seg, me)->poked))
+        if (atomic_load(&gp_common_worker_at(seg, me)->poked))
             look(me);
         if (workers[me].sweep_ns <= now_ns)
             sweep(me);

@@ -1,6 +1,6 @@
 /* sources: _cparser/pool.c _cparser/slot.c _cparser/segment.c _cparser/client_rows.c */
 /* sources: _cparser/reclaim.c _cparser/rows.c _cparser/names.c _cparser/statements.c */
-/* sources: _cparser/session.c _cparser/memory.c _cparser/outage.c */
+/* sources: _cparser/session.c _cparser/memory.c _cparser/mapping.c _cparser/outage.c */
 /* sources: _cparser/database.c _cparser/coordinator.c _cparser/histogram.c */
 /* What workers tell each other about a pool: written, read, wiped, and left by the dead in every
  * state. At the end real processes write, and are killed, while this one reads. */
@@ -174,7 +174,7 @@ static void test_keys_are_on_pages_of_their_own_that_no_core_dump_has(void)
     setup();
     here = (unsigned long)note_at(seg, pool, GP_NOTE_KEYS).word;
     CHECK_EQ(seg->keys_off % (uint64_t)sysconf(_SC_PAGESIZE), 0);
-    CHECK((char *)gp_pool_at(seg, seg->pools_max) <= (char *)seg + seg->keys_off);
+    CHECK((char *)gp_common_pool_at(seg, seg->pools_max) <= (char *)seg + seg->keys_off);
     maps = fopen("/proc/self/smaps", "r");
     CHECK(maps != NULL);
     while (fgets(line, sizeof(line), maps) != NULL) {

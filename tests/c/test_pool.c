@@ -296,7 +296,7 @@ static void test_ring_is_bounded_and_survives_wrapping(void)
     CHECK(gp_lane_publish(seg, pool, 1, 5));
     gp_lane_quiet(seg, pool, 1);
     CHECK_EQ(gp_lane_outstanding(seg, pool, 1), 0);
-    CHECK_EQ(atomic_load(&gp_pool_at(seg, pool)->waiters), 0);
+    CHECK_EQ(atomic_load(&gp_common_pool_at(seg, pool)->waiters), 0);
     teardown();
 }
 

@@ -196,9 +196,9 @@ static void test_reclaim_repeats_hints_that_died_unsaid(void)
     CHECK_EQ(gp_pool_release(seg, pool, slot, 0, 100, 0, 0), GP_RELEASED_AWAY);
     /* as if worker 0 had been killed between the word and the hints, with its poke half done */
     atomic_store(&gp_lane_at(seg, pool, 1)->handed[0], 0);
-    atomic_store(&gp_worker_at(seg, 1)->handed_pools[0], 0);
+    atomic_store(&gp_common_worker_at(seg, 1)->handed_pools[0], 0);
     woken(1);
-    atomic_store(&gp_worker_at(seg, 1)->poked, 1);
+    atomic_store(&gp_common_worker_at(seg, 1)->poked, 1);
     CHECK(!gp_pool_next_handoff(seg, 1, &p, &s));
     gp_segment_reclaim(seg, 0);
     CHECK(woken(1));
@@ -214,7 +214,7 @@ static void handoff_late(uint32_t slot, uint32_t worker, uint32_t birth)
 
     atomic_store(&gp_slot_at(seg, pool, slot)->word, gp_word_pack(w));
     atomic_store(&gp_lane_at(seg, pool, worker)->handed[0], 1ull << slot);
-    atomic_store(&gp_worker_at(seg, worker)->handed_pools[0], 1ull << pool);
+    atomic_store(&gp_common_worker_at(seg, worker)->handed_pools[0], 1ull << pool);
 }
 
 static void test_a_handoff_meant_for_the_predecessor_moves_on(void)
@@ -283,15 +283,15 @@ static void test_audit_finds_what_is_wrong(void)
     atomic_store(&gp_lane_at(seg, pool, 0)->idle[0], 0);
     CHECK_EQ(audit().bad_idle_bits, 1);
     atomic_store(&gp_lane_at(seg, pool, 0)->idle[0], 1);
-    atomic_store(&seg->creates[2], (uint64_t)1 << 48 | (uint64_t)pool << 16 | slot);
+    atomic_store(&gp_common_of(seg)->creates[2], (uint64_t)1 << 48 | (uint64_t)pool << 16 | slot);
     CHECK_EQ(audit().lost_creates, 1);
-    atomic_store(&seg->creates[2], 0);
+    atomic_store(&gp_common_of(seg)->creates[2], 0);
     client = gp_client_claim(seg, 2, false);
     atomic_store(&gp_client_at(seg, client)->state, GP_CLIENT_FREE);
     CHECK_EQ(audit().orphan_clients, 1);
     gp_client_release(seg, client, 2);
     check_sound();
-    atomic_fetch_and(&seg->alive, ~1ull);
+    atomic_fetch_and(&gp_common_of(seg)->alive, ~1ull);
     CHECK_EQ(audit().dead_owners, 1);
     teardown();
 }

@@ -1,8 +1,11 @@
-/* sources: @segment */
+/* sources: @segment _cparser/controls.c _cparser/chronicle.c */
 /* The segment around the slots: its layout, its pools, the rows of clients, the copies for SHOW. */
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "chronicle.h"
+#include "database.h"
+#include "memory.h"
 #include "outage.h"
 #include "pool_fixture.h"
 
@@ -34,12 +37,13 @@ static void test_segment_is_found_by_its_descriptor(void)
     int32_t fds[GP_SEGMENT_FDS_MAX];
     struct gp_segment_size size;
     struct gp_segment *again;
-    uint32_t layout, found;
+    uint32_t version, found;
+    bool fresh;
     setup();
-    CHECK_EQ(gp_segment_fds(seg, fds), 1 + 3 * W);
-    CHECK_EQ(fds[1 + 3 * 2], gp_worker_at(seg, 2)->wake_fd);
-    again = gp_segment_attach(fds[0], &layout);
-    CHECK(again != NULL && again != seg);
+    CHECK_EQ(gp_segment_fds(seg, fds), 2 + 3 * W);
+    CHECK_EQ(fds[2 + 3 * 2], gp_common_worker_at(seg, 2)->wake_fd);
+    again = gp_segment_attach(fds[0], fds[1], &version, &fresh);
+    CHECK(again != NULL && again != seg && !fresh);
     gp_segment_size(again, &size);
     CHECK_EQ(size.workers, W);
     CHECK_EQ(size.pools_max, 3);
@@ -48,31 +52,146 @@ static void test_segment_is_found_by_its_descriptor(void)
     CHECK_EQ(gp_pools_high(seg), 2); /* it is the same memory */
     CHECK_EQ(munmap(again, again->total_size), 0);
     CHECK(ftruncate(fds[0], 4096) == -1 && errno == EPERM);
+    CHECK(ftruncate(fds[1], 4096) == -1 && errno == EPERM);
     teardown();
 }
 
-static void test_segment_of_another_layout_is_refused(void)
+/* Attach with a duplicate of the own part's descriptor, which is closed if it is not used. */
+static struct gp_segment *attach_beside(bool *fresh)
 {
     int32_t fds[GP_SEGMENT_FDS_MAX];
-    uint32_t layout;
-    int other;
-    setup();
+    uint32_t version;
+    int32_t own;
+
     (void)gp_segment_fds(seg, fds);
+    own = dup(fds[0]);
+    return gp_segment_attach(own, fds[1], &version, fresh);
+}
+
+/* What two layouts share is one: names, slots, clients, who waits; settings and counters are not. */
+static void test_segment_of_another_layout_shares_what_is_common(void)
+{
+    struct gp_pool_settings other = settings;
+    struct gp_segment *beside;
+    uint32_t client, found, slot;
+    bool fresh;
+    setup();
+    gp_pool_hold(seg, pool, GP_HOLD_DISABLED);
     seg->layout_version++;
-    CHECK(gp_segment_attach(fds[0], &layout) == NULL && errno == EPROTO);
-    CHECK_EQ(layout, GP_LAYOUT_VERSION + 1);
+    beside = attach_beside(&fresh);
+    CHECK(beside != NULL && fresh);
+    CHECK_EQ(beside->layout_version, GP_LAYOUT_VERSION);
+    CHECK_EQ(memcmp(gp_common_of(beside)->hash_key, gp_common_of(seg)->hash_key, GP_HASH_KEY_BYTES),
+             0);
+
+    other.size = settings.size + 1;
+    CHECK_EQ(gp_pool_define(beside, "shop", "ann", &other, &found), GP_OK);
+    CHECK_EQ(found, pool);
+    CHECK_EQ(gp_pool_held(beside, pool), GP_HOLD_DISABLED);
+    CHECK_EQ(atomic_load(&gp_pool_at(seg, pool)->size), settings.size);
+    CHECK_EQ(atomic_load(&gp_pool_at(beside, pool)->size), settings.size + 1);
+
+    slot = gp_pool_claim(seg, pool, 0);
+    CHECK_EQ(gp_pool_claim(beside, pool, 1), slot + 1);
+    client = gp_client_claim(seg, 0, false);
+    CHECK_EQ(gp_client_worker(beside, client), 0);
+    CHECK_EQ(gp_client_claim(beside, 1, false), client + 1);
+
+    gp_segment_reclaim(beside, 0); /* by whoever is left */
+    CHECK_EQ(gp_client_worker(seg, client), UINT32_MAX);
+    CHECK_EQ(gp_pool_claim(beside, pool, 1), slot);
+    CHECK_EQ(close(beside->fd), 0);
+    CHECK_EQ(munmap(beside, beside->total_size), 0);
     seg->layout_version--;
+    teardown();
+}
+
+/* So it is with what is said of the house: an outage, a limit, SUSPEND, an event. */
+static void test_limits_and_outages_hold_over_two_layouts(void)
+{
+    struct gp_database_settings one_server = {.max = 1};
+    struct gp_pool_settings limited = settings;
+    struct gp_chronicle_row row;
+    struct gp_segment *beside;
+    uint32_t database;
+    bool fresh;
+    setup();
+    CHECK_EQ(gp_database_define(seg, "shop", &one_server, &database), GP_OK);
+    limited.database_place = database + 1;
+    limited.server_tag = 7;
+    CHECK_EQ(gp_pool_define(seg, "shop", "ann", &limited, &pool), GP_OK);
+    gp_segment_bound_memory(seg, 1 << 20);
+    seg->layout_version++;
+    beside = attach_beside(&fresh);
+    CHECK(beside != NULL && fresh);
+
+    gp_outage_failed(seg, pool, GP_AILS_SERVER);
+    CHECK_EQ(gp_pool_define(beside, "shop", "ann", &limited, &pool), GP_OK);
+    CHECK(gp_pool_ailing(beside, pool) && gp_outage_bars(beside, pool));
+    gp_outage_ended(beside, pool);
+    CHECK(!gp_pool_ailing(seg, pool));
+    CHECK(gp_pool_claim(seg, pool, 0) != GP_NO_SLOT);
+    CHECK_EQ(gp_pool_claim(beside, pool, 1), GP_NO_SLOT);
+
+    gp_memory_join(seg, 0);
+    CHECK(gp_memory_take(GP_MEMORY_BUFFERS, 4096, GP_ASK));
+    CHECK_EQ(gp_memory_held(beside), 4096);
+    gp_memory_join(beside, 1); /* takes along what it holds; the worker before keeps its words */
+    CHECK_EQ(gp_memory_held(seg), 8192);
+    CHECK(!gp_memory_take(GP_MEMORY_BUFFERS, 1 << 20, GP_ASK));
+    gp_memory_give(GP_MEMORY_BUFFERS, 4096);
+    gp_memory_part();
+
+    gp_segment_suspend(beside, true);
+    CHECK(gp_segment_suspended(seg));
+    gp_chronicle_add(seg, 3, 0, (const uint8_t *)"told", 4);
+    CHECK_EQ(gp_chronicle_row(beside, gp_chronicle_end(beside), &row), GP_OK);
+    CHECK_EQ(row.kind, 3);
+    CHECK_EQ(close(beside->fd), 0);
+    CHECK_EQ(munmap(beside, beside->total_size), 0);
+    seg->layout_version--;
+    teardown();
+}
+
+static void test_segment_of_another_size_of_settings_shares_what_is_common(void)
+{
+    struct gp_segment *beside;
+    bool fresh;
+    setup();
     seg->pool_stride += 64; /* the same version, and yet not the same */
-    CHECK(gp_segment_attach(fds[0], &layout) == NULL && errno == EPROTO);
+    beside = attach_beside(&fresh);
+    CHECK(beside != NULL && fresh);
+    CHECK_EQ(close(beside->fd), 0);
+    CHECK_EQ(munmap(beside, beside->total_size), 0);
     seg->pool_stride -= 64;
-    seg->magic++;
-    CHECK(gp_segment_attach(fds[0], &layout) == NULL && errno == EINVAL);
-    seg->magic--;
-    other = dup(fds[0]); /* the numbers inside would be wrong, too */
-    CHECK(gp_segment_attach(other, &layout) == NULL && errno == EPROTO);
+    teardown();
+}
+
+static void test_segment_with_another_common_part_is_refused(void)
+{
+    int32_t fds[GP_SEGMENT_FDS_MAX];
+    struct gp_common *common;
+    uint32_t version;
+    int other;
+    bool fresh;
+    setup();
+    common = gp_common_of(seg);
+    (void)gp_segment_fds(seg, fds);
+    common->version++;
+    CHECK(gp_segment_attach(fds[0], fds[1], &version, &fresh) == NULL && errno == EPROTO);
+    CHECK_EQ(version, GP_COMMON_VERSION + 1);
+    common->version--;
+    common->pools_max++; /* the same version, and yet not the same */
+    CHECK(gp_segment_attach(fds[0], fds[1], &version, &fresh) == NULL && errno == EPROTO);
+    common->pools_max--;
+    common->magic++;
+    CHECK(gp_segment_attach(fds[0], fds[1], &version, &fresh) == NULL && errno == EINVAL);
+    common->magic--;
+    other = dup(fds[1]); /* the numbers inside would be wrong, too */
+    CHECK(gp_segment_attach(fds[0], other, &version, &fresh) == NULL && errno == EPROTO);
     CHECK_EQ(close(other), 0);
-    CHECK(gp_segment_attach(other, &layout) == NULL && errno == EBADF);
-    CHECK(gp_segment_attach(0, &layout) == NULL);
+    CHECK(gp_segment_attach(fds[0], other, &version, &fresh) == NULL && errno == EBADF);
+    CHECK(gp_segment_attach(0, 0, &version, &fresh) == NULL);
     teardown();
 }
 
@@ -81,13 +200,23 @@ static void test_segment_parts_do_not_overlap(void)
     setup();
     CHECK_EQ(seg->magic, GP_SEGMENT_MAGIC);
     CHECK((char *)gp_worker_at(seg, 0) >= (char *)(seg + 1));
-    CHECK((char *)gp_client_at(seg, 1) >= (char *)(gp_worker_at(seg, W)));
-    CHECK((char *)gp_pool_at(seg, 0) >= (char *)(gp_client_at(seg, 10) + 1));
-    CHECK((char *)gp_lane_at(seg, 1, 0) >= (char *)(gp_pool_at(seg, 1) + 1));
+    CHECK((char *)gp_pool_at(seg, 0) >= (char *)(gp_worker_at(seg, W)));
+    CHECK((char *)gp_meter_at(seg, 1, 0) >= (char *)(gp_pool_at(seg, 1) + 1));
+    CHECK((char *)gp_times_at(seg, 1, 0) >= (char *)(gp_meter_at(seg, 1, W)));
+    CHECK((char *)gp_pool_at(seg, 2) >= (char *)gp_times_at(seg, 1, W));
+    CHECK((char *)gp_common_of(seg) >= (char *)gp_pool_at(seg, 3));
+    CHECK((char *)gp_client_at(seg, 1) >= (char *)(gp_common_worker_at(seg, W)));
+    CHECK((char *)gp_common_pool_at(seg, 0) >= (char *)(gp_client_at(seg, 10) + 1));
+    CHECK((char *)gp_lane_at(seg, 1, 0) >= (char *)(gp_common_pool_at(seg, 1) + 1));
     CHECK((char *)gp_slot_at(seg, 1, 0) >= (char *)(gp_lane_at(seg, 1, W)));
     CHECK((char *)gp_slot_cold_at(seg, 1, 0) >= (char *)gp_slot_at(seg, 1, GP_SLOTS_MAX));
-    CHECK((char *)gp_pool_at(seg, 2) >= (char *)gp_slot_cold_at(seg, 1, GP_SLOTS_MAX));
-    CHECK((char *)gp_pool_at(seg, 3) <= (char *)seg + seg->keys_off);
+    CHECK((char *)gp_common_pool_at(seg, 2) >= (char *)gp_slot_cold_at(seg, 1, GP_SLOTS_MAX));
+    CHECK((char *)gp_database_at(seg, 0) >= (char *)gp_common_pool_at(seg, 3));
+    CHECK((char *)gp_database_at(seg, 1) >=
+          (char *)gp_database_at(seg, 0) + gp_database_bytes(seg->pools_max));
+    CHECK((char *)gp_segment_at(seg, seg->servers_off) >= (char *)gp_database_at(seg, 3));
+    CHECK(seg->chronicle_off >= seg->servers_off + 3 * sizeof(struct gp_outage));
+    CHECK(seg->keys_off >= seg->chronicle_off + sizeof(struct gp_chronicle));
     CHECK_EQ((uintptr_t)gp_slot_at(seg, 2, 1) % 64, 0);
     CHECK_EQ((uintptr_t)gp_client_at(seg, 3) % 64, 0);
     teardown();
@@ -125,7 +254,7 @@ static void test_place_of_a_vacated_pool_is_used_again(void)
     CHECK_EQ(gp_pool_vacate(seg, pool, 3), GP_ENOENT);
     CHECK_EQ(gp_pool_vacate(seg, 3, third), GP_ENOENT);
     uint32_t slot = gp_pool_claim(seg, pool, 1);
-    gp_count(&gp_lane_at(seg, pool, 1)->counters.query_count, 7);
+    gp_count(&gp_meter_at(seg, pool, 1)->counters.query_count, 7);
     CHECK(gp_lane_publish(seg, pool, 2, 5));
     CHECK_EQ(gp_pool_remove(seg, pool), GP_OK);
     CHECK_EQ(gp_pool_vacate(seg, pool, third), GP_AGAIN); /* a login is in flight */
@@ -178,10 +307,10 @@ static void test_pokes_coalesce_and_none_is_lost(void)
     setup();
     gp_worker_poke(seg, 1);
     gp_worker_poke(seg, 1);
-    CHECK_EQ(read(gp_worker_at(seg, 1)->wake_fd, &count, sizeof(count)), sizeof(count));
+    CHECK_EQ(read(gp_common_worker_at(seg, 1)->wake_fd, &count, sizeof(count)), sizeof(count));
     CHECK_EQ(count, 1);
     gp_worker_poke(seg, 1); /* marked as poked until it says otherwise */
-    CHECK_EQ(read(gp_worker_at(seg, 1)->wake_fd, &count, sizeof(count)), -1);
+    CHECK_EQ(read(gp_common_worker_at(seg, 1)->wake_fd, &count, sizeof(count)), -1);
     gp_worker_unpoke(seg, 1);
     gp_worker_poke(seg, 1);
     CHECK(woken(1));
@@ -243,8 +372,8 @@ static void test_rows_tell_what_is(void)
     atomic_store(&gp_lane_at(seg, pool, 1)->oldest_ns, gp_now_ns() - SECOND_NS);
     gp_client_at(seg, client)->tls[0] = gp_slot_cold_at(seg, pool, slot)->tls[0] = 'T';
     atomic_store(&gp_client_at(seg, client)->pins, 1u << 2 | 1u << 6);
-    gp_count(&gp_lane_at(seg, pool, 0)->counters.client_ends[GP_REASON_CLIENT_EOF], 2);
-    gp_count(&gp_lane_at(seg, pool, 2)->counters.server_ends[GP_REASON_LIFETIME], 3);
+    gp_count(&gp_meter_at(seg, pool, 0)->counters.client_ends[GP_REASON_CLIENT_EOF], 2);
+    gp_count(&gp_meter_at(seg, pool, 2)->counters.server_ends[GP_REASON_LIFETIME], 3);
     gp_count(&gp_worker_at(seg, 2)->refusals[GP_REFUSED_LIMIT], 4);
     gp_outage_failed(seg, pool, GP_AILS_POOL);
     CHECK_EQ(gp_pool_row(seg, pool, &row), GP_OK);
@@ -347,7 +476,10 @@ int main(void)
     RUN(test_word_packs_every_field);
     RUN(test_segment_refuses_sizes_out_of_bounds);
     RUN(test_segment_is_found_by_its_descriptor);
-    RUN(test_segment_of_another_layout_is_refused);
+    RUN(test_segment_of_another_layout_shares_what_is_common);
+    RUN(test_limits_and_outages_hold_over_two_layouts);
+    RUN(test_segment_of_another_size_of_settings_shares_what_is_common);
+    RUN(test_segment_with_another_common_part_is_refused);
     RUN(test_segment_parts_do_not_overlap);
     RUN(test_pools_are_found_by_name);
     RUN(test_place_of_a_vacated_pool_is_used_again);

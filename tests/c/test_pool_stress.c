@@ -1,4 +1,4 @@
-/* sources: _cparser/memory.c */
+/* sources: _cparser/memory.c _cparser/mapping.c */
 /* sources: _cparser/client_rows.c _cparser/notes.c _cparser/rows.c _cparser/names.c */
 /* sources: _cparser/outage.c */
 /* sources: _cparser/statements.c _cparser/session.c */

@@ -39,7 +39,8 @@ static struct gp_span span(const char *text)
 
 static struct gp_statement *statement(const char *text, uint64_t reads)
 {
-    struct gp_sid id = gp_sid_make(seg->hash_key, reads, (const uint8_t *)text, strlen(text));
+    struct gp_sid id =
+        gp_sid_make(gp_common_of(seg)->hash_key, reads, (const uint8_t *)text, strlen(text));
     struct gp_statement *made =
         gp_statement_intern(&engine->interner, id, (const uint8_t *)text, strlen(text), GP_ASK);
 

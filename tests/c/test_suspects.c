@@ -158,8 +158,9 @@ static void test_redefinition_is_for_all_pools_of_a_database(void)
     uint32_t same, other, as_of;
 
     begin();
-    CHECK_EQ(gp_pool_define(seg, gp_pool_at(seg, pool)->database, "another", &settings, &same),
-             GP_OK);
+    CHECK_EQ(
+        gp_pool_define(seg, gp_common_pool_at(seg, pool)->database, "another", &settings, &same),
+        GP_OK);
     CHECK_EQ(gp_pool_define(seg, "another", "another", &settings, &other), GP_OK);
     for (uint32_t each = pool; each <= other; each++)
         CHECK_EQ(gp_suspects_tell(&engines[0], each, 0, 0, none, 0, none, 0), GP_OK);

@@ -31,10 +31,10 @@ HANGS = (
 WORKERS_CRASH = (
     "from greenpool.master import main as master\nmaster.run_worker = lambda context: 1\n"
 ) + GOOD
-OTHER_LAYOUT = (
+OTHER_COMMON = (
     "from greenpool.engine import Segment\n"
     "from greenpool.errors import EngineError\n"
-    "def attach(fd): raise EngineError('it has layout 999')\n"
+    "def attach(*fds): raise EngineError('what is common has form 999')\n"
     "Segment.attach = attach\n"
 ) + GOOD
 OTHER_FORM = "from greenpool.master import inheritance\ninheritance.VERSION = 999\n" + GOOD
@@ -95,10 +95,10 @@ def check_that_it_can_be_upgraded(pooler: Installed) -> None:
         (CRASHES, "the new master has ended"),
         (CANNOT_START, "the installed version cannot be run: ModuleNotFoundError"),
         (WORKERS_CRASH, "the workers cannot start"),
-        (OTHER_LAYOUT, "it has layout 999"),
+        (OTHER_COMMON, "what is common has form 999"),
         (OTHER_FORM, "the new master has ended"),
     ],
-    ids=["crashes", "cannot-start", "workers-crash", "other-layout", "other-form"],
+    ids=["crashes", "cannot-start", "workers-crash", "other-common", "other-form"],
 )
 def test_program_that_fails_leaves_everything_as_it_was(
     installed: Installed, text: str, why: str

@@ -90,7 +90,7 @@ def test_previous_commit_upgrades_to_this_one_and_back(
     install(debian, previous.deb)
     installed.configure()
     installed.start()
-    hands_over = previous.layout == packages[0].layout
+    hands_over = previous.common == packages[0].common
     with installed.connect() as client:
         for generation, package in ((2, packages[0]), (3, previous)):
             backend = begin(client)

@@ -110,6 +110,14 @@ def test_sanitizer_flags_keep_assertions():
     assert "-O2" not in compile_args
 
 
+def test_another_layout_is_compiled_in_a_hurry():
+    compile_args, _ = build_flags({"GREENPOOL_LAYOUT_SHIFT": "1", "GREENPOOL_WERROR": "1"})
+
+    assert compile_args[0] == "-O0"
+    assert "-Werror" in compile_args
+    assert any(arg.startswith("-DGP_LAYOUT_SHIFT=") for arg in compile_args)
+
+
 def test_sources_are_sorted_and_relative_to_setup_py():
     sources = project_paths("*.c")
 

@@ -39,7 +39,10 @@ def tell(*words: object) -> None:
 class NotingSegment:
     """Take note of what the master does; refuse a pool named "toomany", be blind to "unseen"."""
 
-    def __init__(self, workers: int, pools_max: int, clients_max: int) -> None:
+    def __init__(
+        self, workers: int, pools_max: int, clients_max: int, is_fresh: bool = True
+    ) -> None:
+        self.is_fresh = is_fresh
         self.workers = workers
         self.pools_max = pools_max
         self.clients_max = clients_max
@@ -61,12 +64,13 @@ class NotingSegment:
         return cls(workers, pools_max, clients_max)
 
     @classmethod
-    def attach(cls, fd: int) -> NotingSegment:
+    def attach(cls, fd: int, common_fd: int) -> NotingSegment:
         tell("attach")
-        return cls(16, 64, 8200)
+        return cls(16, 64, 8200, is_fresh=False)
 
     def fds(self) -> list[int]:
-        return [_EVENTS]  # there is no memory, but a successor is to tell of itself, too
+        # There is no memory, but a successor is to tell of itself, too.
+        return [_EVENTS, _EVENTS]
 
     def close(self) -> None:
         tell("close")

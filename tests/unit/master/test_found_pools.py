@@ -27,6 +27,11 @@ pools:
 """
 
 
+@dataclass(frozen=True)
+class Settings:
+    size: int = 10
+
+
 @dataclass
 class Row:
     index: int
@@ -42,12 +47,14 @@ class Row:
     sv_canceled: int = 0
     sv_closing: int = 0
     held: int = 0
+    settings: Settings = Settings()
 
 
 class FakeSegment:
     """Places by name, as the real one has them."""
 
     clients_max = 100
+    is_fresh = True
 
     def __init__(self, pools_max: int) -> None:
         self.pools_max = pools_max
@@ -75,6 +82,9 @@ class FakeSegment:
 
     def define_database(self, name: str, settings: object) -> int:
         return 0
+
+    def database_rows(self) -> list[Any]:
+        return []
 
     def remove_pool(self, index: int) -> None:
         del self.rows[index]
@@ -320,6 +330,7 @@ def test_generation_that_hands_over_has_the_next_one_make_pools(bench: Bench) ->
     bench.successor.is_busy = False
     assert bench.pass_time(4.0) == []
     assert bench.successor.wanted == [ANN]  # once for both
+    bench.segment.rows[7] = Row(7, *ANN)
     bench.found.answered(Made(ANN, 7))
     assert bench.workers.take() == [(11, Made(ANN, 7)), (12, Made(ANN, 7))]
     bench.want(BOB)
@@ -327,6 +338,19 @@ def test_generation_that_hands_over_has_the_next_one_make_pools(bench: Bench) ->
     bench.found.answered(NotMade(BOB, "full"))
     assert bench.workers.take() == [(11, NotMade(BOB, "full"))]
     assert bench.pass_time(4.0) == []
+
+
+def test_pool_of_a_next_generation_with_another_layout_gets_settings_here_too(
+    bench: Bench,
+) -> None:
+    bench.rights = Rights.NONE
+    bench.want(ANN)
+    bench.pass_time(0.1)
+    index = bench.segment.define_pool(*ANN, None)
+    bench.segment.rows[index].settings = Settings(0)
+    bench.found.answered(Made(ANN, index))
+    assert bench.workers.take() == [(11, Made(ANN, index))]
+    assert bench.segment.rows[index].settings.size
 
 
 def test_next_generation_that_died_unheard_leaves_the_pools_to_this_one(bench: Bench) -> None:

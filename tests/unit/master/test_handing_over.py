@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from greenpool.errors import HandoffError
 from greenpool.master import predecessor, upgrade
 from greenpool.master.control import Reply, Request
 from greenpool.master.handoff import Handoff
-from greenpool.master.inheritance import VARIABLE, Inheritance
+from greenpool.master.inheritance import VARIABLE, VERSION, Inheritance
 from greenpool.master.lifeline import Lifeline
 from greenpool.master.paths import control_path
 from greenpool.master.pools import places_for
@@ -112,6 +113,19 @@ def test_inheritance_arrives_as_it_was_left_once():
         os.close(fd)
 
 
+def test_inheritance_of_a_later_version_may_have_more_in_it():
+    fds: dict[str, Any] = {"listeners": (), "web": (), "segment_fds": ()}
+    left = inheritance(
+        handoff_fd=os.dup(0), lifeline_fds=os.pipe(), elder_lifeline_fd=os.dup(0), **fds
+    )
+    text = {"version": VERSION, **asdict(left), "colour": ["blue"]}
+    fd = os.memfd_create("test")
+    os.write(fd, json.dumps(text).encode())
+    assert Inheritance.take({VARIABLE: str(fd)}) == left
+    for each in left.fds():
+        os.close(each)
+
+
 def test_inheritance_does_not_show_its_secret():
     assert SECRET not in repr(inheritance())
 
@@ -122,7 +136,7 @@ def test_inheritance_does_not_show_its_secret():
         (b'{"version": 999, "program": "9.9"}', "greenpool 9.9 leaves its things in form 999"),
         (b"{}", "cannot read what the master before has left"),
         (b"nonsense", "cannot read what the master before has left"),
-        (b'{"version": 1, "generation": 2}', "cannot read what the master before has left"),
+        (b'{"version": 2, "generation": 2}', "cannot read what the master before has left"),
     ],
 )
 def test_inheritance_of_another_form_is_refused(text: bytes, why: str):
