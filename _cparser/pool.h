@@ -94,7 +94,9 @@
  *   IDLE(d), HANDOFF(d) -> IDLE(w)      clean; without a w FREE: the death has closed it
  *   CONNECTING(d) -> FREE               the death has closed it
  *   ACTIVE, PARKED, CLOSING, REAP(d) -> REAP(w)   nobody knows what PostgreSQL does for it: w
- *                                       closes it; without a w REAP(d), for d's successor
+ *                                       closes it; without a w any that lives cancels what it does,
+ *                                       the death has closed it; if none lives REAP(d), for d's
+ *                                       successor
  *
  * The generation grows by one at CLOSING/CONNECTING -> FREE, so a descriptor or a name kept from an
  * earlier life never fits.

@@ -38,13 +38,25 @@ static void places_reclaim(struct gp_segment *seg, uint32_t dead)
     }
 }
 
+/* Who closes a server that the dead had in hand. Who lives and holds it, failing that who lives: it
+ * has a query to cancel, although the death has closed the connection. Nobody lives: the dead one's
+ * successor. */
+static uint32_t slot_reaper(struct gp_segment *seg, struct gp_slot *s, uint32_t dead)
+{
+    uint64_t alive = workers_alive(seg);
+    uint32_t heir = slot_heir(seg, s);
+
+    if (heir != GP_NO_WORKER)
+        return heir;
+    return alive != 0 ? set_pop(&alive) : dead;
+}
+
 /* One attempt at a slot that names the dead. False: the word has changed meanwhile, look again. */
 static bool slot_reclaim_once(struct gp_segment *seg, uint32_t pool, uint32_t slot,
                               struct gp_word from)
 {
     struct gp_slot *s = gp_slot_at(seg, pool, slot);
     struct gp_word to = from;
-    uint32_t heir;
 
     switch (from.state) {
     case GP_SLOT_IDLE:
@@ -57,9 +69,8 @@ static bool slot_reclaim_once(struct gp_segment *seg, uint32_t pool, uint32_t sl
     case GP_SLOT_CONNECTING: /* the descriptor was shared with nobody yet */
         return slot_empty(seg, pool, slot, from);
     default: /* ACTIVE, PARKED, CLOSING, REAP: nobody knows what PostgreSQL is doing for it */
-        heir = slot_heir(seg, s);
         to.state = GP_SLOT_REAP;
-        to.worker = heir != GP_NO_WORKER ? heir : from.worker;
+        to.worker = slot_reaper(seg, s, from.worker);
         to.client = GP_NO_CLIENT;
         return slot_move(s, from, to);
     }

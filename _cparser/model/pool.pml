@@ -97,6 +97,16 @@ inline slot_reclaim(s, v) {
             :: i > 0 ->
                 i--;
                 if
+                :: alive[i] -> owner[s] = i
+                :: else
+                fi
+            :: else -> break
+            od;
+            i = NW;
+            do
+            :: i > 0 ->
+                i--;
+                if
                 :: alive[i] && (holders[s] & BIT(i)) -> owner[s] = i
                 :: else
                 fi

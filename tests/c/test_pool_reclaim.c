@@ -167,8 +167,7 @@ static void test_reclaim_leaves_unknown_slots_to_be_reaped(void)
     CHECK(slot_is(active, GP_SLOT_REAP, 1, 0)); /* the lowest that lives and holds it */
     CHECK(slot_is(parked, GP_SLOT_REAP, 1, 0));
     CHECK(slot_is(closing, GP_SLOT_REAP, 2, 0));
-    CHECK(
-        slot_is(lonely, GP_SLOT_REAP, 0, 0)); /* for the successor: PostgreSQL may still be at it */
+    CHECK(slot_is(lonely, GP_SLOT_REAP, 1, 0)); /* nobody holds it: PostgreSQL may still be at it */
     CHECK_EQ(audit().clients, 0);
     check_sound();
     gp_cancel_end(seg, pool, parked, generation);
@@ -180,9 +179,10 @@ static void test_reclaim_leaves_unknown_slots_to_be_reaped(void)
     CHECK(slot_is(parked, GP_SLOT_REAP, 2, 0));
     gp_segment_reclaim(seg, 2);
     CHECK(slot_is(parked, GP_SLOT_REAP, 2, 0));
-    gp_worker_born(seg, 0, 1000);
-    CHECK(gp_slot_closing(seg, pool, lonely, 0));
-    gp_slot_free(seg, pool, lonely, 0);
+    CHECK(slot_is(lonely, GP_SLOT_REAP, 2, 0)); /* nobody lives: for the successor */
+    gp_worker_born(seg, 2, 1000);
+    CHECK(gp_slot_closing(seg, pool, lonely, 2));
+    gp_slot_free(seg, pool, lonely, 2);
     CHECK_EQ(audit().slots_in_use, 2);
     teardown();
 }

@@ -201,3 +201,21 @@ def test_new_generation_that_is_killed_gives_everything_back(make_pooler: MakePo
         upgrade(pooler, ANOTHER)  # and once more, to the end
         wait_until_alone(pooler)
         assert one(stays, "select 2") == 2
+
+
+def test_what_a_killed_old_generation_had_is_taken_back(
+    make_pooler: MakePooler, pg: PostgreSQL
+) -> None:
+    pooler = make_pooler(1, kind=Installed, pools={"app": {"users": [user(pool_size=2)]}})
+    elders = [pooler.master_pid, *pooler.worker_pids()]
+    goes = pooler.connect(autocommit=False)
+    own = one(goes, SELF)
+    with halted(*elders[1:]):  # it has handed nothing over
+        upgrade(pooler, ANOTHER)
+        with pooler.log_contains("taking back what it left", PATIENCE_S):
+            for pid in elders:
+                os.kill(pid, signal.SIGKILL)
+    goes.close()
+    wait_for(lambda: own not in {each.pid for each in pg.backends("app")}, "its server is closed")
+    with pooler.connect(autocommit=False) as first, pooler.connect(autocommit=False) as second:
+        assert one(first, SELF) != one(second, SELF)  # its place is free
