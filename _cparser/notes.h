@@ -63,7 +63,8 @@ struct gp_keys_note {
     _Atomic uint64_t copies[2][1 + GP_KEYS_BYTES / 8];
 };
 _Static_assert(sizeof(struct gp_keys_note) == 256, "four lines: a page holds those of 16 pools");
-_Static_assert(sizeof(struct gp_welcome_note) == 8256 && sizeof(struct gp_suspects_note) == 16448,
+_Static_assert(sizeof(struct gp_welcome_note) == 8256 && sizeof(struct gp_suspects_note) == 16448 &&
+                   sizeof(struct gp_outage_note) == 576,
                "what is common keeps its shape: pool.h");
 
 /* Empty all notes of a pool, and have its list of suspects asked for anew. The master, when the pool is removed or its servers are to be

@@ -60,8 +60,9 @@
  * To whoever adds a field: it goes to the own part, into arrays of its own if it belongs to rows or
  * slots, and GP_LAYOUT_VERSION rises; zero must mean "as before", for so it is of those who were there
  * before an upgrade. What is common grows into its `reserve` only, which is zero where a version has
- * written that does not know of it; what the rest means, states and flags included, never changes.
- * Otherwise GP_COMMON_VERSION rises, and no upgrade leads from before to after.
+ * written that does not know of it; what the rest means, states, flags and the bytes of notes included,
+ * never changes. Otherwise GP_COMMON_VERSION rises, and no upgrade leads from before to after.
+ * tests/c/test_common.c knows where everything common lies.
  *
  * A slot's state word (64 bits, changed by compare-and-swap only):
  *
