@@ -157,14 +157,20 @@ def test_pause_and_another_configuration_come_along(make_pooler: MakePooler) -> 
         pooler.admin("pause app")
         pooler.configure(pools={"app": {"users": [user(pool_size=1)]}, "bench": {}})
         upgrade(pooler, ANOTHER)
-        wait_until_alone(pooler)
+        wait_for(
+            lambda: "left: killed by the administrator" in pooler.log(),
+            "who has no pool any more is told",
+            PATIENCE_S,
+        )
         with pytest.raises(psycopg.OperationalError, match="the pool has been removed"):
             leaves.execute("select 1")
         with pooler.connect(database="bench") as new:
             assert one(new, "select 1") == 1
         held = {row["name"]: row["paused"] for row in pooler.admin("show databases")}
         assert (held["app"], held["bench"]) == (1, 0)
+        # A question that greenpool asks for itself may wait in the old generation until now.
         pooler.admin("resume app")
+        wait_until_alone(pooler)
         assert one(stays, SELF) != first
     wait_for(lambda: not pooler.pg.backends("gone"), "its servers are closed", PATIENCE_S)
 
