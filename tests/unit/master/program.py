@@ -119,7 +119,7 @@ class NotingSegment:
         return [
             WorkerRow(
                 *(index, 0, 1, 1, 7, 250, 0, 0, 0, 0),
-                *((0,) * len(Refusal), (0,) * len(Visit), 0, 0, (0, 0, 0), 0, 0),
+                *((0,) * len(Refusal), (0, 0, 0), 0, 0, (0,) * len(Visit), 0, 0),
             )
             for index in range(self.workers)
         ]
