@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -320,8 +321,11 @@ def test_set_holds_in_all_workers_until_the_next_reload(make_pooler: MakePooler)
     pooler.admin("SET shutdown_timeout = '7s'")
     wait_for(lambda: {setting("log_level") for _ in range(4)} == {"debug"}, "all workers have it")
     assert setting("shutdown_timeout") == "7s"
-    with pooler.log_contains(r"DEBUG"):
-        pooler.connect().close()
+    with (
+        pooler.log_contains(r"DEBUG.* gone during login"),
+        socket.create_connection((pooler.host, pooler.port)) as sock,
+    ):
+        sock.send(b"\0")
     pooler.reload()
     assert (setting("log_level"), setting("shutdown_timeout")) == ("info", "10s")
     with pytest.raises(psycopg.Error, match="is not supported by the admin console"):
