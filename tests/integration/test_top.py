@@ -147,7 +147,7 @@ def test_bash_completes_commands_and_names(tmp_path: Path) -> None:
     script = """
 eval "$(greenpool completion bash)"
 complete -p greenpool
-COMP_WORDS=(greenpool show po) COMP_CWORD=2
+COMP_WORDS=(greenpool show dat) COMP_CWORD=2
 _greenpool_completion greenpool
 echo "${COMPREPLY[@]}"
 COMPREPLY=() COMP_WORDS=(greenpool comp) COMP_CWORD=1
@@ -162,4 +162,4 @@ echo "${COMPREPLY[@]}"
         timeout=50,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-2:] == ["pools", "completion"]
+    assert done.stdout.splitlines()[-2:] == ["databases", "completion"]
