@@ -37,7 +37,7 @@
 
 #define GP_ARENA_BYTES 262144u
 /* So many connections with traffic are few: some clients, each with its server. */
-#define GP_FEW      8u
+#define GP_FEW      4u
 #define GP_NEAR_MAX 16u
 
 /* In the low bits of a completion's user_data; above them is the port. */
