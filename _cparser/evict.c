@@ -17,12 +17,6 @@
 
 /* ---- for this worker's clients ---- */
 
-static struct gp_word word_of(struct gp_engine *e, const struct gp_victim *v)
-{
-    return gp_word_unpack(
-        atomic_load_explicit(&gp_slot_at(e->seg, v->pool, v->slot)->word, memory_order_acquire));
-}
-
 static void count(_Atomic uint64_t *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
@@ -32,7 +26,7 @@ static void count(_Atomic uint64_t *counter)
 static bool evict(struct gp_engine *e, const struct gp_victim *v)
 {
     struct gp_server *s = gp_server_find(e, v->pool, v->slot);
-    struct gp_word w = word_of(e, v);
+    struct gp_word w = gp_slot_word(e->seg, v->pool, v->slot);
 
     if (s && s->state == GP_SERVER_REST && gp_slot_seize(e->seg, v->pool, v->slot, e->worker)) {
         count(&gp_database_of(e->seg, v->pool)->evictions);
@@ -109,7 +103,7 @@ static void evict_own(struct gp_engine *e, struct gp_database *d, uint64_t now_n
         atomic_load_explicit(&gp_common_pool_at(e->seg, first)->waiters, memory_order_acquire);
     uint64_t holders =
         atomic_load_explicit(&gp_slot_at(e->seg, v.pool, v.slot)->holders, memory_order_acquire);
-    if ((waiting & holders) == 0 && word_of(e, &v).worker == e->worker)
+    if ((waiting & holders) == 0 && gp_slot_word(e->seg, v.pool, v.slot).worker == e->worker)
         (void)evict(e, &v); /* false: somebody has just taken it */
 }
 

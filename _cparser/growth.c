@@ -66,8 +66,7 @@ static void count_servers(struct gp_engine *e, struct gp_queue *q)
     p->used = p->opening = p->near = 0;
     for (uint32_t slot = 0; slot < high; slot++) {
         struct gp_slot *s = gp_slot_at(e->seg, q->pool, slot);
-        enum gp_slot_state state =
-            gp_word_unpack(atomic_load_explicit(&s->word, memory_order_acquire)).state;
+        enum gp_slot_state state = gp_slot_word(e->seg, q->pool, slot).state;
         p->used += state != GP_SLOT_FREE;
         p->opening += state == GP_SLOT_CONNECTING;
         p->near += (state == GP_SLOT_ACTIVE || state == GP_SLOT_HANDOFF || state == GP_SLOT_IDLE) &&

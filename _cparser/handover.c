@@ -52,8 +52,7 @@ static uint32_t give_away_servers(struct gp_engine *e, uint32_t pool)
     uint32_t left = 0;
 
     for (uint32_t slot = 0, high = gp_slots_high(e->seg, pool); slot < high; slot++) {
-        struct gp_word word = gp_word_unpack(
-            atomic_load_explicit(&gp_slot_at(e->seg, pool, slot)->word, memory_order_acquire));
+        struct gp_word word = gp_slot_word(e->seg, pool, slot);
         if (word.state == GP_SLOT_FREE || word.worker != e->worker)
             continue;
         left++;

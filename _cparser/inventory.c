@@ -48,9 +48,7 @@ uint32_t gp_statement_holders(struct gp_segment *seg, uint32_t pool, uint64_t hi
     uint32_t count = 0;
 
     for (uint32_t slot = 0, slots = gp_slots_high(seg, pool); slot < slots; slot++) {
-        uint64_t word =
-            atomic_load_explicit(&gp_slot_at(seg, pool, slot)->word, memory_order_acquire);
-        if (gp_word_unpack(word).state != GP_SLOT_FREE)
+        if (gp_slot_word(seg, pool, slot).state != GP_SLOT_FREE)
             count += gp_holding_shows(gp_holding_at(seg, pool, slot), id);
     }
     return count;

@@ -10,11 +10,6 @@ static uint64_t nanoseconds(_Atomic uint32_t *setting_ms)
     return 1000000ull * atomic_load_explicit(setting_ms, memory_order_relaxed);
 }
 
-static enum gp_slot_state slot_state(struct gp_slot *s)
-{
-    return gp_word_unpack(atomic_load_explicit(&s->word, memory_order_relaxed)).state;
-}
-
 static bool is_stale(struct gp_engine *e, uint32_t pool, uint32_t index, struct gp_slot *slot)
 {
     struct gp_common_pool *common = gp_common_pool_at(e->seg, pool);
@@ -47,14 +42,16 @@ uint64_t gp_lifetime_ripe_ns(uint64_t opened_ns, uint64_t expires_ns)
 }
 
 /* Whether somebody would miss it. */
-static bool in_use(struct gp_engine *e, struct gp_pool *pool, struct gp_slot *s, uint32_t used)
+static bool in_use(struct gp_engine *e, uint32_t pool, uint32_t slot, uint32_t used)
 {
+    struct gp_pool *p = gp_pool_at(e->seg, pool);
+    struct gp_slot *s = gp_slot_at(e->seg, pool, slot);
     uint64_t opened = atomic_load_explicit(&s->opened_ns, memory_order_relaxed);
     uint64_t expires = atomic_load_explicit(&s->expires_ns, memory_order_relaxed);
     uint64_t rest = expires - gp_lifetime_ripe_ns(opened, expires);
 
-    return slot_state(s) == GP_SLOT_ACTIVE ||
-           used <= atomic_load_explicit(&pool->min_size, memory_order_relaxed) ||
+    return gp_slot_word(e->seg, pool, slot).state == GP_SLOT_ACTIVE ||
+           used <= atomic_load_explicit(&p->min_size, memory_order_relaxed) ||
            e->now - atomic_load_explicit(&s->idle_since_ns, memory_order_relaxed) <= rest;
 }
 
@@ -106,7 +103,7 @@ enum gp_reason gp_lifetime_over(struct gp_engine *e, uint32_t pool, uint32_t slo
         reason = GP_REASON_IDLE_TIMEOUT;
     if (reason == GP_REASON_NONE || !gp_lifetime_allows(e->seg, pool, e->now))
         return GP_REASON_NONE;
-    if (reason == GP_REASON_LIFETIME && in_use(e, p, s, UINT32_MAX))
+    if (reason == GP_REASON_LIFETIME && in_use(e, pool, slot, UINT32_MAX))
         owe(e, pool, s);
     return reason;
 }
@@ -138,7 +135,7 @@ void gp_lifetime_renew(struct gp_engine *e, uint32_t pool, uint32_t slot, uint32
     struct gp_queue *q;
     uint32_t fresh;
 
-    if (!is_ripe(e, s) || !in_use(e, p, s, used) || !may_renew(e, pool) ||
+    if (!is_ripe(e, s) || !in_use(e, pool, slot, used) || !may_renew(e, pool) ||
         !(q = gp_queue_at(e, pool)) || q->renewing || q->owed)
         return;
     if (used >= atomic_load_explicit(&p->size, memory_order_relaxed)) {
@@ -151,8 +148,7 @@ void gp_lifetime_renew(struct gp_engine *e, uint32_t pool, uint32_t slot, uint32
     q->renewing = true;
     q->fresh = fresh;
     q->ripe = slot;
-    q->ripe_generation =
-        gp_word_unpack(atomic_load_explicit(&s->word, memory_order_relaxed)).generation;
+    q->ripe_generation = gp_slot_word(e->seg, pool, slot).generation;
     gp_growth_begin(e, q, fresh);
 }
 
@@ -165,7 +161,7 @@ bool gp_lifetime_owes(struct gp_engine *e, uint32_t pool)
     if (!q || q->owed == 0)
         return false;
     for (uint32_t slot = 0; slot < size; slot++) {
-        enum gp_slot_state state = slot_state(gp_slot_at(e->seg, pool, slot));
+        enum gp_slot_state state = gp_slot_word(e->seg, pool, slot).state;
         vacant += state == GP_SLOT_FREE || state == GP_SLOT_CLOSING;
     }
     if (q->owed > vacant) /* others have taken them */
@@ -177,7 +173,7 @@ bool gp_lifetime_owes(struct gp_engine *e, uint32_t pool)
 static void ripe_end(struct gp_engine *e, struct gp_queue *q)
 {
     struct gp_slot *s = gp_slot_at(e->seg, q->pool, q->ripe);
-    struct gp_word word = gp_word_unpack(atomic_load_explicit(&s->word, memory_order_acquire));
+    struct gp_word word = gp_slot_word(e->seg, q->pool, q->ripe);
 
     if (word.state == GP_SLOT_FREE || word.generation != q->ripe_generation)
         return;

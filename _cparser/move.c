@@ -460,8 +460,7 @@ static bool slot_is_ours(struct gp_engine *e, const struct gp_away *a)
 {
     if (a->slot == GP_NO_SLOT)
         return false;
-    struct gp_word word = gp_word_unpack(
-        atomic_load_explicit(&gp_slot_at(e->seg, a->pool, a->slot)->word, memory_order_acquire));
+    struct gp_word word = gp_slot_word(e->seg, a->pool, a->slot);
     return word.state == GP_SLOT_ACTIVE && word.worker == e->worker && word.client == a->client &&
            word.generation == a->generation;
 }

@@ -520,6 +520,8 @@ static inline struct gp_holding *gp_holding_at(struct gp_segment *seg, uint32_t 
 }
 
 struct gp_word gp_word_unpack(uint64_t word);
+/* What the word of a slot says now; acquire: what else stands in the slot is as of then. */
+struct gp_word gp_slot_word(struct gp_segment *seg, uint32_t pool, uint32_t slot);
 uint64_t gp_word_pack(struct gp_word word);
 
 /* No list of suspects (suspects.h) that was asked for until now is true any more. */

@@ -13,12 +13,6 @@
 
 #define GP_CENSUS_NS 1000000000ull
 
-static struct gp_word word_of(struct gp_engine *e, uint32_t pool, uint32_t slot)
-{
-    return gp_word_unpack(
-        atomic_load_explicit(&gp_slot_at(e->seg, pool, slot)->word, memory_order_acquire));
-}
-
 /* ---- the descriptors this worker holds ---- */
 
 struct gp_server *gp_server_find(struct gp_engine *e, uint32_t pool, uint32_t slot)
@@ -150,7 +144,8 @@ enum gp_result gp_server_opened(struct gp_engine *e, uint32_t pool, uint32_t slo
     e->now = gp_now_ns();
     if (stale)
         gp_server_drop(e, stale); /* an earlier life, closed elsewhere */
-    struct gp_server *s = gp_server_hold(e, pool, slot, word_of(e, pool, slot).generation, fd);
+    struct gp_server *s =
+        gp_server_hold(e, pool, slot, gp_slot_word(e->seg, pool, slot).generation, fd);
     if (!s) {
         gp_tls_free(tls);
         gp_server_failed(e, pool, slot, GP_AILS_NOTHING, "", "");
@@ -253,7 +248,7 @@ uint32_t gp_pool_retire_idle(struct gp_engine *e, uint32_t pool, uint32_t reason
     uint32_t count = 0;
 
     for (uint32_t slot = 0; slot < high; slot++)
-        if (word_of(e, pool, slot).state == GP_SLOT_IDLE)
+        if (gp_slot_word(e->seg, pool, slot).state == GP_SLOT_IDLE)
             count += gp_server_retire_idle(e, pool, slot, reason);
     return count;
 }
@@ -314,7 +309,7 @@ static void census_slot(struct gp_engine *e, uint32_t index, uint32_t slot, uint
                         uint32_t *used)
 {
     struct gp_slot *shared = gp_slot_at(e->seg, index, slot);
-    struct gp_word word = word_of(e, index, slot);
+    struct gp_word word = gp_slot_word(e->seg, index, slot);
     struct gp_server *s = gp_server_find(e, index, slot);
 
     if (s && s->state == GP_SERVER_REST && s->generation != word.generation) {
@@ -351,7 +346,7 @@ static void census_pool(struct gp_engine *e, uint32_t index)
     uint32_t used = 0;
 
     for (uint32_t slot = 0; slot < high; slot++)
-        used += word_of(e, index, slot).state != GP_SLOT_FREE;
+        used += gp_slot_word(e->seg, index, slot).state != GP_SLOT_FREE;
     for (uint32_t slot = high; slot-- > 0;)
         census_slot(e, index, slot, least, &used);
     if ((used < least || gp_lifetime_owes(e, index)) &&

@@ -16,6 +16,11 @@ struct gp_word gp_word_unpack(uint64_t word)
     return word_unpack(word);
 }
 
+struct gp_word gp_slot_word(struct gp_segment *seg, uint32_t pool, uint32_t slot)
+{
+    return slot_word(gp_slot_at(seg, pool, slot));
+}
+
 uint64_t gp_word_pack(struct gp_word word)
 {
     return word_pack(word);
