@@ -6,16 +6,6 @@
 #define GP_LOOK_NS                                                                                 \
     1000000ull /* between two looks of releases at who waits: one costs microseconds */
 
-static uint64_t load64(_Atomic uint64_t *word)
-{
-    return atomic_load_explicit(word, memory_order_relaxed);
-}
-
-static uint32_t load32(_Atomic uint32_t *word)
-{
-    return atomic_load_explicit(word, memory_order_relaxed);
-}
-
 /* ---- what a pool has ---- */
 
 struct holdings {
@@ -33,15 +23,15 @@ static bool is_closing(struct gp_word w)
 /* Has a server been open for so long that it may be taken from its pool? */
 static bool is_of_age(struct gp_database *d, struct gp_slot *s, uint64_t now_ns)
 {
-    uint64_t opened = load64(&s->opened_ns);
+    uint64_t opened = gp_load64(&s->opened_ns);
 
-    return opened <= now_ns && now_ns - opened >= 1000000ull * load32(&d->lifetime_ms);
+    return opened <= now_ns && now_ns - opened >= 1000000ull * gp_load32(&d->lifetime_ms);
 }
 
 static bool rests_longer(struct gp_segment *seg, uint32_t pool, uint32_t slot, uint32_t other)
 {
-    return other == GP_NO_SLOT || load64(&gp_slot_at(seg, pool, slot)->idle_since_ns) <
-                                      load64(&gp_slot_at(seg, pool, other)->idle_since_ns);
+    return other == GP_NO_SLOT || gp_load64(&gp_slot_at(seg, pool, slot)->idle_since_ns) <
+                                      gp_load64(&gp_slot_at(seg, pool, other)->idle_since_ns);
 }
 
 static struct holdings holdings_of(struct gp_segment *seg, struct gp_database *d, uint32_t pool,
@@ -72,7 +62,7 @@ static struct holdings holdings_of(struct gp_segment *seg, struct gp_database *d
 
 static uint32_t floor_of(struct gp_database *d, struct gp_pool *p)
 {
-    uint32_t guarantee = load32(&d->guarantee), least = load32(&p->min_size);
+    uint32_t guarantee = gp_load32(&d->guarantee), least = gp_load32(&p->min_size);
 
     return guarantee > least ? guarantee : least;
 }
@@ -96,9 +86,9 @@ struct claimant {
 /* How many logins the pool may have in flight. */
 static uint32_t logins_limit(struct gp_segment *seg, uint32_t pool)
 {
-    return load32(&gp_common_pool_at(seg, pool)->outage.failures)
+    return gp_load32(&gp_common_pool_at(seg, pool)->outage.failures)
                ? 1
-               : load32(&gp_pool_at(seg, pool)->max_creates);
+               : gp_load32(&gp_pool_at(seg, pool)->max_creates);
 }
 
 static uint32_t logins_of(struct gp_common_pool *p)
@@ -106,7 +96,7 @@ static uint32_t logins_of(struct gp_common_pool *p)
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < GP_CREATES_MAX; i++)
-        count += load32(&p->creates[i]) != 0;
+        count += gp_load32(&p->creates[i]) != 0;
     return count;
 }
 
@@ -129,8 +119,8 @@ static void count_waiting(struct gp_segment *seg, struct claimant *c)
     c->oldest_ns = UINT64_MAX;
     for (lanes &= workers_alive(seg); lanes != 0;) {
         struct gp_lane *lane = gp_lane_at(seg, c->pool, set_pop(&lanes));
-        uint64_t oldest = load64(&lane->oldest_ns);
-        c->waiting += load32(&lane->waiting);
+        uint64_t oldest = gp_load64(&lane->oldest_ns);
+        c->waiting += gp_load32(&lane->waiting);
         if (oldest != 0 && oldest < c->oldest_ns)
             c->oldest_ns = oldest;
     }
@@ -155,8 +145,8 @@ static bool claimant_read(struct gp_segment *seg, struct gp_database *d, uint32_
     c->has = holdings_of(seg, d, pool, now_ns);
     c->starving = is_starving(d, own, c->has.live);
     c->demand = less(c->waiting, logins);
-    if (c->demand > less(load32(&own->size), c->has.used))
-        c->demand = less(load32(&own->size), c->has.used);
+    if (c->demand > less(gp_load32(&own->size), c->has.used))
+        c->demand = less(gp_load32(&own->size), c->has.used);
     if (c->demand > less(logins_limit(seg, pool), logins))
         c->demand = less(logins_limit(seg, pool), logins);
     return true;
@@ -166,7 +156,7 @@ static bool claimant_read(struct gp_segment *seg, struct gp_database *d, uint32_
 static bool rival_read(struct gp_segment *seg, struct gp_database *d, uint32_t pool,
                        uint64_t now_ns, struct claimant *c)
 {
-    return load64(&gp_common_pool_at(seg, pool)->waiters) != 0 && !gp_pool_ailing(seg, pool) &&
+    return gp_load64(&gp_common_pool_at(seg, pool)->waiters) != 0 && !gp_pool_ailing(seg, pool) &&
            claimant_read(seg, d, pool, now_ns, c) && c->demand != 0;
 }
 
@@ -184,7 +174,7 @@ static bool stands_before(const struct claimant *a, const struct claimant *b, bo
 static bool has_waited(struct gp_database *d, const struct claimant *c, uint64_t now_ns)
 {
     return c->oldest_ns <= now_ns &&
-           now_ns - c->oldest_ns >= 1000000ull * load32(&d->reserve_wait_ms);
+           now_ns - c->oldest_ns >= 1000000ull * gp_load32(&d->reserve_wait_ms);
 }
 
 /* How many places those before a claimant could take; of the reserve, those of them that may. */
@@ -234,7 +224,7 @@ uint32_t gp_coordinator_first(struct gp_segment *seg, struct gp_database *d, uin
 
 static bool is_recent(_Atomic uint64_t *when_ns, uint64_t now_ns, uint64_t bound_ns)
 {
-    uint64_t when = load64(when_ns);
+    uint64_t when = gp_load64(when_ns);
 
     return when != 0 && (when > now_ns || now_ns - when < bound_ns);
 }
@@ -251,7 +241,7 @@ bool gp_coordinator_admits(struct gp_segment *seg, uint32_t pool, bool reserve)
     if (reserve)
         return gp_database_reserve_left(seg, pool) != 0;
     frees = atomic_load_explicit(&d->frees, memory_order_acquire);
-    if (load32(&d->full_at) == frees) /* nothing was given back since it was found full */
+    if (gp_load32(&d->full_at) == frees) /* nothing was given back since it was found full */
         return false;
     left = gp_database_left(d);
     if (left == 0) {

@@ -16,16 +16,6 @@
 /* How often the length of transactions is looked at, at most. */
 #define GP_MEASURE_NS 100000000ull
 
-static uint32_t load32(_Atomic uint32_t *word)
-{
-    return atomic_load_explicit(word, memory_order_relaxed);
-}
-
-static uint64_t load64(_Atomic uint64_t *word)
-{
-    return atomic_load_explicit(word, memory_order_relaxed);
-}
-
 /* ---- verdicts ---- */
 
 static uint64_t between(uint64_t least, uint64_t value, uint64_t most)
@@ -58,7 +48,7 @@ uint64_t gp_growth_verdict(const struct gp_outlook *o, enum gp_haste *haste)
 static void count_servers(struct gp_engine *e, struct gp_queue *q)
 {
     struct gp_pace *p = &q->pace;
-    uint32_t high = load32(&gp_common_pool_at(e->seg, q->pool)->size_high);
+    uint32_t high = gp_load32(&gp_common_pool_at(e->seg, q->pool)->size_high);
 
     if (p->counted_ns == e->now)
         return;
@@ -70,7 +60,7 @@ static void count_servers(struct gp_engine *e, struct gp_queue *q)
         p->used += state != GP_SLOT_FREE;
         p->opening += state == GP_SLOT_CONNECTING;
         p->near += (state == GP_SLOT_ACTIVE || state == GP_SLOT_HANDOFF || state == GP_SLOT_IDLE) &&
-                   (load64(&s->holders) >> e->worker & 1u);
+                   (gp_load64(&s->holders) >> e->worker & 1u);
     }
 }
 
@@ -82,7 +72,7 @@ static uint32_t count_waiting(struct gp_engine *e, uint32_t pool)
     uint32_t count = 0;
 
     for (; lanes != 0; lanes &= lanes - 1)
-        count += load32(&gp_lane_at(e->seg, pool, (uint32_t)__builtin_ctzll(lanes))->waiting);
+        count += gp_load32(&gp_lane_at(e->seg, pool, (uint32_t)__builtin_ctzll(lanes))->waiting);
     return count;
 }
 
@@ -97,9 +87,9 @@ static void measure(struct gp_engine *e, struct gp_queue *q)
         return;
     p->measured_ns = e->now;
     for (uint32_t w = 0; w < e->seg->workers; w++) {
-        uint64_t xacts = load64(&gp_meter_at(e->seg, q->pool, w)->counters.xact_count);
+        uint64_t xacts = gp_load64(&gp_meter_at(e->seg, q->pool, w)->counters.xact_count);
         if (xacts) /* else to look would claim memory for zeros */
-            sum += load64(&gp_times_at(e->seg, q->pool, w)->of[GP_TIME_TRANSACTION].sum_ns);
+            sum += gp_load64(&gp_times_at(e->seg, q->pool, w)->of[GP_TIME_TRANSACTION].sum_ns);
         count += xacts;
     }
     if (count > p->count && sum >= p->sum_ns)
@@ -110,7 +100,8 @@ static void measure(struct gp_engine *e, struct gp_queue *q)
 
 static uint64_t expected_login(struct gp_pool *pool)
 {
-    uint64_t login = load64(&pool->login_ns), half = 500000ull * load32(&pool->wait_timeout_ms);
+    uint64_t login = gp_load64(&pool->login_ns),
+             half = 500000ull * gp_load32(&pool->wait_timeout_ms);
 
     if (!login)
         login = GP_LOGIN_GUESS_NS;
@@ -124,8 +115,8 @@ static struct gp_outlook look(struct gp_engine *e, struct gp_queue *q)
     count_servers(e, q);
     measure(e, q);
     return (struct gp_outlook){
-        .warm = (load32(&pool->size) * load32(&pool->warm_ratio) + 99) / 100,
-        .retries = load32(&pool->fast_retries),
+        .warm = (gp_load32(&pool->size) * gp_load32(&pool->warm_ratio) + 99) / 100,
+        .retries = gp_load32(&pool->fast_retries),
         .used = q->pace.used,
         .opening = q->pace.opening,
         .near = q->pace.near,
@@ -133,7 +124,7 @@ static struct gp_outlook look(struct gp_engine *e, struct gp_queue *q)
         .kept_ns = q->pace.kept_ns,
         .login_ns = expected_login(pool),
         .lasted_ns = gp_elapsed(e->now, q->since_ns),
-        .by_session = load32(&pool->mode) == GP_MODE_SESSION,
+        .by_session = gp_load32(&pool->mode) == GP_MODE_SESSION,
     };
 }
 
@@ -255,7 +246,7 @@ static bool provided(struct gp_engine *e, struct gp_queue *q)
  * servers report must be known. */
 static bool lacks(struct gp_engine *e, struct gp_queue *q, uint32_t spare)
 {
-    uint32_t least = load32(&gp_pool_at(e->seg, q->pool)->min_size);
+    uint32_t least = gp_load32(&gp_pool_at(e->seg, q->pool)->min_size);
 
     q->pace.counted_ns = 0; /* whoever asks for this asks seldom */
     count_servers(e, q);
@@ -310,8 +301,8 @@ void gp_growth_login_over(struct gp_engine *e, uint32_t pool)
 void gp_growth_logged_in(struct gp_engine *e, uint32_t pool, uint32_t slot)
 {
     struct gp_pool *p = gp_pool_at(e->seg, pool);
-    uint64_t took = gp_elapsed(e->now, load64(&gp_slot_at(e->seg, pool, slot)->opened_ns));
-    uint64_t before = load64(&p->login_ns);
+    uint64_t took = gp_elapsed(e->now, gp_load64(&gp_slot_at(e->seg, pool, slot)->opened_ns));
+    uint64_t before = gp_load64(&p->login_ns);
 
     if (before)
         took = before - before / GP_LOGIN_SHARE + took / GP_LOGIN_SHARE;

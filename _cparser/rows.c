@@ -7,16 +7,6 @@
 
 /* ---- pools ---- */
 
-static uint32_t load32(_Atomic uint32_t *word)
-{
-    return atomic_load_explicit(word, memory_order_relaxed);
-}
-
-static uint64_t load64(_Atomic uint64_t *word)
-{
-    return atomic_load_explicit(word, memory_order_relaxed);
-}
-
 /* Copy a name whose writer may be at work: always terminated, at worst a mixture. */
 static void name_copy(char *to, const char *from, size_t size)
 {
@@ -26,73 +16,73 @@ static void name_copy(char *to, const char *from, size_t size)
 
 static void settings_copy(struct gp_pool *p, struct gp_pool_settings *to)
 {
-    to->mode = load32(&p->mode);
-    to->size = load32(&p->size);
-    to->min_size = load32(&p->min_size);
-    to->max_creates = load32(&p->max_creates);
-    to->wait_timeout_ms = load32(&p->wait_timeout_ms);
-    to->idle_timeout_ms = load32(&p->idle_timeout_ms);
-    to->idle_transaction_timeout_ms = load32(&p->idle_transaction_timeout_ms);
-    to->client_idle_timeout_ms = load32(&p->client_idle_timeout_ms);
-    to->session_state = load32(&p->session_state);
-    to->deferred_begin = load32(&p->deferred_begin);
-    to->statements_max = load32(&p->statements_max);
-    to->wait_notify_ms = load32(&p->wait_notify_ms);
-    to->transaction_timeout_ms = load32(&p->transaction_timeout_ms);
-    to->query_timeout_ms = load32(&p->query_timeout_ms);
-    to->copy_timeout_ms = load32(&p->copy_timeout_ms);
-    to->cancel_wait_timeout_ms = load32(&p->cancel_wait_timeout_ms);
-    to->round_robin = load32(&p->round_robin);
-    to->idle_check_ms = load32(&p->idle_check_ms);
-    to->connect_timeout_ms = load32(&p->connect_timeout_ms);
-    to->client_write_timeout_ms = load32(&p->client_write_timeout_ms);
-    to->warm_ratio = load32(&p->warm_ratio);
-    to->fast_retries = load32(&p->fast_retries);
-    to->retain_time_ms = load32(&p->retain_time_ms);
-    to->retain_max = load32(&p->retain_max);
-    to->reserve_size = load32(&p->reserve_size);
+    to->mode = gp_load32(&p->mode);
+    to->size = gp_load32(&p->size);
+    to->min_size = gp_load32(&p->min_size);
+    to->max_creates = gp_load32(&p->max_creates);
+    to->wait_timeout_ms = gp_load32(&p->wait_timeout_ms);
+    to->idle_timeout_ms = gp_load32(&p->idle_timeout_ms);
+    to->idle_transaction_timeout_ms = gp_load32(&p->idle_transaction_timeout_ms);
+    to->client_idle_timeout_ms = gp_load32(&p->client_idle_timeout_ms);
+    to->session_state = gp_load32(&p->session_state);
+    to->deferred_begin = gp_load32(&p->deferred_begin);
+    to->statements_max = gp_load32(&p->statements_max);
+    to->wait_notify_ms = gp_load32(&p->wait_notify_ms);
+    to->transaction_timeout_ms = gp_load32(&p->transaction_timeout_ms);
+    to->query_timeout_ms = gp_load32(&p->query_timeout_ms);
+    to->copy_timeout_ms = gp_load32(&p->copy_timeout_ms);
+    to->cancel_wait_timeout_ms = gp_load32(&p->cancel_wait_timeout_ms);
+    to->round_robin = gp_load32(&p->round_robin);
+    to->idle_check_ms = gp_load32(&p->idle_check_ms);
+    to->connect_timeout_ms = gp_load32(&p->connect_timeout_ms);
+    to->client_write_timeout_ms = gp_load32(&p->client_write_timeout_ms);
+    to->warm_ratio = gp_load32(&p->warm_ratio);
+    to->fast_retries = gp_load32(&p->fast_retries);
+    to->retain_time_ms = gp_load32(&p->retain_time_ms);
+    to->retain_max = gp_load32(&p->retain_max);
+    to->reserve_size = gp_load32(&p->reserve_size);
 }
 
 static void growth_add(struct gp_counters *c, struct gp_pool_row *row)
 {
-    row->creates += load64(&c->creates);
-    row->gate_waits += load64(&c->gate_waits);
-    row->gate_overdue += load64(&c->gate_overdue);
-    row->patience_met += load64(&c->patience_met);
-    row->patience_lost += load64(&c->patience_lost);
-    row->patience_opened += load64(&c->patience_opened);
-    row->fills_deferred += load64(&c->fills_deferred);
-    row->spared += load64(&c->spared);
-    row->waits_left += load64(&c->waits_left);
+    row->creates += gp_load64(&c->creates);
+    row->gate_waits += gp_load64(&c->gate_waits);
+    row->gate_overdue += gp_load64(&c->gate_overdue);
+    row->patience_met += gp_load64(&c->patience_met);
+    row->patience_lost += gp_load64(&c->patience_lost);
+    row->patience_opened += gp_load64(&c->patience_opened);
+    row->fills_deferred += gp_load64(&c->fills_deferred);
+    row->spared += gp_load64(&c->spared);
+    row->waits_left += gp_load64(&c->waits_left);
     for (unsigned i = 0; i < GP_HASTES; i++)
-        row->hastes[i] += load64(&c->hastes[i]);
+        row->hastes[i] += gp_load64(&c->hastes[i]);
 }
 
 static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
 {
-    row->xact_count += load64(&c->xact_count);
-    row->query_count += load64(&c->query_count);
-    row->bytes_received += load64(&c->bytes_received);
-    row->bytes_sent += load64(&c->bytes_sent);
-    row->wait_count += load64(&c->wait_count);
-    row->errors += load64(&c->errors);
-    row->taken_own += load64(&c->taken_own);
-    row->taken_other += load64(&c->taken_other);
-    row->handed_away += load64(&c->handed_away);
-    row->bounced += load64(&c->bounced);
-    row->timeouts += load64(&c->timeouts);
-    row->logins += load64(&c->logins);
-    row->login_failures += load64(&c->login_failures);
-    row->looks += load64(&c->looks);
-    row->pins += load64(&c->pins);
-    row->query_timeouts += load64(&c->query_timeouts);
-    row->wait_notices += load64(&c->wait_notices);
+    row->xact_count += gp_load64(&c->xact_count);
+    row->query_count += gp_load64(&c->query_count);
+    row->bytes_received += gp_load64(&c->bytes_received);
+    row->bytes_sent += gp_load64(&c->bytes_sent);
+    row->wait_count += gp_load64(&c->wait_count);
+    row->errors += gp_load64(&c->errors);
+    row->taken_own += gp_load64(&c->taken_own);
+    row->taken_other += gp_load64(&c->taken_other);
+    row->handed_away += gp_load64(&c->handed_away);
+    row->bounced += gp_load64(&c->bounced);
+    row->timeouts += gp_load64(&c->timeouts);
+    row->logins += gp_load64(&c->logins);
+    row->login_failures += gp_load64(&c->login_failures);
+    row->looks += gp_load64(&c->looks);
+    row->pins += gp_load64(&c->pins);
+    row->query_timeouts += gp_load64(&c->query_timeouts);
+    row->wait_notices += gp_load64(&c->wait_notices);
     for (unsigned i = 0; i < GP_PINS; i++)
-        row->pins_of[i] += load64(&c->pins_of[i]);
-    row->client_logins += load64(&c->client_logins);
+        row->pins_of[i] += gp_load64(&c->pins_of[i]);
+    row->client_logins += gp_load64(&c->client_logins);
     for (unsigned i = 0; i < GP_REASONS; i++) {
-        row->client_ends[i] += load64(&c->client_ends[i]);
-        row->server_ends[i] += load64(&c->server_ends[i]);
+        row->client_ends[i] += gp_load64(&c->client_ends[i]);
+        row->server_ends[i] += gp_load64(&c->server_ends[i]);
     }
     growth_add(c, row);
 }
@@ -109,7 +99,7 @@ static void times_add(struct gp_segment *seg, uint32_t pool, uint32_t worker,
     for (unsigned kind = 0; kind < GP_TIMES; kind++) {
         struct gp_histogram *h = times_measured(seg, pool, worker, kind);
         if (h != NULL)
-            *sums[kind] += load64(&h->sum_ns);
+            *sums[kind] += gp_load64(&h->sum_ns);
     }
 }
 
@@ -119,7 +109,7 @@ static void workers_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_ro
 
     counters_add(&gp_pool_at(seg, pool)->inherited, row);
     for (uint32_t worker = 0; worker < seg->workers; worker++) {
-        uint64_t oldest = load64(&gp_lane_at(seg, pool, worker)->oldest_ns);
+        uint64_t oldest = gp_load64(&gp_lane_at(seg, pool, worker)->oldest_ns);
         counters_add(&gp_meter_at(seg, pool, worker)->counters, row);
         times_add(seg, pool, worker, row);
         if (oldest != 0 && oldest < now && now - oldest > row->maxwait_ns)
@@ -155,20 +145,20 @@ static void client_add(struct gp_client_row *client, struct gp_pool_row *row)
         [GP_CLIENT_ACTIVE] = &row->cl_active,
     };
 
-    uint32_t state = load32(&client->state), pins = load32(&client->pins);
+    uint32_t state = gp_load32(&client->state), pins = gp_load32(&client->pins);
 
     if (state >= GP_CLIENT_STATES || counts[state] == NULL)
         return;
     (*counts[state])++;
     if (client->tls[0] != '\0')
         row->cl_tls++;
-    row->cl_pumped += load32(&client->pumped);
+    row->cl_pumped += gp_load32(&client->pumped);
     for (unsigned i = 0; i < GP_PINS; i++)
         row->cl_pinned[i] += pins >> i & 1u;
-    row->buffer_bytes += load64(&client->buffer_bytes);
-    row->prepared_bytes += load64(&client->prepared_bytes);
-    row->prepared_named += load32(&client->prepared_named);
-    row->prepared_unnamed += load32(&client->prepared_unnamed);
+    row->buffer_bytes += gp_load64(&client->buffer_bytes);
+    row->prepared_bytes += gp_load64(&client->prepared_bytes);
+    row->prepared_named += gp_load32(&client->prepared_named);
+    row->prepared_unnamed += gp_load32(&client->prepared_unnamed);
 }
 
 /* Count the clients of the pools first..first + count - 1, which these rows are about, in one pass
@@ -180,7 +170,7 @@ static void clients_add(struct gp_segment *seg, uint32_t first, struct gp_pool_r
 
     while ((client = gp_client_next(seg, client)) != GP_NO_CLIENT) {
         struct gp_client_row *from = gp_client_at(seg, client);
-        uint32_t at = load32(&from->pool) - 1 - first; /* beyond every count without a pool */
+        uint32_t at = gp_load32(&from->pool) - 1 - first; /* beyond every count without a pool */
         if (at < count)
             client_add(from, &rows[at]);
     }
@@ -196,11 +186,11 @@ static void pool_copy(struct gp_segment *seg, uint32_t pool, struct gp_pool_row 
     name_copy(row->user, p->user, sizeof(row->user));
     settings_copy(gp_pool_at(seg, pool), &row->settings);
     row->settings.server_tag = p->server_tag;
-    row->settings.database_place = load32(&p->database_place);
-    row->in_use = load32(&p->in_use);
+    row->settings.database_place = gp_load32(&p->database_place);
+    row->in_use = gp_load32(&p->in_use);
     row->ailing = gp_pool_ailing(seg, pool);
-    row->held = load32(&p->hold);
-    row->login_ns = load64(&gp_pool_at(seg, pool)->login_ns);
+    row->held = gp_load32(&p->hold);
+    row->login_ns = gp_load64(&gp_pool_at(seg, pool)->login_ns);
     workers_add(seg, pool, row);
     slots_add(seg, pool, row);
 }
@@ -236,11 +226,11 @@ uint32_t gp_slots_high(struct gp_segment *seg, uint32_t pool)
 static void slot_copy(struct gp_slot *s, struct gp_slot_cold *cold, struct gp_slot_row *row)
 {
     row->backend_pid = s->backend_pid;
-    row->holders = load64(&s->holders);
-    row->idle_since_ns = load64(&s->idle_since_ns);
-    row->opened_ns = load64(&s->opened_ns);
-    row->expires_ns = load64(&s->expires_ns);
-    row->xacts = load64(&s->xacts);
+    row->holders = gp_load64(&s->holders);
+    row->idle_since_ns = gp_load64(&s->idle_since_ns);
+    row->opened_ns = gp_load64(&s->opened_ns);
+    row->expires_ns = gp_load64(&s->expires_ns);
+    row->xacts = gp_load64(&s->xacts);
     row->key_length = cold->key_length <= GP_KEY_BYTES ? cold->key_length : 0;
     memcpy(row->key, cold->key, row->key_length);
     name_copy(row->address, cold->address, sizeof(cold->address));
@@ -252,7 +242,7 @@ static uint32_t prepared_on(struct gp_segment *seg, uint32_t pool, uint32_t slot
 {
     const struct gp_holding *holding = gp_holding_at(seg, pool, slot);
 
-    if (load32(&gp_pool_at(seg, pool)->statements_max) == 0)
+    if (gp_load32(&gp_pool_at(seg, pool)->statements_max) == 0)
         return 0;
     return __atomic_load_n(&holding->count, __ATOMIC_RELAXED); /* its owner may change it now */
 }
@@ -291,7 +281,7 @@ enum gp_result gp_slot_row(struct gp_segment *seg, uint32_t pool, uint32_t slot,
 uint32_t gp_client_next(struct gp_segment *seg, uint32_t client)
 {
     for (uint32_t i = client; i < seg->clients_max; i++) {
-        if (load64(owner_at(seg, i)) != 0)
+        if (gp_load64(owner_at(seg, i)) != 0)
             return i + 1;
     }
     return GP_NO_CLIENT;
@@ -309,28 +299,28 @@ enum gp_result gp_client_info(struct gp_segment *seg, uint32_t client, struct gp
     memset(row, 0, sizeof(*row));
     row->state = atomic_load_explicit(&from->state, memory_order_acquire);
     row->worker = owner_worker(owner);
-    row->pool = load32(&from->pool);
-    row->slot = load32(&from->slot);
-    row->wait_since_ns = load64(&from->wait_since_ns);
-    row->request_ns = load64(&from->request_ns);
+    row->pool = gp_load32(&from->pool);
+    row->slot = gp_load32(&from->slot);
+    row->wait_since_ns = gp_load64(&from->wait_since_ns);
+    row->request_ns = gp_load64(&from->request_ns);
     row->connected_ns = from->connected_ns;
-    row->xacts = load64(&from->xacts);
-    row->queries = load64(&from->queries);
-    row->cancels = load32(&from->cancels);
-    row->pins = load32(&from->pins);
-    row->pumped = load32(&from->pumped);
-    row->bytes_received = load64(&from->bytes_received);
-    row->bytes_sent = load64(&from->bytes_sent);
-    row->prepared = load32(&from->prepared_named) + load32(&from->prepared_unnamed);
-    row->prepared_bytes = load64(&from->prepared_bytes);
-    row->buffer_bytes = load64(&from->buffer_bytes);
+    row->xacts = gp_load64(&from->xacts);
+    row->queries = gp_load64(&from->queries);
+    row->cancels = gp_load32(&from->cancels);
+    row->pins = gp_load32(&from->pins);
+    row->pumped = gp_load32(&from->pumped);
+    row->bytes_received = gp_load64(&from->bytes_received);
+    row->bytes_sent = gp_load64(&from->bytes_sent);
+    row->prepared = gp_load32(&from->prepared_named) + gp_load32(&from->prepared_unnamed);
+    row->prepared_bytes = gp_load64(&from->prepared_bytes);
+    row->buffer_bytes = gp_load64(&from->buffer_bytes);
     name_copy(row->user, from->user, sizeof(row->user));
     name_copy(row->database, from->database, sizeof(row->database));
     name_copy(row->address, from->address, sizeof(row->address));
     name_copy(row->application, from->application, sizeof(row->application));
     name_copy(row->tls, from->tls, sizeof(row->tls));
     atomic_thread_fence(memory_order_acquire); /* the copy is made before the second look */
-    if (owner == 0 || row->state == GP_CLIENT_FREE || load64(owner_at(seg, client - 1)) != owner)
+    if (owner == 0 || row->state == GP_CLIENT_FREE || gp_load64(owner_at(seg, client - 1)) != owner)
         return GP_ENOENT;
     return GP_OK;
 }
@@ -344,24 +334,24 @@ enum gp_result gp_worker_row(struct gp_segment *seg, uint32_t worker, struct gp_
         return GP_ENOENT;
     place = gp_common_worker_at(seg, worker);
     w = gp_worker_at(seg, worker);
-    *row = (struct gp_worker_row){.pid = load32(&place->pid),
+    *row = (struct gp_worker_row){.pid = gp_load32(&place->pid),
                                   .alive = worker_alive(seg, worker),
-                                  .births = load32(&place->births),
-                                  .clients = load32(&w->clients),
-                                  .busy_permille = load32(&w->busy_permille),
-                                  .io_backend = load32(&w->io_backend),
-                                  .beat_ns = load64(&w->beat_ns),
-                                  .moved_in = load64(&w->moved_in),
-                                  .moved_out = load64(&w->moved_out),
-                                  .statements = load64(&w->statements),
-                                  .idle_statements = load64(&w->idle_statements)};
+                                  .births = gp_load32(&place->births),
+                                  .clients = gp_load32(&w->clients),
+                                  .busy_permille = gp_load32(&w->busy_permille),
+                                  .io_backend = gp_load32(&w->io_backend),
+                                  .beat_ns = gp_load64(&w->beat_ns),
+                                  .moved_in = gp_load64(&w->moved_in),
+                                  .moved_out = gp_load64(&w->moved_out),
+                                  .statements = gp_load64(&w->statements),
+                                  .idle_statements = gp_load64(&w->idle_statements)};
     for (unsigned i = 0; i < GP_REFUSALS; i++)
-        row->refusals[i] = load64(&w->refusals[i]);
+        row->refusals[i] = gp_load64(&w->refusals[i]);
     for (unsigned i = 0; i < GP_VISITS; i++)
-        row->visits[i] = load64(&w->visits[i]);
+        row->visits[i] = gp_load64(&w->visits[i]);
     for (unsigned i = 0; i < GP_MEMORY_KINDS; i++)
-        row->memory_bytes[i] = load64(&place->memory.bytes[i]);
-    row->memory_refusals = load64(&place->memory.refusals);
-    row->still = load32(&place->still);
+        row->memory_bytes[i] = gp_load64(&place->memory.bytes[i]);
+    row->memory_refusals = gp_load64(&place->memory.refusals);
+    row->still = gp_load32(&place->still);
     return GP_OK;
 }

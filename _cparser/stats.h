@@ -45,6 +45,17 @@ struct gp_counters {
     _Atomic uint64_t gate_overdue;      /* times that such a login had to wait for another to end */
 };
 
+/* What a word says that is true by itself: a counter, a setting, a time. */
+static inline uint32_t gp_load32(_Atomic uint32_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static inline uint64_t gp_load64(_Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
 /* Add to a counter that only this process writes. */
 static inline void gp_count(_Atomic uint64_t *counter, uint64_t n)
 {
