@@ -1,7 +1,8 @@
 """Build greenpool._engine, the C engine, with cffi in API mode.
 
 setup.py names `ffibuilder`, and cffi calls it when the extension is built. What Python may call is
-the text of engine.h between its two marks and nothing else: a new function is declared once, there.
+the text between two marks in engine.h and in the headers that it includes, and nothing else: a new
+function is declared once, there.
 
 Read from the environment (anything but "" and "0" is yes):
     GREENPOOL_WERROR    warnings are errors, for scripts and CI
@@ -65,15 +66,25 @@ def ffibuilder() -> FFI:
 
 
 def read_cdef(header: Path) -> str:
-    """Read what cffi may see of `header`.
+    """Read what cffi may see of `header`, behind what it may see of the headers included there.
 
-    Raises: BuildError when the file or one of its marks is missing.
+    Raises: BuildError when a file or one of its marks is missing.
     """
+    parts: dict[Path, str] = {}
+    _read_parts(header, parts)
+    return "".join(parts.values())
+
+
+def _read_parts(header: Path, parts: dict[Path, str]) -> None:
+    if header in parts:
+        return
     try:
         text = header.read_text(encoding="utf-8")
     except FileNotFoundError as exc:
-        raise BuildError(f"{header}: no such file: the engine has no public header") from exc
-    return slice_cdef(text, header.name)
+        raise BuildError(f"{header}: no such file: it is part of the engine's face") from exc
+    for name in re.findall(r'^#include "(.+)"$', text, re.MULTILINE):
+        _read_parts(header.parent / name, parts)
+    parts[header] = slice_cdef(text, header.name)
 
 
 def slice_cdef(text: str, name: str) -> str:

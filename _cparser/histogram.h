@@ -44,7 +44,7 @@ static inline uint64_t gp_bucket_greatest(uint32_t bucket, uint32_t half_bits)
 #define GP_TIME_VALUE_BITS 28u
 #define GP_TIME_HALF_BITS  4u
 _Static_assert(GP_TIME_BUCKETS == GP_BUCKETS(GP_TIME_VALUE_BITS, GP_TIME_HALF_BITS),
-               "engine.h tells how many there are");
+               "engine_rows.h tells how many there are");
 
 struct gp_histogram {
     _Alignas(64) _Atomic uint64_t sum_ns; /* exact */

@@ -1,4 +1,4 @@
-/* Words for the numbers of engine.h: what logs and errors say. */
+/* Words for the numbers of engine_names.h: what logs and errors say. */
 #include "engine.h"
 
 #define GP_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))

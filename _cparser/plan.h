@@ -2,8 +2,8 @@
  * Python decides and makes a plan once; all clients that are alike share it, and C follows it.
  *
  * Law: a plan does not change; it lives as long as Python or a login has it, and is wiped then.
- * Contracts of the public functions: engine.h. Partners: login.c, which proves; entry.c, which lets
- * in. */
+ * Contracts of the public functions: engine_clients.h. Partners: login.c, which proves; entrance.c,
+ * which lets in. */
 #ifndef GP_PLAN_H
 #define GP_PLAN_H
 

@@ -10,7 +10,7 @@
  *
  * A plan with terms holds as long as nothing newer is told of its pool's parameters (notes.h), from
  * which the terms were made. GP_PLANS_MAX are known at a time; the oldest goes first. Contracts of
- * the public functions: engine.h. Partners: guests.c, greenpool/worker/planning.py. */
+ * the public functions: engine_clients.h. Partners: guests.c, greenpool/worker/planning.py. */
 #ifndef GP_PLANS_H
 #define GP_PLANS_H
 

@@ -272,12 +272,12 @@ struct gp_pool {
     GP_SHIFTED
     _Atomic uint32_t min_size;        /* min_pool_size */
     _Atomic uint32_t max_creates;     /* scaling_max_parallel_creates, 1..GP_CREATES_MAX */
-    _Atomic uint32_t mode;            /* enum gp_pool_mode of engine.h */
+    _Atomic uint32_t mode;            /* enum gp_pool_mode */
     _Atomic uint32_t wait_timeout_ms; /* query_wait_timeout, 0 = none */
     _Atomic uint32_t idle_timeout_ms; /* idle_timeout, 0 = none */
     _Atomic uint32_t idle_transaction_timeout_ms;
     _Atomic uint32_t client_idle_timeout_ms;
-    _Atomic uint32_t session_state;  /* enum gp_session_state of engine.h */
+    _Atomic uint32_t session_state;  /* enum gp_session_state */
     _Atomic uint32_t deferred_begin; /* 1: a server is taken with the statement after BEGIN */
     _Atomic uint32_t statements_max; /* prepared on a server; 0 = statements pass untouched */
     _Atomic uint32_t wait_notify_ms; /* queue.c; 0 = never, as in the next three: deadlines.c */
@@ -309,7 +309,7 @@ struct gp_pool {
 /* A client; written by its owner. key: its secret, written before the key is announced, compared
  * in constant time; key_length is 0 until then. */
 struct gp_client_row {
-    _Alignas(64) _Atomic uint32_t state; /* enum gp_client_state of engine.h */
+    _Alignas(64) _Atomic uint32_t state; /* enum gp_client_state */
     _Atomic uint32_t slot;               /* linked slot + 1, 0 = none */
     _Atomic uint32_t pool;               /* pool + 1, 0 = not logged in or the admin console */
     uint32_t key_length;
@@ -532,7 +532,7 @@ static inline void gp_suspects_void(struct gp_common_pool *pool)
     atomic_fetch_add_explicit(&pool->suspects, 1ull << 32, memory_order_acq_rel);
 }
 
-/* ---- waking workers; the life of the segment is in engine.h ---- */
+/* ---- waking workers; the life of the segment is in engine_segment.h ---- */
 
 /* Wake a worker: at most one eventfd write until it has called gp_worker_unpoke. Never blocks. */
 void gp_worker_poke(struct gp_segment *seg, uint32_t worker);

@@ -6,7 +6,7 @@
  * rest, servers.c shares and retires them, move.c takes clients to other workers, engine.c is the
  * loop and the public face.
  *
- * A client (enum gp_client_state, engine.h):
+ * A client (enum gp_client_state, engine_names.h):
  *
  *   FREE --it says who it is (guests.h)--> LOGIN
  *   LOGIN --let in--> IDLE --request--> ACTIVE --transaction over--> IDLE

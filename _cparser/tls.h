@@ -4,7 +4,7 @@
  *     wire --feed, open--> | kept | record being completed | --> plaintext
  *     wire <--take, sink-- | out |            records      | <-- plaintext
  *
- * Handshakes are driven by handshakes.c, or by Python through the functions of engine.h; then the
+ * Handshakes are driven by handshakes.c, or by Python through the functions of engine_tls.h; then the
  * engine has the session, and the relay's bytes go through gp_tls_open and gp_tls_seal (secure.c).
  *
  * Law: tls_context.c knows certificates, keys and tickets, tls.c knows bytes, and nothing else

@@ -3,8 +3,8 @@
     Challenge + Terms --> LoginPlan --> Engine.login       the engine has the socket
                                    \\-> LoginExchange       Python has it: the admin console
 
-Thin, as `engine.py`; contracts stand at the prototypes in `_cparser/engine.h`. Law: a plan holds
-secrets and never shows itself; the client is told what C found wrong, in those words.
+Thin, as `engine.py`; contracts stand at the prototypes in `_cparser/engine_clients.h`. Law: a
+plan holds secrets and never shows itself; the client is told what C found wrong, in those words.
 """
 
 from __future__ import annotations

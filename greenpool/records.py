@@ -1,6 +1,6 @@
 """What the engine and the shared segment tell, as values: enums, rows, events.
 
-Law: every name and number here equals its C partner in `_cparser/engine.h`
+Law: every name and number here equals its C partner in `_cparser/engine.h` and its parts
 (`tests/unit/test_engine.py` compares them). Nothing here needs the compiled engine, so whoever
 only reads rows can be tested without it. Partner: `engine.py`, which makes these values.
 Times are CLOCK_MONOTONIC nanoseconds unless the name has another unit. (The partner of one header:

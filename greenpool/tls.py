@@ -1,8 +1,8 @@
 """TLS contexts and sessions of the compiled engine (`_cparser/tls.c`), without I/O.
 
-Contracts stand at the prototypes in `_cparser/engine.h`. No call waits; `TlsSession.handshake` may
-take a millisecond of CPU and may run in another thread. Partners: `worker/tls_contexts.py`, which
-makes contexts from the configuration, `worker/tls_socket.py`, which has the socket.
+Contracts stand at the prototypes in `_cparser/engine_tls.h`. No call waits; `TlsSession.handshake`
+may take a millisecond of CPU and may run in another thread. Partners: `worker/tls_contexts.py`,
+which makes contexts from the configuration, `worker/tls_socket.py`, which has the socket.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The cffi builder: what it cuts out of engine.h, which flags it chooses, and that it builds."""
+"""The cffi builder: what it cuts out of the headers, which flags it chooses, and that it builds."""
 
 import os
 import shutil
@@ -82,6 +82,18 @@ def test_wrong_marks_are_named(text, message):
 def test_missing_header_is_named(tmp_path):
     with pytest.raises(BuildError, match=r"engine\.h: no such file"):
         read_cdef(tmp_path / "engine.h")
+
+
+def test_what_a_header_includes_stands_before_it_and_once(tmp_path):
+    def write(name, includes, text):
+        lines = [*(f'#include "{each}"' for each in includes), "/* cdef:begin */", text]
+        (tmp_path / name).write_text("\n".join([*lines, "/* cdef:end */"]))
+
+    write("engine.h", ["rows.h", "names.h"], "int c;")
+    write("rows.h", ["names.h"], "int b;")
+    write("names.h", [], "int a;")
+
+    assert read_cdef(tmp_path / "engine.h").split() == ["int", "a;", "int", "b;", "int", "c;"]
 
 
 def test_the_engine_header_is_readable_to_cffi():
