@@ -104,7 +104,7 @@ def test_signal_upgrades_under_load_and_nobody_is_disturbed(make_pooler: MakePoo
         crowd.gather(24, least=4)
         crowd.start()
         crowd.wait_for_turns(3)
-        with pooler.log_contains("upgraded: the master is now pid", 20.0):
+        with pooler.log_contains("upgraded: the master is now pid", 60.0):
             os.kill(pooler.master_pid, signal.SIGUSR2)
         pooler.follow()
         crowd.wait_for_turns(20)
@@ -191,7 +191,7 @@ def test_ten_upgrades_leave_nothing_behind(make_pooler: MakePooler, pg: PostgreS
 
 def test_console_and_daemon_upgrade(make_pooler: MakePooler) -> None:
     pooler = make_pooler(1)
-    with pooler.log_contains("the generation before has ended", 20.0):
+    with pooler.log_contains("the generation before has ended", 60.0):
         pooler.admin("upgrade")
     pooler.follow()
     assert status(pooler)["generation"] == 2

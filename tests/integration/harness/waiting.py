@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(look: Callable[[], T], what: str, deadline_s: float = 10.0) -> T:
+def wait_for(look: Callable[[], T], what: str, deadline_s: float = 30.0) -> T:
     """Return the first true value that `look()` gives; fail with `what` after the deadline."""
     end = time.monotonic() + deadline_s
     while not (value := look()):

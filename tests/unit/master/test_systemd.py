@@ -6,8 +6,10 @@ import fcntl
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
@@ -18,31 +20,44 @@ from tests.unit.master.test_supervisor import status
 
 
 class Manager:
-    """The receiving end of NOTIFY_SOCKET."""
+    """The receiving end of NOTIFY_SOCKET.
+
+    It listens all the time, as systemd does: the kernel keeps ten words for who does not.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = str(path)
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.bind(self.path)
-        self._sock.settimeout(DEADLINE_S)
+        self._heard: Queue[dict[str, str]] = Queue()
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
 
     def hear(self, name: str) -> dict[str, str]:
         """Return the next message that has this name in it."""
-        while True:
-            lines = self._sock.recv(4096).decode().splitlines()
-            fields = dict(line.split("=", 1) for line in lines)
-            if name in fields:
-                return fields
+        while name not in (fields := self._next()):
+            pass
+        return fields
 
     def hear_all_until(self, name: str) -> set[str]:
         """Return all names in the messages up to the first that has this one."""
         heard: set[str] = set()
         while name not in heard:
-            heard |= {line.split("=", 1)[0] for line in self._sock.recv(4096).decode().splitlines()}
+            heard |= {*self._next()}
         return heard
 
     def close(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"", self.path)
+        self._thread.join()
         self._sock.close()
+
+    def _next(self) -> dict[str, str]:
+        return self._heard.get(timeout=DEADLINE_S)
+
+    def _listen(self) -> None:
+        while text := self._sock.recv(4096).decode():
+            self._heard.put(dict(line.split("=", 1) for line in text.splitlines()))
 
 
 @pytest.fixture
