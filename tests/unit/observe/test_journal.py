@@ -5,31 +5,23 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from greenpool.observe import events, journal
 from greenpool.observe import log as logs
+from tests.unit.observe.datagrams import listen
 
 log = logging.getLogger("greenpool.test")
 
 
 @pytest.fixture(autouse=True)
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return where the journal is looked for; nobody is there. The root logger is put back."""
+def path(root_logger: logging.Logger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where the journal is looked for; nobody is there."""
     monkeypatch.setattr(journal, "JOURNAL_SOCKET", str(tmp_path / "journal"))
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    root.handlers = []
-    yield tmp_path / "journal"
-    for handler in root.handlers:
-        handler.close()
-    root.handlers = handlers
-    root.setLevel(level)
+    return tmp_path / "journal"
 
 
 @pytest.fixture
@@ -37,13 +29,6 @@ def stream(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     """Have standard error end in the journal, as far as the environment says."""
     status = os.fstat(sys.stderr.fileno())
     monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
-
-
-def listen(path: Path) -> socket.socket:
-    journald = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    journald.bind(str(path))
-    journald.settimeout(5)
-    return journald
 
 
 @pytest.mark.usefixtures("stream")

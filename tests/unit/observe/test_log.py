@@ -12,19 +12,9 @@ import pytest
 from greenpool.observe import log as logs
 from greenpool.observe.log import StructuredFormatter, TextFormatter
 
+pytestmark = pytest.mark.usefixtures("root_logger")
+
 log = logging.getLogger("greenpool.test")
-
-
-@pytest.fixture(autouse=True)
-def _root_logger_put_back():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    root.handlers = []
-    yield
-    for handler in root.handlers:
-        handler.close()
-    root.handlers = handlers
-    root.setLevel(level)
 
 
 def record(message: str, *values: object, exc_info=None) -> logging.LogRecord:

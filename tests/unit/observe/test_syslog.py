@@ -5,37 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import re
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from greenpool.observe import log as logs
 from greenpool.observe import syslog
+from tests.unit.observe.datagrams import listen
 
 log = logging.getLogger("greenpool.test")
 
 
 @pytest.fixture(autouse=True)
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return where syslog is looked for; nobody is there. The root logger is put back."""
+def path(root_logger: logging.Logger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where syslog is looked for; nobody is there."""
     monkeypatch.setattr(syslog, "SYSLOG_SOCKET", str(tmp_path / "log"))
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    root.handlers = []
-    yield tmp_path / "log"
-    for handler in root.handlers:
-        handler.close()
-    root.handlers = handlers
-    root.setLevel(level)
-
-
-def listen(path: Path) -> socket.socket:
-    syslogd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    syslogd.bind(str(path))
-    syslogd.settimeout(5)
-    return syslogd
+    return tmp_path / "log"
 
 
 def test_syslog_gets_the_name_and_no_second_time(path: Path):
