@@ -12,7 +12,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from greenpool.observe.families import FAMILIES, Family, Kind
+from greenpool.observe.families import FAMILIES
+from greenpool.observe.family import Family, Kind
 from greenpool.observe.scene import Scene
 from greenpool.observe.times import BOUNDS_S, Rungs
 

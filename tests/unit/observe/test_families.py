@@ -13,7 +13,8 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from greenpool.observe.families import CLIENT_REASONS, FAMILIES, SERVER_REASONS, Kind
+from greenpool.observe.families import CLIENT_REASONS, FAMILIES, SERVER_REASONS
+from greenpool.observe.family import Kind
 from greenpool.observe.http import Request
 from greenpool.observe.pages import Pages
 from greenpool.observe.times import BOUNDS_S
