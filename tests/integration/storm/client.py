@@ -4,27 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 Turns = AsyncGenerator[None, None]
 
+TURNS_A_S = 50
+"""Of all clients of this process together: one that has no time of its own to read what it is sent
+would measure itself."""
+DIRECT = "direct "
+"""How the kind of a client begins that has PostgreSQL itself at the other end: it tells what of a
+pause is the machine's."""
+
 
 @dataclass(slots=True, eq=False)
 class Client:
-    """Tell what has become of a client so far, wherever it runs. `port` is its own end's."""
+    """Tell what has become of a client so far, wherever it runs. `port` is its own end's.
+
+    `slowest_s` is the longest of its turns, which ended at `slowest_at`; it failed at `failed_at`
+    (time.monotonic).
+    """
 
     kind: str
     port: int
     turns: int = 0
     slowest_s: float = 0.0
+    slowest_at: float = 0.0
     failure: str = ""
+    failed_at: float = 0.0
+
+    @property
+    def is_direct(self) -> bool:
+        return self.kind.startswith(DIRECT)
+
+    @property
+    def driver(self) -> str:
+        """Return all but the last word of its kind."""
+        return self.kind.rpartition(" ")[0]
 
     def has_come_to(self, turns: int) -> bool:
         """Say whether it has taken that many turns, or will take no more of them."""
         return bool(self.failure) or self.turns >= turns
+
+    def take(self, turns: int, slowest_s: float) -> None:
+        """Note how many turns it has taken by now, and how long the slowest took."""
+        self.turns = turns
+        if slowest_s > self.slowest_s:
+            self.slowest_s, self.slowest_at = slowest_s, time.monotonic()
+
+    def fail(self, why: str) -> None:
+        if not self.failure:
+            self.failure, self.failed_at = why, time.monotonic()
 
 
 def failed(clients: Iterable[Client]) -> list[Client]:
@@ -82,10 +115,11 @@ class Players:
     def clients(self) -> list[Client]:
         return [each.client for each in self._members]
 
-    async def play(self, recipes: Iterable[Recipe]) -> None:
+    async def play(self, recipes: Iterable[Recipe], are_direct: bool = False) -> None:
+        """Have one more client for each; `are_direct`: of PostgreSQL itself."""
         for recipe in recipes:
             part = await recipe()
-            client = Client(part.kind, part.port)
+            client = Client(DIRECT * are_direct + part.kind, part.port)
             task = asyncio.create_task(self._run(client, part))
             self._members.append(_Member(recipe, part, client, task))
 
@@ -109,10 +143,30 @@ class Players:
                 while not self._is_ending:
                     began = time.monotonic()
                     await anext(part.turns)
-                    client.slowest_s = max(client.slowest_s, time.monotonic() - began)
-                    client.turns += 1
-                    await asyncio.sleep(0.01)
+                    client.take(client.turns + 1, time.monotonic() - began)
+                    await asyncio.sleep(len(self._members) / TURNS_A_S)
         except Exception as exc:  # whatever it is: the storm judges it
-            client.failure = repr(exc)
+            client.fail(repr(exc))
         finally:
             await part.close()
+
+
+class Crews:
+    """Several crews as one."""
+
+    def __init__(self, crews: Sequence[Crew]) -> None:
+        self._crews = crews
+
+    @property
+    def clients(self) -> list[Client]:
+        return list(chain.from_iterable(each.clients for each in self._crews))
+
+    async def replace(self) -> None:
+        await asyncio.gather(*(each.replace() for each in self._crews))
+
+    async def end(self) -> None:
+        await asyncio.gather(*(each.end() for each in self._crews))
+
+    def abort(self) -> None:
+        for each in self._crews:
+            each.abort()

@@ -1,7 +1,9 @@
 """The storm: upgrades and reloads, which disturb nobody, then workers that are killed.
 
 A worker that is killed takes its own clients along and no other. Nobody's records are lost or come
-twice, and when all is over nothing is left of earlier generations.
+twice; nobody waits for an answer longer than a second because of greenpool; the servers of before
+are those of after, and have prepared what they had prepared; and when all is over nothing is left
+of earlier generations.
 """
 
 from __future__ import annotations
@@ -12,15 +14,19 @@ import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from tests.integration.harness.accounts import wait_for_balance
-from tests.integration.harness.pooler import QUIET, Pooler, user
+from tests.integration.harness.pooler import Pooler, user
+from tests.integration.harness.programs import Done
 from tests.integration.harness.waiting import wait_for
-from tests.integration.storm.client import Client, Crew, failed
+from tests.integration.storm.client import DIRECT, Client, Crew, failed
+from tests.integration.storm.journal import Journal
 
 TIMES = int(os.environ.get("GREENPOOL_UPGRADE_STORM", "2"))
 """How often each of the three happens."""
 IS_LONG = TIMES > 2
 PATIENCE_S = 300.0 if IS_LONG else 60.0
 DEADLINE_S = 180 * TIMES
+PAUSE_S = 1.0
+"""How long a turn may take; what it takes without greenpool tells how much that is here."""
 
 LEDGER = """
 create table ledger (id bigint generated always as identity, client int, turn int);
@@ -29,18 +35,27 @@ grant insert on ledger to app
 """Where clients record their turns, each below its port."""
 
 SETTINGS: dict[str, object] = {
-    **QUIET,
+    "log_level": "debug",
     "query_wait_timeout": f"{PATIENCE_S:g}s",
     "tcp_user_timeout": 0,
+    "server_lifetime": 0,
+    "idle_timeout": 0,
 }
 """On a busy machine clients wait long for a server, and read nothing for a minute, when there are
-two hundred in one process. The storm is not about what ends that."""
+two hundred in one process. The storm is not about what ends that, nor about servers that are
+replaced because they are old."""
+
+ALONE = "alone"
+"""A pool of the same database that has one server, and one client."""
 
 Pools = Mapping[str, Mapping[str, object]]
 
 
 def pools(database: str, servers: int) -> Pools:
-    return {database: {"users": [user(pool_size=servers)]}}
+    return {
+        database: {"users": [user(pool_size=servers)]},
+        ALONE: {"server_database": database, "users": [user(pool_size=1)]},
+    }
 
 
 async def run(
@@ -50,69 +65,115 @@ async def run(
     pooler.pg.sql(LEDGER, database=database)
     crew = await connect()
     try:
-        await _send_over(pooler, database, servers, crew)
+        await _Storm(pooler, database, servers, crew).rage()
     except BaseException:
         crew.abort()  # what waits for an answer that will not come must not keep the test
         raise
 
 
-async def _send_over(pooler: Pooler, database: str, servers: int, crew: Crew) -> None:
-    await _all_go_on(crew.clients)
-    for turn in range(TIMES):
-        await _upgrade_and_reload(pooler, pools(database, servers + turn % 2))
-        await _all_go_on(crew.clients)
-    print(f"slowest of all clients: {max(each.slowest_s for each in crew.clients):.3f} s")
-    lost: list[Client] = []
-    for _ in range(TIMES):
-        lost += await _kill_a_worker(pooler, database, crew)
-        await crew.replace()
-        await _all_go_on(crew.clients)
-    await crew.end()
-    _none_has_failed(crew.clients)
-    await asyncio.to_thread(_check_ledger, pooler, database, lost, crew.clients)
+class _Storm:
+    """Own the order of events over one crew."""
+
+    def __init__(self, pooler: Pooler, database: str, servers: int, crew: Crew) -> None:
+        self._pooler = pooler
+        self._database = database
+        self._servers = servers
+        self._crew = crew
+        self._journal = Journal(pooler)
+
+    async def rage(self) -> None:
+        with self._journal.step("the beginning"):
+            await self._all_go_on()
+        for turn in range(1, TIMES + 1):
+            before = await self._backends()
+            with self._journal.step(f"upgrade {turn}"):
+                _succeeded(await asyncio.to_thread(self._pooler.upgrade))
+                await self._all_go_on()
+            with self._journal.step(f"reload {turn}"):
+                changed = pools(self._database, self._servers + turn)
+                _succeeded(await asyncio.to_thread(self._pooler.reload, pools=changed))
+                await self._all_go_on()
+            lost = before - await self._backends()
+            assert not lost, f"turn {turn}: backends {lost} are gone"
+        dead: list[Client] = []
+        for turn in range(1, TIMES + 1):
+            with self._journal.step(f"kill {turn}"):
+                dead += await self._kill_a_worker()
+                await self._crew.replace()
+                await self._all_go_on()
+        await self._crew.end()
+        self._check(self._crew.clients)
+        print(self._summary())
+        await asyncio.to_thread(_check_ledger, self._pooler, self._database, dead, self._pooled())
+
+    def _pooled(self) -> list[Client]:
+        return [each for each in self._crew.clients if not each.is_direct]
+
+    async def _backends(self) -> set[int]:
+        rows = await asyncio.to_thread(self._pooler.admin, "show servers")
+        return {row["remote_pid"] for row in rows if row["state"] != "login"}
+
+    async def _all_go_on(self, clients: Sequence[Client] | None = None) -> None:
+        """Wait until each has been answered twice more; fail when one has failed, or had to wait.
+
+        None: all of them.
+        """
+        wanted = {each: each.turns + 2 for each in clients or self._crew.clients}
+
+        def behind() -> list[Client]:
+            return [each for each, turns in wanted.items() if not each.has_come_to(turns)]
+
+        try:
+            await _until(lambda: not behind(), "everyone is answered")
+        except AssertionError as exc:
+            raise AssertionError(f"{exc}: {behind()}") from None
+        self._check(wanted)
+
+    def _check(self, clients: Iterable[Client]) -> None:
+        """Say who has failed: by now, for when they are aborted all will have; or had to wait."""
+        if lost := failed(clients):
+            raise AssertionError(self._journal.tell_failures(lost))
+        pooled = [each for each in clients if not each.is_direct]
+        slow = [each for each in pooled if each.slowest_s > _bound_s(self._ordinary_s(each))]
+        assert not slow, f"{self._journal.tell_pauses(slow)}\n{self._summary()}"
+
+    def _ordinary_s(self, client: Client) -> float:
+        """Return how long a turn takes without greenpool, at worst."""
+        alike = f"{DIRECT}{client.driver}"
+        return max(each.slowest_s for each in self._crew.clients if each.driver == alike)
+
+    def _summary(self) -> str:
+        """Say who was the slowest of each driver."""
+        slowest: dict[str, Client] = {}
+        for each in sorted(self._crew.clients, key=lambda each: each.slowest_s):
+            slowest[each.driver] = each
+        return "the slowest:\n" + self._journal.tell_pauses(slowest.values())
+
+    async def _kill_a_worker(self) -> list[Client]:
+        """Kill it; return the clients that it has taken along. The others go on."""
+        victim, pooler = self._pooler.worker_pids()[0], self._pooler
+        os.kill(victim, signal.SIGKILL)
+        await _until(
+            lambda: (
+                victim not in pooler.worker_pids() and len(pooler.worker_pids()) == pooler.workers
+            ),
+            "another worker is in its place",
+        )
+        rows = await asyncio.to_thread(pooler.admin, "show clients")
+        ports = {row["port"] for row in rows if row["user"] == "app"}
+        lost = [each for each in self._pooled() if each.port not in ports]
+        await _until(lambda: len(failed(lost)) == len(lost), "who has lost his worker knows it")
+        await self._all_go_on([each for each in self._crew.clients if each not in lost])
+        return lost
 
 
-async def _all_go_on(clients: Sequence[Client]) -> None:
-    """Wait until each has been answered twice more; fail when one has failed."""
-    wanted = {each: each.turns + 2 for each in clients}
-
-    def behind() -> list[Client]:
-        return [each for each, turns in wanted.items() if not each.has_come_to(turns)]
-
-    try:
-        await _until(lambda: not behind(), "everyone is answered")
-    except AssertionError as exc:
-        raise AssertionError(f"{exc}: {behind()}") from None
-    _none_has_failed(clients)
+def _bound_s(ordinary_s: float) -> float:
+    """Return how long a turn may take; `ordinary_s`: without greenpool, on this busy machine."""
+    return max(PAUSE_S, ordinary_s + PAUSE_S / 2) if IS_LONG else ordinary_s + PAUSE_S
 
 
-def _none_has_failed(clients: Iterable[Client]) -> None:
-    """Say who has: by now, for when they are aborted all will have failed."""
-    if lost := failed(clients):
-        raise AssertionError(f"{len(lost)} clients have failed: {lost}")
-
-
-async def _upgrade_and_reload(pooler: Pooler, changed: Pools) -> None:
-    done = await asyncio.to_thread(pooler.upgrade)
+def _succeeded(done: Done) -> None:
     assert done.returncode == 0, done.stderr
-    done = await asyncio.to_thread(pooler.reload, pools=changed)
-    assert done.returncode == 0, done.stderr
-
-
-async def _kill_a_worker(pooler: Pooler, database: str, crew: Crew) -> list[Client]:
-    """Kill it; return the clients that it has taken along. The others go on."""
-    victim = pooler.worker_pids()[0]
-    os.kill(victim, signal.SIGKILL)
-    await _until(
-        lambda: victim not in pooler.worker_pids() and len(pooler.worker_pids()) == pooler.workers,
-        "another worker is in its place",
-    )
-    rows = await asyncio.to_thread(pooler.admin, "show clients")
-    ports = {row["port"] for row in rows if row["database"] == database}
-    lost = [each for each in crew.clients if each.port not in ports]
-    await _until(lambda: len(failed(lost)) == len(lost), "who has lost his worker knows it")
-    await _all_go_on([each for each in crew.clients if each.port in ports])
-    return lost
 
 
 def _check_ledger(

@@ -1,8 +1,10 @@
 """A crew in a program of its own, in whatever language.
 
 The program gets the connection string in GREENPOOL_DSN, to which it adds `sslmode`, and in
-GREENPOOL_OF_A_KIND how many clients of a kind it has with TLS, and how many without. A few times a
-second it writes a line for each of its clients, with tabs between
+GREENPOOL_OF_A_KIND how many clients of a kind it has with TLS, and how many without. In
+GREENPOOL_DIRECT_DSN it finds PostgreSQL itself, of which it has a client of each kind but the one
+that records; `direct ` goes before their kinds' names. GREENPOOL_REST_MS is how long each rests
+between two turns. A few times a second it writes a line for each of its clients, with tabs between
 
     a number that no other client has, its kind, its own port, its turns, the slowest of these in
     milliseconds, and why it has failed, if it has.
@@ -86,5 +88,7 @@ class ProgramCrew:
             number, kind, port, *state = line.decode().rstrip("\n").split("\t")
             if int(number) not in self._replaced:
                 client = self._found.setdefault(int(number), Client(kind, int(port)))
-                turns, slowest_ms, client.failure = state
-                client.turns, client.slowest_s = int(turns), int(slowest_ms) / 1000
+                turns, slowest_ms, failure = state
+                client.take(int(turns), int(slowest_ms) / 1000)
+                if failure:
+                    client.fail(failure)

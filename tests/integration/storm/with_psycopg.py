@@ -63,6 +63,25 @@ async def in_transaction(connection: Connection) -> Turns:
         yield
 
 
+async def alone(connection: Connection) -> Turns:
+    """Come back to the same backend, and to what was prepared there before.
+
+    It shares the servers of its pool with nobody, and leaves them idle in between.
+    """
+    connection.prepare_threshold = 0
+    found = """select pg_backend_pid(), array_agg(prepare_time::text)
+        from pg_prepared_statements where statement = 'select $1::int8 + 2'"""
+    before: tuple[Any, ...] | None = None
+    for n in count():
+        assert await one(connection, "select %s::int8 + 2", n % 1000) == (n % 1000 + 2,)
+        now = await one(connection, found)
+        assert now is not None
+        assert len(now[1]) == 1
+        assert now == (before or now)
+        before = now
+        yield
+
+
 async def pinned(connection: Connection) -> Turns:
     """Listen, and keep a temporary table and a setting of its own."""
     heard: list[str] = []
@@ -88,19 +107,19 @@ async def copying_in(connection: Connection) -> Turns:
     while True:
         await connection.execute("create temp table copied (n int) on commit drop")
         async with connection.cursor() as cursor, cursor.copy("copy copied from stdin") as copy:
-            for n in range(2000):
+            for n in range(500):
                 await copy.write_row((n,))
-                if n % 500 == 0:
+                if n % 100 == 0:
                     await asyncio.sleep(0.01)
-        assert await one(connection, "select count(*), sum(n) from copied") == (2000, 1999000)
+        assert await one(connection, "select count(*), sum(n) from copied") == (500, 124750)
         await connection.rollback()
         yield
 
 
 async def copying_out(connection: Connection) -> Turns:
     """Stream rows from PostgreSQL, more than fit into sockets."""
-    query = "copy (select repeat('x', 900), n from generate_series(1, 2000) n) to stdout"
-    expected = b"".join(b"%s\t%d\n" % (b"x" * 900, n) for n in range(1, 2001))
+    query = "copy (select repeat('x', 30000), n from generate_series(1, 60) n) to stdout"
+    expected = b"".join(b"%s\t%d\n" % (b"x" * 30000, n) for n in range(1, 61))
     while True:
         async with connection.cursor() as cursor, cursor.copy(query) as copy:
             assert b"".join([bytes(part) async for part in copy]) == expected

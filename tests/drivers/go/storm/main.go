@@ -21,14 +21,15 @@ import (
 
 var ctx = context.Background()
 
-const (
-	rest        = 10 * time.Millisecond
-	reportEvery = 100 * time.Millisecond
-)
+const reportEvery = 100 * time.Millisecond
+
+// rest is how long a client does nothing between two turns.
+var rest time.Duration
 
 // client is what the storm sees of a client. The mutex guards what changes.
 type client struct {
 	id, port int
+	driver   string
 	kind     kind
 	dsn      string
 	ended    chan struct{}
@@ -46,8 +47,8 @@ func (c *client) report() string {
 	if c.failure != nil {
 		failure = strings.Join(strings.Fields(c.failure.Error()), " ")
 	}
-	return fmt.Sprintf("%d\tpgx's %s\t%d\t%d\t%d\t%s\n",
-		c.id, c.kind.name, c.port, c.turns, c.slowest.Milliseconds(), failure)
+	return fmt.Sprintf("%d\t%s %s\t%d\t%d\t%d\t%s\n",
+		c.id, c.driver, c.kind.name, c.port, c.turns, c.slowest.Milliseconds(), failure)
 }
 
 func (c *client) hasFailed() bool {
@@ -92,13 +93,14 @@ type crew struct {
 	ending  chan struct{}
 }
 
-func (c *crew) enlist(kind kind, dsn string) *client {
+func (c *crew) enlist(driver string, kind kind, dsn string) *client {
 	connection, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		log.Fatal(err)
 	}
 	port := connection.PgConn().Conn().LocalAddr().(*net.TCPAddr).Port
-	joined := &client{id: c.next, port: port, kind: kind, dsn: dsn, ended: make(chan struct{})}
+	joined := &client{id: c.next, port: port, driver: driver, kind: kind, dsn: dsn}
+	joined.ended = make(chan struct{})
 	c.next++
 	go joined.run(connection, c.ending)
 	return joined
@@ -109,7 +111,7 @@ func (c *crew) replace() {
 	for place, each := range c.clients {
 		if each.hasFailed() {
 			<-each.ended
-			c.clients[place] = c.enlist(each.kind, each.dsn)
+			c.clients[place] = c.enlist(each.driver, each.kind, each.dsn)
 		}
 	}
 }
@@ -142,18 +144,30 @@ func orders() <-chan string {
 	return lines
 }
 
-func main() {
-	ofAKind, err := strconv.Atoi(os.Getenv("GREENPOOL_OF_A_KIND"))
+// gather has a client of each kind, but for the one of that name.
+func (c *crew) gather(driver, dsn, but string) {
+	for _, kind := range kinds {
+		if kind.name != but {
+			c.clients = append(c.clients, c.enlist(driver, kind, dsn))
+		}
+	}
+}
+
+func number(variable string) int {
+	value, err := strconv.Atoi(os.Getenv(variable))
 	if err != nil {
 		log.Fatal(err)
 	}
+	return value
+}
+
+func main() {
+	rest = time.Duration(number("GREENPOOL_REST_MS")) * time.Millisecond
 	crew := &crew{ending: make(chan struct{})}
-	for range ofAKind {
+	crew.gather("direct pgx's", os.Getenv("GREENPOOL_DIRECT_DSN"), "recording")
+	for range number("GREENPOOL_OF_A_KIND") {
 		for _, mode := range []string{"disable", "require"} {
-			for _, kind := range kinds {
-				joined := crew.enlist(kind, plan.DSN()+"?sslmode="+mode)
-				crew.clients = append(crew.clients, joined)
-			}
+			crew.gather("pgx's", plan.DSN()+"?sslmode="+mode, "")
 		}
 	}
 	orders, tick := orders(), time.Tick(reportEvery)

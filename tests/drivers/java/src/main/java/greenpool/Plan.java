@@ -76,7 +76,13 @@ final class Plan {
 
     /** The same, with further properties of the driver. */
     static Connection connect(int prepareThreshold, Properties more) throws SQLException {
-        java.net.URI dsn = java.net.URI.create(System.getenv("GREENPOOL_DSN"));
+        return connect(System.getenv("GREENPOOL_DSN"), prepareThreshold, more);
+    }
+
+    /** The same, wherever it leads. */
+    static Connection connect(String where, int prepareThreshold, Properties more)
+            throws SQLException {
+        java.net.URI dsn = java.net.URI.create(where);
         String[] login = dsn.getUserInfo().split(":");
         Properties properties = new Properties();
         properties.putAll(more);

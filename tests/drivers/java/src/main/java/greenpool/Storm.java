@@ -18,9 +18,9 @@ import javax.net.SocketFactory;
  * every answer, until standard input ends.
  */
 public final class Storm {
-    private static final int REST_MS = 10;
     private static final int REPORT_EVERY_MS = 100;
 
+    private final long restMs = number("GREENPOOL_REST_MS");
     private final List<Client> clients = new ArrayList<>();
     private int nextId;
     private volatile boolean isEnding;
@@ -66,6 +66,7 @@ public final class Storm {
     private final class Client extends Thread {
         private final int id = nextId++;
         private final Kinds kind;
+        private final boolean isDirect;
         private final String sslmode;
         private final Connection connection;
         private final int port;
@@ -73,18 +74,20 @@ public final class Storm {
         private long slowestMs;
         private String failure = "";
 
-        Client(Kinds kind, String sslmode) throws SQLException {
+        Client(Kinds kind, boolean isDirect, String sslmode) throws SQLException {
             this.kind = kind;
+            this.isDirect = isDirect;
             this.sslmode = sslmode;
             Properties properties = new Properties();
             properties.setProperty("sslmode", sslmode);
             properties.setProperty("socketFactory", Ports.class.getName());
-            connection = Plan.connect(1, properties);
+            String dsn = isDirect ? "GREENPOOL_DIRECT_DSN" : "GREENPOOL_DSN";
+            connection = Plan.connect(System.getenv(dsn), 1, properties);
             port = Ports.last();
         }
 
         Client successor() throws SQLException {
-            return new Client(kind, sslmode);
+            return new Client(kind, isDirect, sslmode);
         }
 
         @Override
@@ -95,7 +98,7 @@ public final class Storm {
                     long began = System.nanoTime();
                     turn.take(n);
                     took((System.nanoTime() - began) / 1_000_000);
-                    Thread.sleep(REST_MS);
+                    Thread.sleep(restMs);
                 }
             } catch (Exception | AssertionError error) {
                 fail(error);
@@ -116,9 +119,10 @@ public final class Storm {
         }
 
         synchronized String report() {
-            String name = "pgjdbc's " + kind.name().toLowerCase(Locale.ROOT);
-            return String.format("%d\t%s\t%d\t%d\t%d\t%s\n", id, name, port, turns, slowestMs,
-                    failure);
+            String driver = isDirect ? "direct pgjdbc's" : "pgjdbc's";
+            String name = kind.name().toLowerCase(Locale.ROOT);
+            return String.format("%d\t%s %s\t%d\t%d\t%d\t%s\n", id, driver, name, port, turns,
+                    slowestMs, failure);
         }
     }
 
@@ -127,14 +131,23 @@ public final class Storm {
         return client;
     }
 
-    private synchronized void connect(int ofAKind) throws SQLException {
-        for (int i = 0; i < ofAKind; i++) {
+    private synchronized void connect(long ofAKind) throws SQLException {
+        for (Kinds kind : Kinds.values()) {
+            if (kind != Kinds.RECORDING) {
+                clients.add(start(new Client(kind, true, "disable")));
+            }
+        }
+        for (long i = 0; i < ofAKind; i++) {
             for (String sslmode : List.of("disable", "require")) {
                 for (Kinds kind : Kinds.values()) {
-                    clients.add(start(new Client(kind, sslmode)));
+                    clients.add(start(new Client(kind, false, sslmode)));
                 }
             }
         }
+    }
+
+    private static long number(String variable) {
+        return Long.parseLong(System.getenv(variable));
     }
 
     /** Have a new client of the same kind take the place of each that has failed. */
@@ -178,7 +191,7 @@ public final class Storm {
         Storm storm = new Storm();
         Thread reporter = new Thread(storm::reportOften);
         try {
-            storm.connect(Integer.parseInt(System.getenv("GREENPOOL_OF_A_KIND")));
+            storm.connect(number("GREENPOOL_OF_A_KIND"));
             reporter.start();
             storm.obey();
         } finally {
