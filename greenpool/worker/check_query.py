@@ -54,9 +54,9 @@ def set_up_one(worker: Worker, entry: PoolEntry) -> None:
 
 def on_client(worker: Worker, entry: PoolEntry) -> None:
     """Ask PostgreSQL when the first client is there who may want to know. Switches: no."""
-    if entry.check is CheckState.UNKNOWN:
+    if entry.check is CheckState.UNKNOWN and not worker.is_leaving:
         entry.check = CheckState.ASKED
-        gevent.spawn(_ask, worker, entry)
+        worker.questions.spawn(_ask, worker, entry)
 
 
 def _set_up(worker: Worker, entry: PoolEntry) -> None:

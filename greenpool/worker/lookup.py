@@ -127,7 +127,7 @@ class Lookup:
         flight = self._flights.get(user)
         if flight is None:
             flight = self._flights[user] = (now_s, AsyncResult())
-            gevent.spawn(self._fly, user, flight[1])
+            self._worker.questions.spawn(self._fly, user, flight[1])
         return flight
 
     def _fly(self, user: str, landing: AsyncResult) -> None:

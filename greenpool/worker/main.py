@@ -80,6 +80,9 @@ HELPER_THREADS = 4
 _LOOK_S = 0.02
 """How often a worker that hands over looks whether somebody is still logging in."""
 
+_ANSWER_S = 0.5
+"""What is asked at the end may still be answered: most questions take some milliseconds."""
+
 _FORK_AGAIN_S = 1.0
 
 _IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
@@ -334,6 +337,7 @@ class _Process:
             return
         log.debug("handing over to %s", places)
         is_first, self._heirs = self._heirs is None, places
+        self._worker.is_leaving = True
         self._closes_servers = False
         self._listeners.stop()
         self._worker.engine.hand_over(places)
@@ -342,9 +346,15 @@ class _Process:
             gevent.spawn(self._leave)
 
     def _leave(self) -> None:
-        """Greenlet: end when nobody is left. client_login_timeout bounds the first wait."""
+        """Greenlet: end when nobody is left. client_login_timeout bounds the first wait.
+
+        Nobody needs the answers to questions then that wait for a server still, in a pool that is
+        paused for example: the heirs ask for themselves.
+        """
         while self._listeners.logins():
             gevent.sleep(_LOOK_S)
+        self._worker.questions.join(timeout=_ANSWER_S)
+        self._worker.questions.kill(block=False)
         self._is_drained.clear()
         self._worker.engine.hand_over(self._heirs or ())  # it tells once more that it is drained
         self._is_drained.wait()

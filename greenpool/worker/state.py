@@ -62,7 +62,11 @@ class Worker:
     """The sessions that speak the admin console; all others of Python's are logins."""
     lookups: Lookups = field(init=False)
     found: FoundPools = field(init=False)
+    questions: Group = field(default_factory=Group)
+    """What greenpool asks PostgreSQL for itself: each may wait as long as a client."""
     is_draining: bool = False
+    is_leaving: bool = False
+    """Others get all it has: it begins nothing that no login waits for."""
 
     def __post_init__(self) -> None:
         self.pools = PoolDirectory(NoteBoard(self.segment, self.index, self.boot_secret))

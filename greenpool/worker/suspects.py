@@ -83,9 +83,11 @@ def tick(worker: Worker) -> None:
 
 
 def _start(worker: Worker, entry: PoolEntry) -> None:
+    if worker.is_leaving:
+        return
     if _is_wanted(entry) and not entry.search.is_running and _is_due(worker, entry):
         entry.search.is_running = True
-        gevent.spawn(_search, worker, entry)
+        worker.questions.spawn(_search, worker, entry)
 
 
 def _is_wanted(entry: PoolEntry) -> bool:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-import gevent
 from gevent.event import AsyncResult
 
 from greenpool.errors import GreenpoolError
@@ -47,7 +46,7 @@ def _defaults(worker: Worker, entry: PoolEntry) -> Mapping[str, str]:
     while (parameters := entry.parameters) is None:
         if entry.asking is None:
             entry.asking = AsyncResult()
-            gevent.spawn(_ask_defaults, worker, entry, entry.asking)
+            worker.questions.spawn(_ask_defaults, worker, entry, entry.asking)
         answer = entry.asking.get()
         if isinstance(answer, GreenpoolError):
             raise answer

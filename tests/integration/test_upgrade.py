@@ -8,6 +8,7 @@ import socket
 import threading
 
 import psutil
+import psycopg
 import pytest
 
 from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
@@ -187,6 +188,25 @@ def test_ten_upgrades_leave_nothing_behind(make_pooler: MakePooler, pg: PostgreS
     left = {path.name for path in pooler.directory.iterdir()}
     assert left == {"greenpool.yaml", "greenpool.log", "greenpool.pid", "greenpool.pid.sock"}
     assert servers(pooler) == {each.pid for each in pg.backends("app")}
+
+
+def test_question_of_its_own_that_waits_holds_nothing(make_pooler: MakePooler) -> None:
+    """greenpool asked for who gave up, in a pool that was paused: the old one stayed for that."""
+    pooler = make_pooler(1, pools={"app": {}}, client_login_timeout="4s")
+    pooler.admin("pause app")
+
+    def has_asked() -> bool:
+        with pytest.raises(psycopg.OperationalError):
+            pooler.connect()  # nobody knows PostgreSQL's parameters yet
+        return any(row["application_name"] == "greenpool" for row in pooler.admin("show clients"))
+
+    wait_for(has_asked, "greenpool asks PostgreSQL for itself")
+    assert pooler.upgrade().returncode == 0
+    wait_until_alone(pooler)
+    assert not pooler.pg.backends("app")
+    pooler.admin("resume app")
+    with pooler.connect() as client:
+        assert client.execute("select 1").fetchone() == (1,)
 
 
 def test_console_and_daemon_upgrade(make_pooler: MakePooler) -> None:

@@ -168,9 +168,8 @@ def test_pause_and_another_configuration_come_along(make_pooler: MakePooler) -> 
             assert one(new, "select 1") == 1
         held = {row["name"]: row["paused"] for row in pooler.admin("show databases")}
         assert (held["app"], held["bench"]) == (1, 0)
-        # A question that greenpool asks for itself may wait in the old generation until now.
-        pooler.admin("resume app")
         wait_until_alone(pooler)
+        pooler.admin("resume app")
         assert one(stays, SELF) != first
     wait_for(lambda: not pooler.pg.backends("gone"), "its servers are closed", PATIENCE_S)
 
