@@ -2,63 +2,25 @@
 
 Law: answered only where the answer is true of the console: its rows depend on no session setting,
 its commands need no transaction. Everything else is refused by name (0A000), never ignored.
+Partners: `selection.py`, what SELECT may ask for; `speaker.py`, which keeps what was SET.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from greenpool.admin.catalog import not_supported
 from greenpool.admin.lexer import Statement, Token, TokenKind, shown, syntax_error
-from greenpool.admin.result import Effect, Plan, Value
-from greenpool.admin.welcome import VERSION, WELCOME_PARAMETERS
-from greenpool.protocol.backend import INT4, Column
-from greenpool.protocol.errors import ClientError, Severity, SqlState
+from greenpool.admin.result import Effect, Pending, Plan, at_once
+from greenpool.admin.speaker import SETTABLE, SETTINGS, Speaker
+from greenpool.protocol.backend import Column
 
-PARAMETERS: Mapping[str, str] = {
-    **{name.lower(): value for name, value in WELCOME_PARAMETERS.items()},
-    "default_transaction_read_only": "off",
-    "in_hot_standby": "off",
-    "transaction_isolation": "read committed",
-    "transaction_read_only": "off",
-}
-"""The session settings that SHOW knows; none can change."""
-
-# Settings of a session that drivers set; no answer of the console depends on any of them.
-_SETTABLE = frozenset(
-    (
-        "application_name",
-        "bytea_output",
-        "client_min_messages",
-        "datestyle",
-        "default_transaction_isolation",
-        "default_transaction_read_only",
-        "extra_float_digits",
-        "idle_in_transaction_session_timeout",
-        "intervalstyle",
-        "lock_timeout",
-        "search_path",
-        "standard_conforming_strings",
-        "statement_timeout",
-        "timezone",
-    )
-)
 _ENCODINGS = frozenset(("utf8", "utf-8", "unicode", "default"))
-_ONE = Column("?column?", INT4)
-
-# SELECT lists, as texts of tokens without the schema pg_catalog.
-_SELECTS: Mapping[tuple[str, ...], tuple[Column, Value]] = {
-    ("1",): (_ONE, 1),
-    ("version", "(", ")"): (Column("version"), VERSION),
-    ("current_schema", "(", ")"): (Column("current_schema"), None),
-    ("pg_advisory_unlock_all", "(", ")"): (Column("pg_advisory_unlock_all"), ""),
-}
 
 # Whole statements with nothing to do but what the effect says. Tags are PostgreSQL's.
 _FIXED: Mapping[tuple[str, ...], Plan] = {
-    ("reset", "all"): Plan("RESET"),
     ("close", "all"): Plan("CLOSE CURSOR ALL"),
     ("unlisten", "*"): Plan("UNLISTEN"),
-    ("discard", "all"): Plan("DISCARD ALL", effect=Effect.DEALLOCATE),
 }
 _TRANSACTIONS: Mapping[str, Plan] = {
     "begin": Plan("BEGIN", effect=Effect.BEGIN),
@@ -77,32 +39,20 @@ _TRANSACTION_MODES = frozenset(
 )
 
 
-def not_supported(what: str, hint: str = "SHOW HELP lists the commands.") -> ClientError:
-    """Make the ERROR for what is lawful SQL, or a command elsewhere, and cannot be done here."""
-    message = f"{what} is not supported by the admin console"
-    return ClientError(Severity.ERROR, SqlState.FEATURE_NOT_SUPPORTED, message, hint)
-
-
-def show_parameter(names: tuple[str, ...]) -> Plan | None:
-    """Plan SHOW of a session setting; None: there is no such setting here."""
+def show_parameter(names: tuple[str, ...], speaker: Speaker) -> Plan | None:
+    """Plan SHOW of a session setting, or of all of them; None: there is no such setting here."""
     name = "transaction_isolation" if names == _ISOLATION else " ".join(names)
-    if name not in PARAMETERS:
+    if name == "all":
+        columns = (Column("name"), Column("setting"), Column("description"))
+        return Plan("SHOW", columns, lambda: ((*each, "") for each in speaker.settings()))
+    if name == "time zone":
+        name = "timezone"
+    if name not in SETTINGS:
         return None
-    return Plan("SHOW", (Column(name),), lambda: ((PARAMETERS[name],),))
+    return Plan("SHOW", (Column(SETTINGS[name]),), lambda: ((speaker.setting(name),),))
 
 
-def _select(statement: Statement) -> Plan:
-    """Plan `SELECT 1`, `SELECT version()` and the like."""
-    texts = _texts(statement[1:])
-    if texts[:2] == ("pg_catalog", "."):
-        texts = texts[2:]
-    if texts not in _SELECTS:
-        raise not_supported("this SELECT")
-    column, value = _SELECTS[texts]
-    return Plan("SELECT 1", (column,), lambda: ((value,),))
-
-
-def _transaction(statement: Statement) -> Plan:
+def _transaction(statement: Statement, speaker: Speaker) -> Plan:
     """Plan BEGIN, COMMIT, ROLLBACK in their simple forms (no savepoints, no two phases)."""
     verb, *modes = _texts(statement)
     is_incomplete = verb == "start" and modes[:1] != ["transaction"]
@@ -111,7 +61,7 @@ def _transaction(statement: Statement) -> Plan:
     return _TRANSACTIONS[verb]
 
 
-def _fixed(statement: Statement) -> Plan:
+def _fixed(statement: Statement, speaker: Speaker) -> Plan:
     """Plan a statement that is known as a whole."""
     texts = _texts(statement)
     if texts not in _FIXED:
@@ -119,7 +69,7 @@ def _fixed(statement: Statement) -> Plan:
     return _FIXED[texts]
 
 
-def _deallocate(statement: Statement) -> Plan:
+def _deallocate(statement: Statement, speaker: Speaker) -> Plan:
     """Plan `DEALLOCATE [PREPARE] {name | ALL}`."""
     target = statement[1:]
     if len(target) == 2 and target[0] == _PREPARE:
@@ -131,34 +81,71 @@ def _deallocate(statement: Statement) -> Plan:
     return Plan("DEALLOCATE", effect=Effect.DEALLOCATE, name=target[0].text)
 
 
-def _set(statement: Statement) -> Plan:
+def _set(statement: Statement, speaker: Speaker) -> Plan:
     """Plan SET of a session setting. The pooler's own are changed in its configuration file."""
-    texts = _texts(statement[1:])
-    if texts[:3] == ("session", "characteristics", "as"):
-        texts = texts[3:]
-    if texts[:1] == ("transaction",) and _TRANSACTION_MODES.issuperset(texts):
+    tokens = statement[1:]
+    if _texts(tokens[:3]) == ("session", "characteristics", "as"):
+        tokens = tokens[3:]
+    if _texts(tokens[:1]) == ("transaction",) and _TRANSACTION_MODES.issuperset(_texts(tokens)):
         return _SET
-    if texts[:1] in (("session",), ("local",)):
-        texts = texts[1:]
-    name, value = _assignment(texts)
+    is_local = _texts(tokens[:1]) == ("local",)
+    if is_local or _texts(tokens[:1]) == ("session",):
+        tokens = tokens[1:]
+    name, values = _assignment(tokens)
+    value = ", ".join(token.text for token in values if token.text != ",")
     if name == "client_encoding" and value.lower() not in _ENCODINGS:
         raise not_supported(f'client encoding "{shown(value)}"', "The console speaks UTF8.")
-    if name != "client_encoding" and name not in _SETTABLE:
-        raise not_supported(
-            f'SET of "{shown(name)}"', "Change the configuration file, then say RELOAD."
-        )
-    return _SET
+    _check_settable(name)
+    if is_local:
+        return _SET  # over with the transaction, in which nothing looks at it
+    if values == (_DEFAULT,) or name == "client_encoding":
+        return Plan("SET", command=_at_once(lambda: speaker.reset(name)))
+    return Plan("SET", command=_at_once(lambda: speaker.set(name, value)))
 
 
-def _assignment(texts: tuple[str, ...]) -> tuple[str, str]:
-    """Read `name {= | TO} value`, `TIME ZONE value` or `NAMES value`; further values are left."""
+def _assignment(tokens: Statement) -> tuple[str, Statement]:
+    """Read `name {= | TO} value, ...`, `TIME ZONE value` or `NAMES value`."""
+    texts = _texts(tokens)
     if len(texts) >= 3 and texts[:2] == ("time", "zone"):
-        return "timezone", texts[2]
+        return "timezone", tokens[2:]
     if len(texts) == 2 and texts[0] == "names":
-        return "client_encoding", texts[1]
+        return "client_encoding", tokens[1:]
     if len(texts) >= 3 and texts[1] in ("=", "to"):
-        return texts[0].lower(), texts[2]
+        return texts[0].lower(), tokens[2:]
     raise syntax_error("SET takes a name, then = or TO, then a value")
+
+
+def _reset(statement: Statement, speaker: Speaker) -> Plan:
+    """Plan RESET of one session setting, or of all."""
+    if len(statement) != 2:
+        raise syntax_error("RESET takes the name of one setting, or ALL")
+    name = statement[1].text.lower()
+    if statement[1] == _ALL:
+        return Plan("RESET", command=_at_once(speaker.reset))
+    _check_settable(name)
+    return Plan("RESET", command=_at_once(lambda: speaker.reset(name)))
+
+
+def _discard(statement: Statement, speaker: Speaker) -> Plan:
+    if _texts(statement[1:]) != ("all",):
+        raise not_supported("this form of DISCARD")
+    return Plan("DISCARD ALL", effect=Effect.DEALLOCATE, command=_at_once(speaker.reset))
+
+
+def _check_settable(name: str) -> None:
+    if name not in SETTABLE:
+        hint = "Change the configuration file, then say RELOAD."
+        raise not_supported(f'SET of "{shown(name)}"', hint)
+
+
+def _at_once(act: Callable[[], None]) -> Callable[[], Pending]:
+    """Make the command of a plan that is over when it has been given."""
+
+    def command() -> Pending:
+        act()
+        return at_once
+
+    return command
 
 
 def _texts(tokens: Statement) -> tuple[str, ...]:
@@ -167,11 +154,13 @@ def _texts(tokens: Statement) -> tuple[str, ...]:
 
 _SET = Plan("SET")
 _ALL = Token(TokenKind.WORD, "all")
+_DEFAULT = Token(TokenKind.WORD, "default")
 _PREPARE = Token(TokenKind.WORD, "prepare")
 
-STATEMENTS: Mapping[str, Callable[[Statement], Plan]] = {
-    "select": _select,
+STATEMENTS: Mapping[str, Callable[[Statement, Speaker], Plan]] = {
     "set": _set,
+    "reset": _reset,
+    "discard": _discard,
     "deallocate": _deallocate,
     **dict.fromkeys(_TRANSACTIONS, _transaction),
     **dict.fromkeys((texts[0] for texts in _FIXED), _fixed),

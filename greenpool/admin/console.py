@@ -13,17 +13,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from enum import Enum, auto
 
-from greenpool.admin import chatter, commands, settings
+from greenpool.admin import catalog, chatter, commands, selection, settings
 from greenpool.admin.extended import RecentTimes
 from greenpool.admin.lexer import Statement, TokenKind, shown, statements, syntax_error
 from greenpool.admin.question import Poll, Topic
 from greenpool.admin.result import AdminResult, Pending, Plan, Row
 from greenpool.admin.show import INQUIRIES, SHOWS, Inquiry
+from greenpool.admin.speaker import SETTINGS, Rights, Speaker
 from greenpool.admin.stats import StatsWindow
 from greenpool.admin.view import Moment, View
-from greenpool.config import Config
+from greenpool.config import SETTABLE, Config
 from greenpool.errors import GreenpoolError
 from greenpool.observe import events
 from greenpool.observe.times import Ladder
@@ -39,8 +39,7 @@ SHUTDOWN = "shutdown"
 _ORDERS = (RELOAD, UPGRADE, SHUTDOWN)
 _HELP_HINT = "SHOW HELP lists the commands."
 _EMPTY = Plan("")
-
-# What PgBouncer and PgDoorman have and greenpool does not have yet, to be told from a typing error.
+_NAMES = catalog.Names((*SHOWS, *INQUIRIES), tuple(SETTABLE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +62,6 @@ class Orders:
     command: Callable[[str], None]
     put: Callable[[str, str], None]
     ask: Callable[[Topic], Poll]
-
-
-class Rights(Enum):
-    """What a user of the console may say."""
-
-    ADMIN = auto()
-    STATS = auto()
-    """SHOW, but for what asks the workers or has texts of queries; and what drivers say."""
 
 
 class Console:
@@ -102,34 +93,34 @@ class Console:
         self._window.sample(rows, self._clock().monotonic_ns)
         self._times.sample(rows)
 
-    def execute(self, sql: str) -> AdminResult:
-        """Run one statement of the admin. Raises: ClientError (ERROR)."""
-        return self.plan(sql).run()
+    def execute(self, sql: str, speaker: Speaker) -> AdminResult:
+        """Run one statement. Raises: ClientError (ERROR)."""
+        return self.plan(sql, speaker).run()
 
-    def plan(self, sql: str, rights: Rights = Rights.ADMIN) -> Plan:
+    def plan(self, sql: str, speaker: Speaker) -> Plan:
         """Understand one statement, or none, without doing anything. Raises: ClientError."""
-        plans = self.plans(sql, rights)
+        plans = self.plans(sql, speaker)
         if len(plans) > 1:
             raise syntax_error("cannot insert multiple commands into a prepared statement")
         return plans[0] if plans else _EMPTY
 
-    def plans(self, sql: str, rights: Rights = Rights.ADMIN) -> list[Plan]:
+    def plans(self, sql: str, speaker: Speaker) -> list[Plan]:
         """Understand all statements of a query string; one that is wrong spoils them all."""
-        return [self._permitted(statement, rights) for statement in statements(sql)]
+        return [self._permitted(statement, speaker) for statement in statements(sql)]
 
-    def _permitted(self, statement: Statement, rights: Rights) -> Plan:
+    def _permitted(self, statement: Statement, speaker: Speaker) -> Plan:
         """Understand one statement of somebody who may say it. Raises: ClientError."""
-        if rights is Rights.STATS and _is_the_admins(statement):
+        if speaker.rights is Rights.STATS and _is_the_admins(statement):
             message = "admin access needed"
             raise ClientError(Severity.ERROR, SqlState.INSUFFICIENT_PRIVILEGE, message)
-        return self._plan(statement)
+        return self._plan(statement, speaker)
 
-    def _plan(self, statement: Statement) -> Plan:
+    def _plan(self, statement: Statement, speaker: Speaker) -> Plan:
         first = statement[0]
         if first.kind is not TokenKind.WORD:
             raise syntax_error(f'syntax error at or near "{shown(first.text)}"', _HELP_HINT)
         if first.text == "show":
-            return self._show(statement)
+            return self._show(statement, speaker)
         if first.text in _ORDERS:
             return self._order(statement)
         if first.text in commands.COMMANDS:
@@ -138,20 +129,22 @@ class Console:
             return self._said(
                 settings.plan(statement, self._config_getter, self._set, self._now_ns), statement
             )
+        if first.text == "select":
+            return selection.plan(statement, speaker, _NAMES)
         if planner := chatter.STATEMENTS.get(first.text):
-            return planner(statement)
-        known = ("show", *_ORDERS, *commands.COMMANDS, *chatter.STATEMENTS)
+            return planner(statement, speaker)
+        known = ("show", "select", *_ORDERS, *commands.COMMANDS, *chatter.STATEMENTS)
         raise _unknown("", first.text, known)
 
-    def _show(self, statement: Statement) -> Plan:
+    def _show(self, statement: Statement, speaker: Speaker) -> Plan:
         names = tuple(token.text.lower() for token in statement[1:])
         if not names:
             raise syntax_error("SHOW needs the name of what to show", _HELP_HINT)
-        if plan := chatter.show_parameter(names):
+        if plan := chatter.show_parameter(names, speaker):
             return plan
         name = names[0]
         if name not in SHOWS and name not in INQUIRIES:
-            raise _unknown("SHOW ", name, (*SHOWS, *INQUIRIES, *chatter.PARAMETERS))
+            raise _unknown("SHOW ", name, (*SHOWS, *INQUIRIES, *SETTINGS))
         if len(names) > 1:
             raise syntax_error(f'syntax error at or near "{shown(names[1])}"', _HELP_HINT)
         if name in INQUIRIES:
@@ -186,7 +179,7 @@ class Console:
     def _order(self, statement: Statement) -> Plan:
         verb = statement[0].text
         if len(statement) > 1:
-            raise chatter.not_supported(f"{verb.upper()} with an argument")
+            raise catalog.not_supported(f"{verb.upper()} with an argument")
         return Plan(verb.upper(), rows=lambda: self._carry_out(verb))
 
     def _carry_out(self, verb: str) -> Iterable[Row]:

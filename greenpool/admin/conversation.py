@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar
 
-from greenpool.admin.console import Console, Rights
+from greenpool.admin.console import Console
 from greenpool.admin.encode import Format, data_row, row_description
 from greenpool.admin.result import AdminResult, Effect, Plan, Row
+from greenpool.admin.speaker import Speaker
 from greenpool.errors import ClientProtocolError, ReportedError
 from greenpool.protocol.backend import command_complete, empty_query_response, ready_for_query
 from greenpool.protocol.body import Body, MalformedBody
@@ -68,15 +69,15 @@ class Conversation:
         "_console",
         "_is_skipping",
         "_portals",
-        "_rights",
+        "_speaker",
         "_statements",
         "is_over",
         "status",
     )
 
-    def __init__(self, console: Console, rights: Rights = Rights.ADMIN) -> None:
+    def __init__(self, console: Console, speaker: Speaker) -> None:
         self._console = console
-        self._rights = rights
+        self._speaker = speaker
         self._statements: dict[str, Plan] = {}
         self._portals: dict[str, Portal] = {}
         self._is_skipping = False  # from an error in the extended protocol to Sync
@@ -120,7 +121,7 @@ class Conversation:
         body.end()
         self._statements.pop("", None)
         self._portals.pop("", None)
-        plans = self._console.plans(sql, self._rights)
+        plans = self._console.plans(sql, self._speaker)
         if not plans:
             yield empty_query_response()
         for plan in plans:
@@ -129,8 +130,8 @@ class Conversation:
                 yield row_description(plan.columns, formats)
             result = plan.run()
             yield from _until_done(result)
-            yield from _rows(plan, formats, iter(result.rows))
-            yield self._complete(plan)
+            count = yield from _rows(plan, formats, iter(result.rows))
+            yield self._complete(plan, count)
         if self.status is TransactionStatus.IDLE:
             self._portals.clear()
         yield ready_for_query(self.status)
@@ -149,7 +150,7 @@ class Conversation:
             raise _error(SqlState.DUPLICATE_PREPARED_STATEMENT, message)
         _check_room(self._statements, name, "prepared statements")
         self._statements.pop(name, None)
-        self._statements[name] = self._console.plan(sql, self._rights)
+        self._statements[name] = self._console.plan(sql, self._speaker)
         yield _PARSE_COMPLETE
 
     def _bind(self, body: Body) -> Iterator[bytes]:
@@ -202,7 +203,7 @@ class Conversation:
         if is_limited and count == limit:
             yield _PORTAL_SUSPENDED
         else:
-            yield self._complete(plan)
+            yield self._complete(plan, count)
 
     def _close(self, body: Body) -> Iterator[bytes]:
         kind, name = _target(body)
@@ -240,7 +241,7 @@ class Conversation:
             return self._portals[name]
         raise PortalError(f'portal "{name}" does not exist')
 
-    def _complete(self, plan: Plan) -> bytes:
+    def _complete(self, plan: Plan, rows: int) -> bytes:
         """Carry out what a statement does to the session, and say that it is done."""
         if plan.effect is Effect.BEGIN:
             self.status = TransactionStatus.IN_TRANSACTION
@@ -251,7 +252,7 @@ class Conversation:
         elif plan.effect is Effect.DEALLOCATE:
             self._plan(plan.name)
             del self._statements[plan.name]
-        return command_complete(plan.tag)
+        return command_complete(plan.complete(rows))
 
 
 Handler = Callable[[Conversation, Body], Iterator[bytes]]

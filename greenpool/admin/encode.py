@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from greenpool.admin.result import Row, Value
-from greenpool.protocol.backend import INT4, INT8, NUMERIC, Column, ColumnType
+from greenpool.protocol.backend import BOOL, INT4, INT8, NUMERIC, OID, Column, ColumnType
 from greenpool.protocol.message import BackendType, build, cstring, encode_text
 
 
@@ -27,7 +27,12 @@ _I16 = struct.Struct("!h")
 _I32 = struct.Struct("!i")
 _I64 = struct.Struct("!q")
 _COLUMN = struct.Struct("!IhIhih")
-_INTEGERS: dict[ColumnType, struct.Struct] = {INT4: _I32, INT8: _I64}
+_INTEGERS: dict[ColumnType, struct.Struct] = {
+    BOOL: struct.Struct("!B"),
+    INT4: _I32,
+    INT8: _I64,
+    OID: struct.Struct("!I"),
+}
 _NUMERIC = struct.Struct("!hhHh")
 _NUMERIC_MINUS = 0x4000
 _NUMERIC_BASE = 10_000
@@ -57,6 +62,8 @@ def _datum(kind: ColumnType, code: Format, value: Value) -> bytes:
         return _NULL
     if code is Format.BINARY and isinstance(value, int):
         data = _numeric(value) if kind is NUMERIC else _INTEGERS[kind].pack(value)
+    elif isinstance(value, bool):
+        data = b"t" if value else b"f"
     else:
         data = encode_text(str(value))
     return _I32.pack(len(data)) + data

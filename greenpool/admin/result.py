@@ -13,7 +13,8 @@ from enum import Enum, auto
 from greenpool.protocol.backend import Column
 
 Value = int | str | None
-"""What a column of a row holds: an int in a column of an integer type, else a str."""
+"""What a column of a row holds: an int in a column of an integer type, a bool in one of type bool,
+else a str."""
 
 Row = Sequence[Value]
 
@@ -72,6 +73,10 @@ class Plan:
     effect: Effect = Effect.NONE
     name: str = ""
     command: Callable[[], Pending] = no_command
+
+    def complete(self, rows: int) -> str:
+        """Return the tag of CommandComplete: that of SELECT has the number of rows."""
+        return f"{self.tag} {rows}" if self.tag == "SELECT" else self.tag
 
     def run(self) -> AdminResult:
         """Do what the statement says, once for every call."""

@@ -10,8 +10,9 @@ import socket
 import time
 from collections.abc import Callable
 
-from greenpool.admin.console import Console, Rights
+from greenpool.admin.console import Console
 from greenpool.admin.conversation import Conversation
+from greenpool.admin.speaker import Speaker
 from greenpool.errors import ClientProtocolError, ReportedError
 from greenpool.protocol.errors import ClientError, Severity, SqlState, error_response
 from greenpool.protocol.frame import FrameReader
@@ -36,14 +37,13 @@ def _none() -> int:
 def serve(
     sock: socket.socket,
     console: Console,
+    speaker: Speaker,
     early: bytes = b"",
     sleep: Callable[[float], None] = time.sleep,
     cancels: Callable[[], int] = _none,
-    rights: Rights = Rights.ADMIN,
 ) -> Reason:
     """Serve a client from the ReadyForQuery of its login to its end; return why it ended.
 
-    `rights` are those of its user.
     `early` are bytes already read from it. `sleep` is called with 0 between the pieces of long
     answers: a worker passes `gevent.sleep`, so that thousands of rows do not hold up its other
     clients. `cancels` counts the CancelRequests for this client: one more ends the wait for a
@@ -54,7 +54,7 @@ def serve(
     link = _Link(sock, sleep)
     try:
         try:
-            return _talk(link, Conversation(console, rights), early, cancels)
+            return _talk(link, Conversation(console, speaker), early, cancels)
         except ReportedError as exc:
             link.say(exc)
             is_theirs = isinstance(exc, ClientProtocolError)

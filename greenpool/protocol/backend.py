@@ -43,6 +43,8 @@ INT4 = ColumnType(23, 4)
 INT8 = ColumnType(20, 8)
 FLOAT8 = ColumnType(701, 8)
 NUMERIC = ColumnType(1700, -1)
+NAME = ColumnType(19, 64)
+OID = ColumnType(26, 4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from gevent import socket
 from gevent.event import AsyncResult
 
 from greenpool.admin import session as admin_session
-from greenpool.admin.console import Rights
+from greenpool.admin.speaker import Rights, Speaker
 from greenpool.admin.welcome import ADMIN_DATABASES, WELCOME_PARAMETERS
 from greenpool.auth.client_auth import AuthMethod, AuthState, credential_of
 from greenpool.auth.hba.match import Request
@@ -367,7 +367,9 @@ class Session:
         self._visit = Visit.TLS if self._arrival.tls is not None else Visit.PLAIN
         self._authenticate_admin(request, rule)
         self._welcome_admin(startup)
-        return partial(self._serve_admin, Rights.ADMIN if may_use_reserve else Rights.STATS)
+        rights = Rights.ADMIN if may_use_reserve else Rights.STATS
+        names = startup.user, startup.database
+        return partial(self._serve_admin, Speaker(*names, self._client, rights, startup.parameters))
 
     def _authenticate_admin(self, request: Request, rule: HbaRule) -> None:
         worker, general = self._worker, self._worker.config.general
@@ -396,12 +398,12 @@ class Session:
         if row is not None and self._worker.config.general.log_client_connections:
             log_login(row)
 
-    def _serve_admin(self, rights: Rights) -> None:
+    def _serve_admin(self, speaker: Speaker) -> None:
         """Stay: the console is spoken here, in Python."""
         worker = self._worker
         worker.consoles.add(gevent.getcurrent())
-        how = self._arrival.early, gevent.sleep, self._cancels, rights
-        reason = admin_session.serve(self._arrival.sock, worker.console, *how)
+        how = self._arrival.early, gevent.sleep, self._cancels
+        reason = admin_session.serve(self._arrival.sock, worker.console, speaker, *how)
         row = worker.segment.client_row(self._client)
         if row is not None and worker.config.general.log_client_disconnections:
             log_departure(row, reason)

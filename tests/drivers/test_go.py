@@ -7,10 +7,12 @@ import pytest
 from tests.drivers.conftest import RunDriver
 from tests.drivers.project import TEST_DEADLINE_S, Program, Project
 
+_PROGRAMS = ("./native", "./stdsql", "./logins", "./storm", "./console")
+
 GO = Project(
     "go",
     tools=("go",),
-    steps=(("go", "build", "-o", "{build}/bin/", "./native", "./stdsql", "./logins", "./storm"),),
+    steps=(("go", "build", "-o", "{build}/bin/", *_PROGRAMS),),
 )
 
 

@@ -12,7 +12,7 @@ from greenpool.admin.strangers import none_rows
 from greenpool.admin.welcome import ADMIN_DATABASES
 from tests.integration.conftest import MakePooler
 from tests.integration.harness.pooler import Pooler
-from tests.integration.harness.programs import PASSWORD
+from tests.integration.harness.programs import PASSWORD, run_psql
 from tests.integration.harness.waiting import wait_for
 
 
@@ -44,6 +44,16 @@ def test_the_console_has_three_names(make_pooler: MakePooler) -> None:
             assert row == (f"greenpool {__version__}",)
             version = connection.info.parameter_status("server_version")
             assert version == f"{__version__}/greenpool"
+
+
+def test_psql_is_answered_or_told_why_not(pooler: Pooler) -> None:
+    script = "\\conninfo\n\\l\n\\d\n\\du\nSELECT current_user, current_database();\n"
+    dsn = admin_dsn(pooler)
+    done = run_psql(pooler.pg.program("psql"), dsn, script, "-At")
+    assert done.stdout.splitlines()[-1] == "admin|greenpool"
+    refusals = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
+    assert len(refusals) == 3, done.stderr
+    assert all(line.endswith("is not supported by the admin console") for line in refusals)
 
 
 def test_a_linked_client_and_its_server_are_seen(pooler: Pooler) -> None:
@@ -109,7 +119,7 @@ def test_mistakes_are_answered_with_help(pooler: Pooler) -> None:
         with pytest.raises(psycopg.errors.SyntaxError, match="Did you mean SHOW POOLS"):
             connection.execute("SHOW POLS")
         with pytest.raises(psycopg.errors.FeatureNotSupported, match="this SELECT"):
-            connection.execute("SELECT 2")
+            connection.execute("SELECT 1 + 1")
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from greenpool.admin.console import Console, Orders, Sources
 from greenpool.admin.question import Told, Topic
+from greenpool.admin.result import AdminResult, Plan
+from greenpool.admin.speaker import Rights, Speaker
 from greenpool.admin.view import Moment
 from greenpool.config import Config, load
 from greenpool.observe.times import Ladder
@@ -248,12 +250,18 @@ class FakePoll:
         return self.looks > 1
 
 
+def speaker(rights: Rights = Rights.ADMIN) -> Speaker:
+    """Make somebody who has just logged in."""
+    return Speaker("admin", "greenpool", 77, rights, {"application_name": "psql", "geqo": "off"})
+
+
 class Bench:
-    """A console, its segment, and the commands it was told to pass on."""
+    """A console, its segment, who speaks with it, and the commands it was told to pass on."""
 
     def __init__(self, config: Config, segment: FakeSegment | None = None) -> None:
         self.segment = busy_segment() if segment is None else segment
         self.now = NOW
+        self.speaker = speaker()
         self.commands: list[str] = []
         self.settings: list[tuple[str, str]] = []
         self.told: dict[Topic, list[Told]] = dict(TOLD)
@@ -270,8 +278,16 @@ class Bench:
             clock=lambda: self.now,
         )
 
+    def plan(self, sql: str) -> Plan:
+        """Understand a statement."""
+        return self.console.plan(sql, self.speaker)
+
+    def execute(self, sql: str) -> AdminResult:
+        """Run a statement."""
+        return self.console.execute(sql, self.speaker)
+
     def show(self, sql: str) -> list[dict[str, Any]]:
         """Run a statement; give its rows by column name."""
-        result = self.console.execute(sql)
+        result = self.execute(sql)
         names = [column.name for column in result.columns]
         return [dict(zip(names, row, strict=True)) for row in result.rows]

@@ -97,7 +97,7 @@ def greet(sock: socket.socket, stored: str = PASSWORD) -> bytes:
 
 
 def console(bench: Bench, stored: str = PASSWORD) -> Behaviour:
-    return lambda sock: serve(sock, bench.console, greet(sock, stored))
+    return lambda sock: serve(sock, bench.console, bench.speaker, greet(sock, stored))
 
 
 @pytest.mark.parametrize("stored", [PASSWORD, "", "md5" + "0123456789abcdef" * 2])
@@ -106,7 +106,7 @@ def test_rows_come_with_their_columns(
 ):
     behave(console(bench, stored))
     found = client.show(with_password(at, stored), "pools")
-    result = bench.console.execute("SHOW POOLS")
+    result = bench.execute("SHOW POOLS")
     assert found.columns == result.columns
     assert [row[:2] for row in found.rows] == [("app", "alice"), ("app", "bob"), ("logs", "alice")]
     assert found.rows[0][-8] == "transaction"
@@ -129,12 +129,12 @@ def test_unknown_name_is_the_consoles_own_error_with_its_hint(
 @pytest.mark.parametrize("what", ["pools; reload", 'pools"; reload', "pools reload", "", "--"])
 def test_name_cannot_become_another_statement(what: str, bench: Bench):
     with pytest.raises(ClientError, match="unrecognized command"):
-        bench.console.execute(statement(what))
+        bench.execute(statement(what))
     assert bench.commands == []
 
 
 def test_name_may_be_written_in_capitals(bench: Bench):
-    assert list(bench.console.execute(statement("VERSION")).rows)
+    assert list(bench.execute(statement("VERSION")).rows)
 
 
 def test_wrong_password_is_told_in_the_consoles_words(

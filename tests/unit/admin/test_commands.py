@@ -21,7 +21,7 @@ def bench(bench: Bench) -> Bench:
 
 
 def _say(bench: Bench, sql: str) -> Pending:
-    result = bench.console.execute(sql)
+    result = bench.execute(sql)
     assert (list(result.rows), result.tag) == ([], sql.split()[0].upper())
     return result.is_done
 
@@ -64,7 +64,7 @@ def test_pause_that_was_resumed_is_an_error(bench: Bench) -> None:
 
 
 def test_pause_is_not_understood_twice_by_describing_it(bench: Bench) -> None:
-    bench.console.plan("PAUSE")
+    bench.plan("PAUSE")
     assert _held(bench) == [0, 0, 0]
 
 
@@ -132,7 +132,7 @@ def test_mistakes_are_told_and_do_nothing(
     bench: Bench, sql: str, sqlstate: str, words: str
 ) -> None:
     with pytest.raises(ClientError, match=words) as caught:
-        bench.console.execute(sql)
+        bench.execute(sql)
     assert (caught.value.severity, caught.value.fields.sqlstate) == ("ERROR", sqlstate)
     assert not bench.segment.said
     assert _held(bench) == [0, 0, 0]
@@ -141,7 +141,7 @@ def test_mistakes_are_told_and_do_nothing(
 def test_what_is_paused_altogether_cannot_be_paused_again(bench: Bench) -> None:
     _say(bench, "PAUSE")
     with pytest.raises(ClientError, match="already suspended/paused"):
-        bench.console.execute("PAUSE")
+        bench.execute("PAUSE")
     assert _say(bench, "PAUSE app")()
 
 
@@ -157,7 +157,7 @@ def test_suspend_waits_until_every_worker_is_still(bench: Bench) -> None:
     assert is_done()
     for again in ("SUSPEND", "PAUSE"):
         with pytest.raises(ClientError, match="already suspended/paused"):
-            bench.console.execute(again)
+            bench.execute(again)
 
 
 def test_resume_ends_a_suspension_and_who_waits_for_it(bench: Bench) -> None:
@@ -165,7 +165,7 @@ def test_resume_ends_a_suspension_and_who_waits_for_it(bench: Bench) -> None:
     _say(bench, "PAUSE app")
     is_done = _say(bench, "SUSPEND")
     with pytest.raises(ClientError, match="database logs is not paused"):
-        bench.console.execute("RESUME logs")
+        bench.execute("RESUME logs")
     assert bench.segment.suspended
     assert _say(bench, "RESUME")()
     assert not bench.segment.suspended

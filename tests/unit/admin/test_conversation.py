@@ -23,7 +23,7 @@ class Talk:
     """A conversation that remembers nothing but what PostgreSQL's would."""
 
     def __init__(self, bench: Bench) -> None:
-        self.conversation = Conversation(bench.console)
+        self.conversation = Conversation(bench.console, bench.speaker)
 
     def __call__(self, *sent: bytes) -> bytes:
         found = FrameReader(FrontendType, 1 << 20).feed(b"".join(sent))

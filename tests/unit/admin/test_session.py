@@ -28,7 +28,9 @@ class Served:
         self.sock, self.theirs = socket.socketpair()
         self.sock.settimeout(10)
         self._pool = ThreadPoolExecutor(1)
-        self._end: Future[Reason] = self._pool.submit(serve, self.theirs, bench.console, early)
+        self._end: Future[Reason] = self._pool.submit(
+            serve, self.theirs, bench.console, bench.speaker, early
+        )
         self._end.add_done_callback(lambda _: self.theirs.close())
 
     def send(self, *sent: bytes) -> None:
@@ -142,7 +144,7 @@ def test_a_cancel_ends_the_wait_and_not_the_session(bench: Bench) -> None:
     ours, theirs = socket.socketpair()
     counts = iter(range(3))  # as the message comes, as it waits, as the next one comes
     ours.sendall(query("PAUSE") + query("SELECT 1") + TERMINATE)
-    reason = serve(theirs, bench.console, cancels=lambda: next(counts, 9))
+    reason = serve(theirs, bench.console, bench.speaker, cancels=lambda: next(counts, 9))
     assert reason is Reason.CLIENT_TERMINATE
     assert wire.words(ours.recv(4096)) == ["E(57014)", "Z(I)", "T", "D", "C(SELECT 1)", "Z(I)"]
     assert bench.segment.held(0) is Hold.PAUSED
@@ -156,7 +158,9 @@ def test_long_answers_let_others_run(bench: Bench) -> None:
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     pauses: list[float] = []
     ours.sendall(query("SHOW CLIENTS") + TERMINATE)
-    assert serve(theirs, bench.console, sleep=pauses.append) is Reason.CLIENT_TERMINATE
+    assert (
+        serve(theirs, bench.console, bench.speaker, sleep=pauses.append) is Reason.CLIENT_TERMINATE
+    )
     assert len(pauses) > 5
     assert set(pauses) == {0}
     ours.close()
@@ -173,7 +177,7 @@ def test_a_session_that_is_ended_from_outside_says_so(bench: Bench) -> None:
         raise ClientError(Severity.FATAL, SqlState.ADMIN_SHUTDOWN, "terminating connection")
 
     ours.sendall(query("SHOW CLIENTS"))
-    assert serve(theirs, bench.console, sleep=end) is Reason.SHUTDOWN
+    assert serve(theirs, bench.console, bench.speaker, sleep=end) is Reason.SHUTDOWN
     theirs.close()
     found = wire.words(b"".join(iter(lambda: ours.recv(65536), b"")))
     assert found[0] == "T"
@@ -184,7 +188,9 @@ def test_a_session_that_is_ended_from_outside_says_so(bench: Bench) -> None:
 
 def test_a_session_that_waits_for_a_question_is_ended_politely(bench: Bench) -> None:
     ours, theirs = gevent.socket.socketpair()
-    greenlet = gevent.spawn(serve, theirs, bench.console, query("SELECT 1"), gevent.sleep)
+    greenlet = gevent.spawn(
+        serve, theirs, bench.console, bench.speaker, query("SELECT 1"), gevent.sleep
+    )
     with gevent.Timeout(10):
         assert wire.words(ours.recv(4096))[-1] == "Z(I)"
         end = ClientError(Severity.FATAL, SqlState.ADMIN_SHUTDOWN, "terminating connection")

@@ -23,7 +23,7 @@ from tests.unit.admin.samples import NOW, Bench
     ],
 )
 def test_value_is_handed_on_and_waited_for(bench: Bench, text: str, name: str, value: str) -> None:
-    is_done = bench.console.plan(text).command()
+    is_done = bench.plan(text).command()
     assert bench.settings == [(name, value)]
     assert not is_done()
     bench.config = with_setting(bench.config, name, value)
@@ -45,12 +45,12 @@ def test_value_is_handed_on_and_waited_for(bench: Bench, text: str, name: str, v
 )
 def test_what_is_wrong_is_said_and_nothing_handed_on(bench: Bench, text: str, message: str) -> None:
     with pytest.raises(ClientError, match=message):
-        bench.console.plan(text).command()
+        bench.plan(text).command()
     assert not bench.settings
 
 
 def test_waiting_ends_when_the_master_does_not_take_it(bench: Bench) -> None:
-    is_done = bench.console.plan("SET max_connections = 50").command()
+    is_done = bench.plan("SET max_connections = 50").command()
     bench.now = Moment(NOW.monotonic_ns + PATIENCE_NS, NOW.epoch_ns)
     with pytest.raises(ClientError, match="the master's log says why"):
         is_done()

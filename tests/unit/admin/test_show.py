@@ -161,7 +161,7 @@ def test_columns_are_as_written_here(name: str) -> None:
 def test_rows_fit_their_columns(config: Config, name: str, is_empty: bool) -> None:
     bench = Bench(config, FakeSegment() if is_empty else None)
     bench.console.sample()
-    result = bench.console.execute(f"SHOW {name}")
+    result = bench.execute(f"SHOW {name}")
     assert result.tag == "SHOW"
     limits = {INT4: 1 << 31, INT8: 1 << 63, NUMERIC: 1 << 96}
     for row in result.rows:

@@ -55,6 +55,26 @@ final class Console {
         check(connection.isValid(1), "it goes on behind an error");
     }
 
+    /** What DBeaver asks when it connects. */
+    private static void session(Connection connection) throws SQLException {
+        connection.setReadOnly(true);
+        connection.setReadOnly(false);
+        int level = connection.getTransactionIsolation();
+        check(level == Connection.TRANSACTION_READ_COMMITTED, "the isolation");
+        check(connection.getSchema() == null, "the schema");
+        String text = "SELECT current_schema(),session_user";
+        try (PreparedStatement statement = connection.prepareStatement(text);
+                ResultSet rows = statement.executeQuery()) {
+            check(rows.next() && rows.getString(1) == null, "the schema by name");
+            check(rows.getString(2).equals("admin"), "the user");
+        }
+        try (Statement statement = connection.createStatement();
+                ResultSet rows = statement.executeQuery("SELECT pg_is_in_recovery()")) {
+            check(rows.getMetaData().getColumnType(1) == Types.BIT, "a boolean");
+            check(rows.next() && !rows.getBoolean(1), "no standby");
+        }
+    }
+
     private static void orders(Connection connection) throws SQLException {
         try (Statement statement = connection.createStatement()) {
             statement.execute("RELOAD");
@@ -72,6 +92,7 @@ final class Console {
                 pools(connection, arguments[0]);
                 again(connection);
                 refused(connection);
+                session(connection);
                 orders(connection);
             }
             System.out.println("console: " + mode);
