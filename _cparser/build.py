@@ -8,7 +8,7 @@ Read from the environment (anything but "" and "0" is yes):
     GREENPOOL_WERROR    warnings are errors, for scripts and CI
     GREENPOOL_SANITIZE  AddressSanitizer and UndefinedBehaviorSanitizer with assertions on; run the
                         result with LD_PRELOAD=$(gcc -print-file-name=libasan.so)
-    GREENPOOL_LAYOUT_SHIFT  another layout of the segment than the true one (pool.h), for tests
+    GREENPOOL_LAYOUT_SHIFT  another layout of the segment than the true one (layout.h), for tests
     CC                  the compiler, as for every setuptools build; gcc and clang are supported
 
 This file is executed by path, before greenpool can be imported: it uses nothing of the package.

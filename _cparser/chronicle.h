@@ -28,6 +28,6 @@ struct gp_chronicle {
     _Atomic uint64_t counts[GP_CHRONICLE_KINDS];
     _Alignas(64) struct gp_chronicle_line lines[GP_CHRONICLE_KEPT];
 };
-_Static_assert(sizeof(struct gp_chronicle) == 131392, "what is common keeps its shape: pool.h");
+_Static_assert(sizeof(struct gp_chronicle) == 131392, "what is common keeps its shape: layout.h");
 
 #endif

@@ -65,7 +65,7 @@ struct gp_database {
     _Atomic uint64_t members[]; /* bit p: pool p is one of its; by the master */
 };
 
-_Static_assert(sizeof(struct gp_database) == 131392, "what is common keeps its shape: pool.h");
+_Static_assert(sizeof(struct gp_database) == 131392, "what is common keeps its shape: layout.h");
 
 struct gp_bounds {
     uint32_t max, reserve;

@@ -1,6 +1,6 @@
 /* The segment as its masters see it: made before the fork, filled with databases and pools, put right
  * after a worker's death; and what anyone may write to it: the administrator's wishes, notes.
- * Part of engine.h; pool.h tells what lies where. Partner: greenpool/engine.py. */
+ * Part of engine.h; layout.h tells what lies where. Partner: greenpool/engine.py. */
 #ifndef GP_ENGINE_SEGMENT_H
 #define GP_ENGINE_SEGMENT_H
 
@@ -65,8 +65,8 @@ struct gp_audit {
 /* ---- master, before the fork ---- */
 
 /* Make a segment in memory with a descriptor, map it, and make every place's eventfd and inbox
- * (numbers stay valid in all children). workers: places for them, at most 64. NULL: errno. clients_max counts the rows kept for the admin too. Sparse: costs memory only where
- * it is used. */
+ * (numbers stay valid in all children). workers: places for them, at most 64. clients_max counts the
+ * rows kept for the admin too. Sparse: costs memory only where it is used. NULL: errno. */
 GP_API struct gp_segment *gp_segment_create(uint32_t workers, uint32_t pools_max,
                                             uint32_t clients_max);
 /* Map the segment that another program made; its descriptors have been inherited at the same

@@ -1,5 +1,5 @@
 /* The two memories of a segment: how they are laid out, made, mapped, and found again by the master
- * of a later generation. The picture is in pool.h, what is done with it in segment.c. Runs in masters
+ * of a later generation. The picture is in layout.h, what is done with it in segment.c. Runs in masters
  * only, before they fork. */
 #include "admission.h"
 #include "chronicle.h"

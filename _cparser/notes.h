@@ -65,7 +65,7 @@ struct gp_keys_note {
 _Static_assert(sizeof(struct gp_keys_note) == 256, "four lines: a page holds those of 16 pools");
 _Static_assert(sizeof(struct gp_welcome_note) == 8256 && sizeof(struct gp_suspects_note) == 16448 &&
                    sizeof(struct gp_outage_note) == 576,
-               "what is common keeps its shape: pool.h");
+               "what is common keeps its shape: layout.h");
 
 /* Empty all notes of a pool, and have its list of suspects asked for anew. The master, when the pool is removed or its servers are to be
  * replaced: what was learned about them need not be true of the next ones. */

@@ -2,7 +2,7 @@
  *
  * What ails is either a server, whichever pool tries it (nobody listens, no answer in time, it starts
  * or stops), or one pool at a server that answers (a wrong password, no such database, too many
- * connections). Both have the same states, kept in the segment (struct gp_outage in pool.h), so they
+ * connections). Both have the same states, kept in the segment (struct gp_outage in layout.h), so they
  * are the same for all workers and outlive them, reloads and upgrades:
  *
  *   WELL   --a login fails----> AILING   one login at a time over all workers, none before retry_ns

@@ -7,7 +7,7 @@
 
 #define GP_NO_WORKER UINT32_MAX
 
-/* ---- the state word: drawn in pool.h ---- */
+/* ---- the state word: drawn in layout.h ---- */
 #define GP_WORD_CLIENT_SHIFT  GP_WORD_GENERATION_BITS
 #define GP_WORD_CANCELS_SHIFT (GP_WORD_CLIENT_SHIFT + GP_WORD_CLIENT_BITS)
 #define GP_WORD_WORKER_SHIFT  (GP_WORD_CANCELS_SHIFT + GP_WORD_CANCELS_BITS)

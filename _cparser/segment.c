@@ -1,5 +1,5 @@
 /* The segment as it is used: where things are, how its pools are defined, how its workers are woken.
- * The picture is in pool.h; mapping.c makes it. Everything here but the places and the pokes is the
+ * The picture is in layout.h; mapping.c makes it. Everything here but the places and the pokes is the
  * master's. */
 #include "admission.h"
 #include "database.h"

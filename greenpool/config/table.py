@@ -51,7 +51,7 @@ _COUNT = (0, 1_000_000)
 _PORT = (1, 65535)
 _BUFFER = (0, 1 << 30)
 _MEMORY = (0, 1 << 40)
-# What the shared segment has room for (_cparser/pool.h: GP_WORKERS_MAX, GP_SLOTS_MAX,
+# What the shared segment has room for (_cparser/layout.h: GP_WORKERS_MAX, GP_SLOTS_MAX,
 # GP_CREATES_MAX, GP_STATEMENTS_MAX; database.h: GP_PLACES_LIMIT): a value is refused here rather
 # than cut there.
 _WORKERS = (1, 64)

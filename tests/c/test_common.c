@@ -1,6 +1,6 @@
 /* sources: @segment */
 /* What all layouts of the segment have in common lies where GP_COMMON_VERSION 1 has it. Whoever finds a
- * line here in the way of a change: pool.h tells where the new thing belongs. */
+ * line here in the way of a change: layout.h tells where the new thing belongs. */
 #include "check.h"
 #include "chronicle.h"
 #include "database.h"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,10 +53,9 @@ def previous_commit() -> str:
 
 
 def _common(commit: str | None) -> str:
-    path = "_cparser/pool.h"
-    text = _git("show", f"{commit}:{path}") if commit else (_ROOT / path).read_text()
-    found = re.search(r"^#define GP_COMMON_VERSION\s+(\w+)", text or "", re.MULTILINE)
-    return found[1] if found else "older than what is common"
+    of_commit = [commit] if commit else []
+    line = _git("grep", "-h", "^#define GP_COMMON_VERSION ", *of_commit, "--", "_cparser/*.h")
+    return line.split()[2] if line else "older than what is common"
 
 
 def _git(*arguments: str) -> str | None:

@@ -140,7 +140,7 @@ def test_paths_in_the_dataclasses_are_paths():
     ],
 )
 def test_bound_is_what_the_shared_segment_has_room_for(constant, name, home):
-    header = (Path(__file__).parents[3] / "_cparser" / "pool.h").read_text()
+    header = (Path(__file__).parents[3] / "_cparser" / "layout.h").read_text()
     match = re.search(rf"#define {constant} +(\d+)u", header)
     assert match is not None
     assert named(name, home).bounds == (1, int(match[1]))
