@@ -27,10 +27,12 @@
 #include "outage.h"
 #include "pool_internal.h"
 
-/* Release: pairs with the acquire in gp_obey_sweep; who sees it sees the wish. */
+/* Release: pairs with the acquire in gp_obey_sweep; who sees it sees the wish. Fence: before the one
+ * who wishes looks for pools that are new (segment.c: hold_likewise). */
 static void tell(struct gp_segment *seg)
 {
     atomic_fetch_add_explicit(&gp_common_of(seg)->controls, 1, memory_order_release);
+    atomic_thread_fence(memory_order_seq_cst);
     workers_poke(seg, workers_alive(seg));
 }
 

@@ -91,18 +91,58 @@ static void setting_store(_Atomic uint32_t *setting, uint32_t value)
     atomic_store_explicit(setting, value, memory_order_release);
 }
 
-/* What holds all pools in use that have this database, or any. No pool: nothing. */
-static uint32_t held_all(struct gp_segment *seg, const char *database)
+/* What holds all other pools in use that have this database, or any. No pool: nothing. */
+static uint32_t held_all(struct gp_segment *seg, uint32_t but, const char *database)
 {
     uint32_t held = UINT32_MAX;
 
     for (uint32_t i = 0, high = gp_pools_high(seg); i < high; i++) {
         struct gp_common_pool *p = gp_common_pool_at(seg, i);
-        if (atomic_load_explicit(&p->in_use, memory_order_relaxed) &&
+        if (i != but && atomic_load_explicit(&p->in_use, memory_order_relaxed) &&
             (!database || strcmp(p->database, database) == 0))
-            held &= atomic_load_explicit(&p->hold, memory_order_relaxed);
+            held &= atomic_load_explicit(&p->hold, memory_order_acquire);
     }
     return held == UINT32_MAX ? 0 : held;
+}
+
+static uint32_t held_likewise(struct gp_segment *seg, uint32_t pool)
+{
+    return held_all(seg, pool, gp_common_pool_at(seg, pool)->database) | held_all(seg, pool, NULL);
+}
+
+/* Fence: pairs with that of controls.c; see hold_likewise. */
+static uint64_t wishes_of(struct gp_segment *seg)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    return atomic_load_explicit(&gp_common_of(seg)->controls, memory_order_acquire);
+}
+
+/* A server that was opened meanwhile is of no use. False: somebody has said what of this pool itself. */
+static bool hold_anew(struct gp_segment *seg, uint32_t pool, uint32_t before, uint32_t held)
+{
+    struct gp_common_pool *p = gp_common_pool_at(seg, pool);
+
+    if (!atomic_compare_exchange_strong_explicit(&p->hold, &before, held, memory_order_acq_rel,
+                                                 memory_order_relaxed))
+        return false;
+    atomic_fetch_add_explicit(&p->epoch, 1, memory_order_release);
+    atomic_fetch_add_explicit(&gp_common_of(seg)->controls, 1, memory_order_release);
+    workers_poke_all(seg);
+    return true;
+}
+
+/* A pool that others have just begun to see is held as all others are, whatever was said of those
+ * since there were so many wishes. Who wishes something of all first says it of those it sees, then
+ * looks once more (greenpool/admin/commands.py). So either it sees this pool, or its wishes are
+ * counted here. */
+static void hold_likewise(struct gp_segment *seg, uint32_t pool, uint32_t held, uint64_t wishes)
+{
+    for (uint64_t now; (now = wishes_of(seg)) != wishes; wishes = now) {
+        uint32_t wanted = held_likewise(seg, pool);
+        if (wanted != held && !hold_anew(seg, pool, held, wanted))
+            return;
+        held = wanted;
+    }
 }
 
 static void settings_apply(struct gp_pool *p, const struct gp_pool_settings *s)
@@ -138,13 +178,26 @@ static void pool_apply(struct gp_segment *seg, uint32_t pool, const struct gp_po
 {
     struct gp_common_pool *p = gp_common_pool_at(seg, pool);
 
-    if (atomic_load_explicit(&p->in_use, memory_order_relaxed) == 0)
-        setting_store(&p->hold, held_all(seg, p->database) | held_all(seg, NULL));
     settings_apply(gp_pool_at(seg, pool), s);
     gp_database_join(seg, pool, s->database_place);
     atomic_fetch_add_explicit(&p->frees, 1,
                               memory_order_release); /* there may be room now: free_find */
     setting_store(&p->in_use, 1);
+}
+
+/* Nobody sees it before. */
+static void pool_begin(struct gp_segment *seg, uint32_t pool,
+                       const struct gp_pool_settings *settings)
+{
+    uint64_t wishes = wishes_of(seg);
+    uint32_t held = held_likewise(seg, pool);
+
+    setting_store(&gp_common_pool_at(seg, pool)->hold, held);
+    pool_apply(seg, pool, settings);
+    /* release: pairs with the acquire in gp_pools_high; names stay until gp_pool_vacate */
+    if (pool == gp_pools_high(seg))
+        atomic_store_explicit(&gp_common_of(seg)->pools_high, pool + 1, memory_order_release);
+    hold_likewise(seg, pool, held, wishes);
 }
 
 static bool pool_find(struct gp_segment *seg, const char *database, const char *user,
@@ -188,16 +241,13 @@ enum gp_result gp_pool_define(struct gp_segment *seg, const char *database, cons
             return GP_EFULL;
         name_write(gp_common_pool_at(seg, place)->database, database);
         name_write(gp_common_pool_at(seg, place)->user, user);
-        gp_outage_attach(seg, place, settings->server_tag);
-        pool_apply(seg, place, settings);
-        /* release: pairs with the acquire in gp_pools_high; names stay until gp_pool_vacate */
-        if (place == gp_pools_high(seg))
-            atomic_store_explicit(&gp_common_of(seg)->pools_high, place + 1, memory_order_release);
         *pool = place;
-        return GP_OK;
     }
     gp_outage_attach(seg, *pool, settings->server_tag);
-    pool_apply(seg, *pool, settings);
+    if (atomic_load_explicit(&gp_common_pool_at(seg, *pool)->in_use, memory_order_relaxed))
+        pool_apply(seg, *pool, settings);
+    else
+        pool_begin(seg, *pool, settings);
     workers_poke_all(seg); /* who waits may claim more now; sweeps retire what is too much */
     return GP_OK;
 }

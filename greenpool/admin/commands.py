@@ -100,9 +100,7 @@ def _pause(segment: Controls, target: Target) -> Pending:
     is_all = target == Target(None, None)
     if is_all and (segment.is_suspended() or all(row.held & Hold.PAUSED for row in rows)):
         raise _refused("already suspended/paused")
-    pools = [row.index for row in rows]
-    for pool in pools:
-        segment.hold(pool, Hold.PAUSED)
+    pools = _say(segment, target, "pause", lambda pool: segment.hold(pool, Hold.PAUSED))
 
     def is_done() -> bool:
         if not all(segment.held(pool) & Hold.PAUSED for pool in pools):
@@ -114,16 +112,20 @@ def _pause(segment: Controls, target: Target) -> Pending:
 
 def _resume(segment: Controls, target: Target) -> Pending:
     """Take back PAUSE and KILL; without a name SUSPEND, too."""
-    paused = [row for row in target.pools(segment, "resume") if row.held & Hold.PAUSED]
+    is_paused = any(row.held & Hold.PAUSED for row in target.pools(segment, "resume"))
     was_suspended = target == Target(None, None) and segment.is_suspended()
     if was_suspended:
         segment.suspend(False)
-    elif not paused and target.database is None:
+    elif not is_paused and target.database is None:
         raise _refused("pooler is not paused/suspended")
-    elif not paused:
+    elif not is_paused:
         raise _refused(f"database {target.database} is not paused")
-    for row in paused:
-        segment.unhold(row.index, Hold.PAUSED)
+
+    def go_on(pool: int) -> None:
+        if segment.held(pool) & Hold.PAUSED:
+            segment.unhold(pool, Hold.PAUSED)
+
+    _say(segment, target, "resume", go_on)
     return at_once
 
 
@@ -144,14 +146,12 @@ def _suspend(segment: Controls) -> Pending:
 
 def _disable(segment: Controls, target: Target) -> Pending:
     """Let no other client in; those that are in stay."""
-    for row in target.pools(segment, "disable"):
-        segment.hold(row.index, Hold.DISABLED)
+    _say(segment, target, "disable", lambda pool: segment.hold(pool, Hold.DISABLED))
     return at_once
 
 
 def _enable(segment: Controls, target: Target) -> Pending:
-    for row in target.pools(segment, "enable"):
-        segment.unhold(row.index, Hold.DISABLED)
+    _say(segment, target, "enable", lambda pool: segment.unhold(pool, Hold.DISABLED))
     return at_once
 
 
@@ -176,8 +176,7 @@ def _kill(segment: Controls, target: Target) -> Pending:
     """Drop clients and servers at once, and pause: whoever comes now waits until RESUME."""
     pools = [row.index for row in target.pools(segment, "kill")]
     doomed = [each for each in segment.client_rows() if each.pool - 1 in pools]
-    for pool in pools:
-        segment.kill_pool(pool)
+    pools = _say(segment, target, "kill", segment.kill_pool)
 
     def is_done() -> bool:
         return all(_has_left(segment, each) for each in doomed) and _are_empty(segment, pools)
@@ -192,6 +191,20 @@ def _kill_client(segment: Controls, number: int) -> Pending:
         raise ClientError(Severity.ERROR, SqlState.UNDEFINED_OBJECT, "client not found")
     segment.doom(client)
     return lambda: _has_left(segment, client)
+
+
+def _say(segment: Controls, target: Target, verb: str, act: Callable[[int], None]) -> list[int]:
+    """Do this to all pools that are meant, and to those that are defined meanwhile; return them.
+
+    Whoever defines one looks for what has been said meanwhile, when others can see the pool
+    (`_cparser/segment.c`): so none is missed by both.
+    """
+    said: list[int] = []
+    while new := [row.index for row in target.pools(segment, verb) if row.index not in said]:
+        for pool in new:
+            act(pool)
+        said += new
+    return said
 
 
 def _are_empty(segment: Controls, pools: list[int]) -> bool:

@@ -47,6 +47,23 @@ def test_pause_and_resume_hold_what_is_meant(bench: Bench, target: str, held: li
     assert _held(bench) == [0, 0, 0]
 
 
+@pytest.mark.parametrize(("verb", "before", "after"), [("hold", 0, 1), ("unhold", 1, 0)])
+def test_pool_that_a_reload_makes_meanwhile_is_meant_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, verb: str, before: int, after: int
+) -> None:
+    bench.segment.pools = [pool(0, "app", "alice", held=before)]
+    say, comes = getattr(bench.segment, verb), pool(1, "logs", held=before)
+
+    def overtaken(index: int, bits: Hold) -> None:
+        if comes.index not in {row.index for row in bench.segment.pools}:
+            bench.segment.pools = [*bench.segment.pools, comes]
+        say(index, bits)
+
+    monkeypatch.setattr(bench.segment, verb, overtaken)
+    _say(bench, "PAUSE" if verb == "hold" else "RESUME")
+    assert _held(bench) == [after, after]
+
+
 def test_pause_is_over_when_no_server_is_left(bench: Bench) -> None:
     bench.segment.slots = {1: [slot(0, SlotState.CLOSING)], 2: [slot(0, SlotState.IDLE)]}
     is_done = _say(bench, "pause app")
