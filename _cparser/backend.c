@@ -145,17 +145,35 @@ static enum verdict step_ready(struct gp_engine *e, struct gp_server *s, const u
     return verdict;
 }
 
+static const char error_classes[GP_ERROR_CLASSES][3] = {
+    [GP_ERROR_CLASS_08] = "08", [GP_ERROR_CLASS_22] = "22", [GP_ERROR_CLASS_23] = "23",
+    [GP_ERROR_CLASS_25] = "25", [GP_ERROR_CLASS_26] = "26", [GP_ERROR_CLASS_28] = "28",
+    [GP_ERROR_CLASS_40] = "40", [GP_ERROR_CLASS_42] = "42", [GP_ERROR_CLASS_53] = "53",
+    [GP_ERROR_CLASS_57] = "57", [GP_ERROR_CLASS_58] = "58", [GP_ERROR_CLASS_XX] = "XX",
+};
+
+static void count_error(struct gp_engine *e, struct gp_server *s, struct gp_span sqlstate)
+{
+    uint32_t class = GP_ERROR_CLASSES - 1;
+
+    while (class != GP_ERROR_OTHER &&
+           (sqlstate.len != 5 || memcmp(sqlstate.at, error_classes[class], 2) != 0))
+        class --;
+    gp_count(&gp_counters_of(e, s->pool)->errors_of[class], 1);
+}
+
 static enum verdict step_error(struct gp_engine *e, struct gp_server *s, const uint8_t *message,
                                const struct gp_frame *frame)
 {
     enum gp_reply_action action;
     enum gp_reply_kind head = gp_replies_head(&s->replies, &action);
-    struct gp_error error;
+    struct gp_error error = {0};
     uint32_t dropped;
+    bool known = frame->total <= GP_HELD_MAX &&
+                 gp_error_fields(message + GP_HEADER_SIZE, frame->length - 4, &error) == GP_OK;
 
-    gp_count(&gp_counters_of(e, s->pool)->errors, 1);
-    if (frame->total <= GP_HELD_MAX &&
-        gp_error_fields(message + GP_HEADER_SIZE, frame->length - 4, &error) == GP_OK) {
+    count_error(e, s, known ? error.sqlstate : (struct gp_span){NULL, 0});
+    if (known) {
         s->said_fatal = gp_span_is(error.severity, "FATAL") || gp_span_is(error.severity, "PANIC");
         if (gp_heal(e, s, &error))
             return DROP;

@@ -23,7 +23,7 @@
 #include "engine_tls.h"
 
 /* cdef:begin */
-#define GP_ABI_VERSION 10
+#define GP_ABI_VERSION 11
 
 struct gp_event {
     uint32_t kind;

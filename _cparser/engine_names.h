@@ -94,6 +94,24 @@ enum gp_time_kind { GP_TIME_QUERY = 0, GP_TIME_TRANSACTION, GP_TIME_WAIT, GP_TIM
 
 /* Why a client does not wait for a server to come back before one more is opened: growth.h. */
 enum gp_haste { GP_HASTE_COLD = 0, GP_HASTE_CROWD, GP_HASTE_LASTING, GP_HASTE_SLOW, GP_HASTES };
+/* Classes of SQLSTATE that errors are counted by; the rest are OTHER. */
+enum gp_error_class {
+    GP_ERROR_OTHER = 0,
+    GP_ERROR_CLASS_08,
+    GP_ERROR_CLASS_22,
+    GP_ERROR_CLASS_23,
+    GP_ERROR_CLASS_25,
+    GP_ERROR_CLASS_26,
+    GP_ERROR_CLASS_28,
+    GP_ERROR_CLASS_40,
+    GP_ERROR_CLASS_42,
+    GP_ERROR_CLASS_53,
+    GP_ERROR_CLASS_57,
+    GP_ERROR_CLASS_58,
+    GP_ERROR_CLASS_XX,
+    GP_ERROR_CLASSES
+};
+
 /* What a failed login says about others: outage.h. */
 enum gp_ailment {
     GP_AILS_NOTHING = 0,

@@ -53,7 +53,12 @@ struct gp_pool_row {
     uint64_t creates, gate_waits, gate_overdue, patience_met, patience_lost, patience_opened;
     uint64_t fills_deferred, spared, waits_left;
     uint64_t hastes[GP_HASTES];
-    uint64_t login_ns; /* what a login takes lately; 0: not known yet */
+    uint64_t login_ns;                    /* what a login takes lately; 0: not known yet */
+    uint64_t errors_of[GP_ERROR_CLASSES]; /* their sum is `errors` */
+    /* prepared statements */
+    uint64_t client_parses, server_parses, binds;
+    uint64_t statement_hits, statement_misses, statement_evictions;
+    uint64_t server_statements; /* that its servers hold now, each counted for every server */
 };
 
 struct gp_time_sums {

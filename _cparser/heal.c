@@ -99,6 +99,7 @@ static void say_again(struct gp_engine *e, struct gp_server *s, struct gp_statem
     if (head != GP_REPLY_PARSE) {
         (void)gp_replies_push(&ours, GP_REPLY_PARSE, GP_REPLY_SWALLOW | GP_REPLY_INTENT);
         gp_prepare_inject_first(e, s, statement);
+        gp_count(&gp_counters_of(e, s->pool)->server_parses, 1);
         gp_gather_add(&out, statement->parse, statement->length);
     }
     if (!gp_replies_prepend(&s->replies, &ours))

@@ -77,7 +77,7 @@
 
 #define GP_SEGMENT_MAGIC    0x67726e706f6f6c31ull /* "grnpool1" */
 #define GP_COMMON_MAGIC     0x67726e706f6f6c43ull /* "grnpoolC" */
-#define GP_LAYOUT_VERSION   7u
+#define GP_LAYOUT_VERSION   8u
 #define GP_COMMON_VERSION   1u
 #define GP_WORKERS_MAX      64u
 #define GP_SLOTS_MAX        1024u /* bound of pool_size; PostgreSQL itself rarely has more */

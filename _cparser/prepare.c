@@ -38,11 +38,9 @@ static enum known resolve(struct gp_server *s, struct gp_span name, struct gp_st
     return *found ? YES : NO;
 }
 
-/* Whether the server will hold it by then. */
-static enum known held(struct gp_engine *e, struct gp_server *s, struct gp_sid id)
+/* Whether the server, which does not hold it, will by then. */
+static enum known coming(const struct gp_server *s, struct gp_sid id)
 {
-    if (gp_holding_has(gp_holding_at(e->seg, s->pool, s->slot), id))
-        return YES;
     for (struct gp_intent *i = s->intents_last; i; i = i->older) {
         bool sent = (i->kind == GP_INTENT_PARSE && i->sent) || i->kind == GP_INTENT_INJECT;
         if ((!sent && i->kind != GP_INTENT_EVICT) || !gp_sid_same(i->id, id))
@@ -52,6 +50,27 @@ static enum known held(struct gp_engine *e, struct gp_server *s, struct gp_sid i
         return sent ? YES : NO;
     }
     return NO;
+}
+
+/* Whether the server will hold it by then. */
+static enum known held(struct gp_engine *e, struct gp_server *s, struct gp_sid id)
+{
+    return gp_holding_has(gp_holding_at(e->seg, s->pool, s->slot), id) ? YES : coming(s, id);
+}
+
+/* The same of one that is needed, so that it counts whether it had to be sent first. */
+static enum known held_for_use(struct gp_engine *e, struct gp_server *s, struct gp_sid id)
+{
+    struct gp_counters *counters = gp_counters_of(e, s->pool);
+
+    if (gp_holding_has(gp_holding_at(e->seg, s->pool, s->slot), id)) {
+        gp_count(&counters->statement_hits, 1);
+        return YES;
+    }
+    enum known known = coming(s, id);
+    if (known == YES)
+        gp_count(&counters->statement_misses, 1);
+    return known;
 }
 
 /* ---- messages of our own ---- */
@@ -105,6 +124,7 @@ static void make_room(struct gp_engine *e, struct gp_server *s, struct gp_gather
     for (unsigned i = 0; i < GP_EVICTIONS_MAX; i++) {
         if (!gp_holding_evict(holding, bound > expected ? bound - expected : 1, &evicted))
             break;
+        gp_count(&gp_counters_of(e, s->pool)->statement_evictions, 1);
         close_on_server(e, s, evicted, out);
     }
 }
@@ -164,14 +184,17 @@ static enum known ensure(struct gp_engine *e, struct gp_server *s, struct gp_sta
                          struct gp_gather *out)
 {
     struct gp_span none = {NULL, 0};
-    enum known known = held(e, s, (*wanted)->id);
+    enum known known = held_for_use(e, s, (*wanted)->id);
 
     if (known != NO)
         return known;
     struct gp_statement *statement = *wanted = as_of_now(e, s, *wanted);
-    known = held(e, s, statement->id);
+    known = held_for_use(e, s, statement->id);
     if (known != NO)
         return known;
+    struct gp_counters *counters = gp_counters_of(e, s->pool);
+    gp_count(&counters->statement_misses, 1);
+    gp_count(&counters->server_parses, 1);
     make_room(e, s, out);
     gp_gather_copy(out, statement->parse, statement->length);
     gp_intent_add(e, s, GP_INTENT_INJECT, statement, none);
@@ -206,6 +229,8 @@ static enum gp_prepare parse_duplicate(struct gp_engine *e, struct gp_server *s,
         return GP_PREPARE_WAIT;
     rename_in(out, frame, NULL, 0, name, has);
     gp_intent_add(e, s, GP_INTENT_DUPLICATE, has, name);
+    gp_count(&gp_counters_of(e, s->pool)->client_parses, 1);
+    gp_count(&gp_counters_of(e, s->pool)->server_parses, 1);
     (void)gp_replies_push(&s->replies, GP_REPLY_PARSE, GP_REPLY_FORWARD | GP_REPLY_INTENT);
     *taken = GP_HEADER_SIZE + name.len + 1;
     return GP_PREPARE_DONE;
@@ -226,8 +251,10 @@ static void parse_new(struct gp_engine *e, struct gp_server *s, struct gp_span n
     } else if (sent) {
         make_room(e, s, out);
     }
-    if (sent)
+    if (sent) {
+        gp_count(&gp_counters_of(e, s->pool)->server_parses, 1);
         gp_gather_copy(out, statement->parse, statement->length);
+    }
     gp_intent_add(e, s, GP_INTENT_PARSE, statement, name)->sent = sent;
     (void)gp_replies_push(&s->replies, GP_REPLY_PARSE,
                           (sent ? GP_REPLY_FORWARD : GP_REPLY_SYNTHESIZE) | GP_REPLY_INTENT);
@@ -266,6 +293,7 @@ static enum gp_prepare prepare_parse(struct gp_engine *e, struct gp_server *s,
         return GP_PREPARE_WAIT;
     }
     parse_new(e, s, parse.statement, statement, out);
+    gp_count(&gp_counters_of(e, s->pool)->client_parses, 1);
     gp_statement_release(&e->interner, statement); /* the intent has its own reference */
     *taken = frame->total;
     return GP_PREPARE_DONE;
@@ -292,6 +320,7 @@ static enum gp_prepare prepare_bind(struct gp_engine *e, struct gp_server *s,
         return GP_PREPARE_PLAIN; /* PostgreSQL does not know that name either */
     if (s->session != GP_SESSION_OFF)
         gp_continuity_statement(e, s, statement);
+    gp_count(&gp_counters_of(e, s->pool)->binds, 1);
     rename_in(out, frame, body, bind.portal.len + 1, bind.statement, statement);
     (void)gp_replies_push(&s->replies, GP_REPLY_BIND, GP_REPLY_FORWARD);
     *taken = GP_HEADER_SIZE + bind.portal.len + 1 + bind.statement.len + 1;

@@ -58,6 +58,25 @@ static void growth_add(struct gp_counters *c, struct gp_pool_row *row)
         row->hastes[i] += gp_load64(&c->hastes[i]);
 }
 
+static void statements_add(struct gp_counters *c, struct gp_pool_row *row)
+{
+    row->client_parses += gp_load64(&c->client_parses);
+    row->server_parses += gp_load64(&c->server_parses);
+    row->binds += gp_load64(&c->binds);
+    row->statement_hits += gp_load64(&c->statement_hits);
+    row->statement_misses += gp_load64(&c->statement_misses);
+    row->statement_evictions += gp_load64(&c->statement_evictions);
+}
+
+static void errors_add(struct gp_counters *c, struct gp_pool_row *row)
+{
+    for (unsigned i = 0; i < GP_ERROR_CLASSES; i++) {
+        uint64_t count = gp_load64(&c->errors_of[i]);
+        row->errors_of[i] += count;
+        row->errors += count;
+    }
+}
+
 static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
 {
     row->xact_count += gp_load64(&c->xact_count);
@@ -65,7 +84,6 @@ static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
     row->bytes_received += gp_load64(&c->bytes_received);
     row->bytes_sent += gp_load64(&c->bytes_sent);
     row->wait_count += gp_load64(&c->wait_count);
-    row->errors += gp_load64(&c->errors);
     row->taken_own += gp_load64(&c->taken_own);
     row->taken_other += gp_load64(&c->taken_other);
     row->handed_away += gp_load64(&c->handed_away);
@@ -85,6 +103,8 @@ static void counters_add(struct gp_counters *c, struct gp_pool_row *row)
         row->server_ends[i] += gp_load64(&c->server_ends[i]);
     }
     growth_add(c, row);
+    statements_add(c, row);
+    errors_add(c, row);
 }
 
 static void times_add(struct gp_segment *seg, uint32_t pool, uint32_t worker,
@@ -117,6 +137,16 @@ static void workers_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_ro
     }
 }
 
+/* Where statements pass untouched the page is not looked at, which would claim memory for it. */
+static uint32_t prepared_on(struct gp_segment *seg, uint32_t pool, uint32_t slot)
+{
+    const struct gp_holding *holding = gp_holding_at(seg, pool, slot);
+
+    if (gp_load32(&gp_pool_at(seg, pool)->statements_max) == 0)
+        return 0;
+    return __atomic_load_n(&holding->count, __ATOMIC_RELAXED); /* its owner may change it now */
+}
+
 static void slots_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row *row)
 {
     uint32_t *const counts[GP_SLOT_STATES] = {
@@ -131,8 +161,10 @@ static void slots_add(struct gp_segment *seg, uint32_t pool, struct gp_pool_row 
         if (counts[state] == NULL)
             continue;
         (*counts[state])++;
-        if (state != GP_SLOT_CONNECTING && gp_slot_cold_at(seg, pool, slot)->tls[0] != '\0')
-            row->sv_tls++;
+        if (state == GP_SLOT_CONNECTING)
+            continue;
+        row->sv_tls += gp_slot_cold_at(seg, pool, slot)->tls[0] != '\0';
+        row->server_statements += prepared_on(seg, pool, slot);
     }
 }
 
@@ -235,16 +267,6 @@ static void slot_copy(struct gp_slot *s, struct gp_slot_cold *cold, struct gp_sl
     memcpy(row->key, cold->key, row->key_length);
     name_copy(row->address, cold->address, sizeof(cold->address));
     name_copy(row->tls, cold->tls, sizeof(row->tls));
-}
-
-/* Where statements pass untouched the page is not looked at, which would claim memory for it. */
-static uint32_t prepared_on(struct gp_segment *seg, uint32_t pool, uint32_t slot)
-{
-    const struct gp_holding *holding = gp_holding_at(seg, pool, slot);
-
-    if (gp_load32(&gp_pool_at(seg, pool)->statements_max) == 0)
-        return 0;
-    return __atomic_load_n(&holding->count, __ATOMIC_RELAXED); /* its owner may change it now */
 }
 
 enum gp_result gp_slot_row(struct gp_segment *seg, uint32_t pool, uint32_t slot,

@@ -16,7 +16,6 @@ struct gp_counters {
     _Atomic uint64_t bytes_received; /* from clients */
     _Atomic uint64_t bytes_sent;     /* to clients */
     _Atomic uint64_t wait_count;     /* clients that had to wait */
-    _Atomic uint64_t errors;         /* ErrorResponse seen from servers */
     _Atomic uint64_t taken_own;      /* slots taken from the worker's own idle set */
     _Atomic uint64_t taken_other;    /* ... from another worker's */
     _Atomic uint64_t handed_away;    /* slots handed to a waiter of another worker */
@@ -43,6 +42,14 @@ struct gp_counters {
     _Atomic uint64_t patience_lost;     /* ... that came to be in haste */
     _Atomic uint64_t patience_opened;   /* logins begun at once for these */
     _Atomic uint64_t gate_overdue;      /* times that such a login had to wait for another to end */
+    _Atomic uint64_t errors_of[GP_ERROR_CLASSES]; /* ErrorResponse seen from servers, by class */
+    /* prepare.h */
+    _Atomic uint64_t client_parses;    /* Parse messages of clients */
+    _Atomic uint64_t server_parses;    /* ... that servers got, for whatever reason */
+    _Atomic uint64_t binds;            /* Bind messages for statements that greenpool knows */
+    _Atomic uint64_t statement_hits;   /* uses (Bind, Describe) of one that the server held ... */
+    _Atomic uint64_t statement_misses; /* ... and of one that it had to be sent first */
+    _Atomic uint64_t statement_evictions; /* statements closed on a server for want of room */
 };
 
 /* What a word says that is true by itself: a counter, a setting, a time. */

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from greenpool.tls import TlsContext, TlsSession
 
-GP_ABI_VERSION = 10
+GP_ABI_VERSION = 11
 """The version of `_cparser/engine.h` that this program was written for."""
 
 NAME_BYTES = 63
@@ -121,6 +121,28 @@ class Haste(IntEnum):
     CROWD = 1
     LASTING = 2
     SLOW = 3
+
+
+class ErrorClass(IntEnum):
+    """Classes of SQLSTATE that errors are counted by: `enum gp_error_class`."""
+
+    OTHER = 0
+    CLASS_08 = 1
+    CLASS_22 = 2
+    CLASS_23 = 3
+    CLASS_25 = 4
+    CLASS_26 = 5
+    CLASS_28 = 6
+    CLASS_40 = 7
+    CLASS_42 = 8
+    CLASS_53 = 9
+    CLASS_57 = 10
+    CLASS_58 = 11
+    CLASS_XX = 12
+
+    def __str__(self) -> str:
+        """Return the first two characters of its SQLSTATEs, or `other`."""
+        return self.name.removeprefix("CLASS_") if self else "other"
 
 
 class EventKind(IntEnum):
@@ -460,6 +482,19 @@ class PoolRow:
     """Clients in haste from the start, by `Haste`."""
     login_ns: int
     """What a login takes lately; 0: not known yet."""
+    errors_of: tuple[int, ...]
+    """By `ErrorClass`; their sum is `errors`."""
+    client_parses: int
+    """Parse messages of clients; `server_parses`: that servers got."""
+    server_parses: int
+    binds: int
+    statement_hits: int
+    """Uses of a statement that the server held already; `statement_misses`: it was sent first."""
+    statement_misses: int
+    statement_evictions: int
+    """Statements closed on a server for want of room."""
+    server_statements: int
+    """Statements that its servers hold, each counted for every server."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,9 @@ class Totals:
     copy_timeouts: int = 0
     write_timeouts: int = 0
     wait_notices: int = 0
+    client_parses: int = 0
+    server_parses: int = 0
+    binds: int = 0
 
     @classmethod
     def of(cls, row: PoolRow) -> Totals:
@@ -91,12 +94,10 @@ class _Measure:
     stats_name: str
     name: str
     totals_name: str
-    field: str = ""
+    field: str
     count: str = ""
 
     def total(self, totals: Totals) -> int:
-        if not self.field:
-            return 0
         value: int = getattr(totals, self.field)
         return value // _NS_PER_US if self.count else value
 
@@ -107,7 +108,7 @@ class _Measure:
         return total * _NS_PER_S // period_ns if period_ns > 0 else 0
 
 
-def _same(name: str, field: str = "", count: str = "") -> _Measure:
+def _same(name: str, field: str, count: str = "") -> _Measure:
     return _Measure(name, name, name, field, count)
 
 
@@ -120,10 +121,9 @@ _MEASURES = (
     _same("xact_time", "xact_ns", "xact_count"),
     _same("query_time", "query_ns", "query_count"),
     _same("wait_time", "wait_ns", "assignments"),
-    # of statements that PgBouncer prepares itself; greenpool counts none
-    _Measure("client_parse_count", "client_parse_count", "ps_client_parse_count"),
-    _Measure("server_parse_count", "server_parse_count", "ps_server_parse_count"),
-    _Measure("bind_count", "bind_count", "ps_bind_count"),
+    _Measure("client_parse_count", "client_parse_count", "ps_client_parse_count", "client_parses"),
+    _Measure("server_parse_count", "server_parse_count", "ps_server_parse_count", "server_parses"),
+    _Measure("bind_count", "bind_count", "ps_bind_count", "binds"),
 )
 # PgBouncer's names of two averages, and of three more in SHOW STATS_AVERAGES.
 _STATS_AVERAGES = {"received": "recv"}

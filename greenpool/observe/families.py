@@ -22,6 +22,7 @@ from greenpool.observe.times import NS_PER_S, Rungs
 from greenpool.records import (
     DatabaseRow,
     EngineIo,
+    ErrorClass,
     Haste,
     Hold,
     MemoryKind,
@@ -349,10 +350,26 @@ FAMILIES: tuple[Family, ...] = (
         lambda row: row.bytes_received),
     POOLS.family("greenpool_sent_bytes_total", C, "Bytes from servers to clients.",
         lambda row: row.bytes_sent),
-    POOLS.family("greenpool_errors_total", C, "Errors that PostgreSQL reported.",
-        lambda row: row.errors),
+    POOLS.parts("greenpool_errors_total", C, "Errors that PostgreSQL reported, by the class of "
+        "their SQLSTATE, its first two characters.", "class",
+        lambda row: dict(zip(map(str, ErrorClass), row.errors_of, strict=True))),
     POOLS.family("greenpool_session_looks_total", C, "Times that PostgreSQL was asked what a "
         "session has become (session_state: track).", lambda row: row.looks),
+    # --- prepared statements --------------------------------------------------------------------
+    POOLS.family("greenpool_client_parses_total", C, "Parse messages of clients.",
+        lambda row: row.client_parses),
+    POOLS.family("greenpool_server_parses_total", C, "Parse messages that servers got, for "
+        "whatever reason; all others were answered here.", lambda row: row.server_parses),
+    POOLS.family("greenpool_binds_total", C, "Bind messages of clients for statements that they "
+        "have prepared.", lambda row: row.binds),
+    POOLS.parts("greenpool_prepared_uses_total", C, "Times that a Bind or Describe needed a "
+        "statement which the server held (hit), or which it had to be sent first (miss).", "result",
+        lambda row: {"hit": row.statement_hits, "miss": row.statement_misses}),
+    POOLS.family("greenpool_prepared_evictions_total", C, "Statements that were closed on a server "
+        "for want of room (server_prepared_statements_cache_size).",
+        lambda row: row.statement_evictions),
+    POOLS.family("greenpool_server_prepared_statements", G, "Statements that a pool's servers hold "
+        "now, each counted for every server.", lambda row: row.server_statements),
     # --- times ----------------------------------------------------------------------------------
     POOLS.seen("greenpool_query_seconds", H, "Time from a request to its answer, at the server.",
         _pool_times(TimeKind.QUERY)),

@@ -6,6 +6,7 @@ import pytest
 
 from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness import messages
+from tests.integration.harness.metrics import scrape
 from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.wire import Message, Wire
 
@@ -58,6 +59,38 @@ def test_the_bound_holds_in_pipelines(pooler: Pooler, separator: bytes) -> None:
             wire.send(_named(number), messages.sync())
             wire.read_until(b"Z")
         assert _held(wire) == CACHE_SIZE
+
+
+def test_what_became_of_each_statement_is_counted(make_pooler: MakePooler) -> None:
+    pooler = make_pooler(
+        1,
+        pools={"app": {"users": [user(pool_size=1)]}},
+        server_prepared_statements_cache_size=CACHE_SIZE,
+        web=True,
+    )
+    again = messages.parse("select 5", "five") + b"".join(
+        messages.bind((), name) + messages.execute() for name in ("five", "s5")
+    )
+    with Wire.connect(pooler.host, pooler.port) as wire:
+        wire.login()
+        for request in (*(_named(number) for number in range(6)), again):
+            wire.send(request, messages.sync())
+            assert not _sqlstates(wire.read_until(b"Z"))
+    found = scrape(pooler)
+    assert {
+        name: sum(found.values(f"greenpool_{name}", database="app", user="app"))
+        for name in ("client_parses_total", "server_parses_total", "binds_total")
+    } == {"client_parses_total": 7, "server_parses_total": 6, "binds_total": 8}
+    uses = {
+        result: found.value("greenpool_prepared_uses_total", user="app", result=result)
+        for result in ("hit", "miss")
+    }
+    assert uses == {"hit": 2, "miss": 6}
+    assert found.value("greenpool_prepared_evictions_total", user="app") == 2
+    assert found.value("greenpool_server_prepared_statements", user="app") == CACHE_SIZE
+    stats = next(row for row in pooler.admin("show stats") if row["database"] == "app")
+    assert (stats["total_client_parse_count"], stats["total_server_parse_count"]) == (7, 6)
+    assert stats["total_bind_count"] == 8
 
 
 def test_an_eviction_that_an_error_skips_did_not_happen(pooler: Pooler) -> None:

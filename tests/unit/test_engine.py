@@ -117,6 +117,7 @@ def serve(engine: Engine, pool: int, theirs: socket.socket) -> int:
         (NoteKind, "gp_note_kind", "GP_NOTE_"),
         (TimeKind, "gp_time_kind", "GP_TIME_"),
         (Haste, "gp_haste", "GP_HASTE_"),
+        (records.ErrorClass, "gp_error_class", "GP_ERROR_"),
         (Reason, "gp_reason", "GP_REASON_"),
         (LoginMethod, "gp_login_method", "GP_LOGIN_"),
         (Refusal, "gp_refusal", "GP_REFUSED_"),
@@ -135,7 +136,7 @@ def test_enum_equals_the_one_in_c(enum: type[IntEnum], c_name: str, prefix: str)
         "GP_HASTES",
         "GP_REFUSALS",
     }
-    counts |= {"GP_REASONS", "GP_VISITS"}
+    counts |= {"GP_REASONS", "GP_VISITS", "GP_ERROR_CLASSES"}
     expected = {number: name for number, name in in_c.items() if name not in counts}
     assert {int(member): prefix + member.name for member in enum} == expected
 

@@ -21,6 +21,7 @@ from greenpool.records import (
     ClientState,
     DatabaseRow,
     EngineIo,
+    ErrorClass,
     Haste,
     Hold,
     MemoryKind,
@@ -140,7 +141,7 @@ def pool(index: int = 0, database: str = "app", user: str = "alice", **fields: A
     values: dict[str, Any] = {name: 0 for name in PoolRow.__slots__ if name not in head}
     values |= {"in_use": 1, "pins_of": (0,) * len(Pin), "cl_pinned": (0,) * len(Pin)}
     values |= dict.fromkeys(("client_ends", "server_ends"), (0,) * len(Reason))
-    values |= {"hastes": (0,) * len(Haste)}
+    values |= {"hastes": (0,) * len(Haste), "errors_of": (0,) * len(ErrorClass)}
     values |= {"settings": POOL_SETTINGS}
     return PoolRow(index=index, database=database, user=user, **values | fields)
 

@@ -18,7 +18,7 @@ from greenpool.observe.family import Kind
 from greenpool.observe.http import Request
 from greenpool.observe.pages import Pages
 from greenpool.observe.times import BOUNDS_S
-from greenpool.records import Hold, Pin, Reason, Refusal, TimeKind
+from greenpool.records import ErrorClass, Hold, Pin, Reason, Refusal, TimeKind
 from tests.integration.harness.metrics import Scrape
 from tests.unit.admin.samples import busy_segment, pool, worker
 from tests.unit.observe.sights import TimedSegment, lookout, news_of
@@ -118,6 +118,23 @@ def test_what_has_happened_is_counted(segment: TimedSegment, scrape: Ask) -> Non
         ("pool_disabled", ALICE, 0),
     ):
         assert told.value(f"greenpool_{name}", **labels) == value, name
+
+
+def test_statements_and_errors_are_counted_by_what_came_of_them(
+    segment: TimedSegment, scrape: Ask
+) -> None:
+    errors = tuple(range(len(ErrorClass)))
+    segment.pools = [pool(0, errors_of=errors, statement_hits=9, statement_misses=2, binds=7)]
+    told = Scrape.of(scrape())
+    for name, labels, value in (
+        ("errors_total", {"class": "other"}, 0),
+        ("errors_total", {"class": "40"}, ErrorClass.CLASS_40),
+        ("errors_total", {"class": "XX"}, ErrorClass.CLASS_XX),
+        ("prepared_uses_total", {"result": "hit"}, 9),
+        ("prepared_uses_total", {"result": "miss"}, 2),
+        ("binds_total", {}, 7),
+    ):
+        assert told.value(f"greenpool_{name}", **ALICE, **labels) == value, (name, labels)
 
 
 def test_histogram_adds_up(segment: TimedSegment, scrape: Ask) -> None:
