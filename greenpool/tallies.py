@@ -1,4 +1,5 @@
-"""What auth_query has done, counted by every worker for all of them: SHOW AUTH_QUERY's numbers.
+"""What auth_query has done, counted by every worker for all of them: the numbers of SHOW AUTH_QUERY
+and of a scrape.
 
     | place 0: writer 0: u64 x count | writer 1 ... | place 1 ...
 
@@ -18,7 +19,7 @@ _WORD_BYTES = 8
 
 
 class Tally(IntEnum):
-    """What is counted, in the order and under the names of SHOW AUTH_QUERY."""
+    """What is counted; SHOW AUTH_QUERY has the names."""
 
     CACHE_ENTRIES = 0
     CACHE_HITS = 1
@@ -31,6 +32,7 @@ class Tally(IntEnum):
     EXECUTOR_ERRORS = 8
     POOLS_CREATED = 9
     POOLS_DESTROYED = 10
+    CACHE_UNKNOWN = 11
 
 
 class Tallies:

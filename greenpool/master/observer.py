@@ -24,6 +24,7 @@ from greenpool.master.pools import Segment
 from greenpool.master.slot import WorkerSlot
 from greenpool.master.workers import Workers
 from greenpool.observe.news import LastReload, News
+from greenpool.tallies import Tallies
 from greenpool.worker.control import ControlMessage
 
 log = logging.getLogger(__name__)
@@ -59,11 +60,13 @@ class Observer:
         self,
         web: Listeners,
         segment: Segment,
+        tallies: Tallies,
         selector: selectors.BaseSelector,
         disinherit: Callable[[], None],
     ) -> None:
         self._web = web
         self._segment = segment
+        self._tallies = tallies
         self._selector = selector
         self._disinherit = disinherit
         self._news: News | None = None
@@ -115,7 +118,9 @@ class Observer:
         assert self._news is not None  # `keep` spawns
         from greenpool.master import observing  # there already: `listen`
 
-        return observing.observe(self._news, self._segment, self._web.sockets, control)
+        return observing.observe(
+            self._news, self._segment, self._tallies, self._web.sockets, control
+        )
 
 
 def _owns_nothing(_index: int) -> None:

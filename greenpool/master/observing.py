@@ -21,6 +21,7 @@ from greenpool.observe.pages import Pages
 from greenpool.observe.scene import Lookout, Snapshots
 from greenpool.observe.server import Server
 from greenpool.observe.times import PERIOD_S, Ladder
+from greenpool.tallies import Tallies
 from greenpool.worker.control import ControlReader, ControlSender, Ready
 
 # They are the master's, whatever a terminal or a service manager sends to all processes at once.
@@ -31,13 +32,17 @@ _IGNORED_SIGNALS = (
 
 
 def observe(
-    news: News, segment: Snapshots, listeners: Sequence[socket.socket], control: socket.socket
+    news: News,
+    segment: Snapshots,
+    tallies: Tallies,
+    listeners: Sequence[socket.socket],
+    control: socket.socket,
 ) -> int:
     """Live as the observer, until the master hangs up. Runs after fork, in the child."""
     for number in _IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     set_up_log(news.config, None)
-    lookout = Lookout(segment, Ladder(time_bounds_ns()), news)
+    lookout = Lookout(segment, tallies, Ladder(time_bounds_ns()), news)
     server = Server(Pages(lookout.look).answer)
     selector = selectors.DefaultSelector()
     for listener in listeners:

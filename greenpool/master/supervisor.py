@@ -123,7 +123,7 @@ class Supervisor:
             self._live, self._workers, self._notifier.reloading, self._notify_ready
         )
         self._observer = Observer(
-            estate.web, estate.segment, self.selector, self._disinherit_observer
+            estate.web, estate.segment, estate.tallies, self.selector, self._disinherit_observer
         )
         self._made_s = time.time()
         self._age_s = time.monotonic() - estate.started_s

@@ -16,6 +16,7 @@ import greenpool
 from greenpool.observe.certificates import Certificate
 from greenpool.observe.events import GENERATION_RETURNED, KEPT, UPGRADE_FAILED, UPGRADED
 from greenpool.observe.family import Family, Kind, Samples, Subject
+from greenpool.observe.lookups import LookupRow
 from greenpool.observe.processes import ProcessRow
 from greenpool.observe.scene import Scene
 from greenpool.observe.times import NS_PER_S, Rungs
@@ -34,6 +35,7 @@ from greenpool.records import (
     Visit,
     WorkerRow,
 )
+from greenpool.tallies import Tally
 
 HOUSE: Subject[Scene] = Subject((), lambda scene: [scene], lambda _: ())
 POOLS: Subject[PoolRow] = Subject(
@@ -45,6 +47,10 @@ DATABASES: Subject[DatabaseRow] = Subject(
     lambda row: (row.name,),
 )
 """Those that have a limit."""
+LOOKUPS: Subject[LookupRow] = Subject(
+    ("database",), lambda scene: scene.lookups, lambda row: (row.database,)
+)
+"""The pools that have an auth_query."""
 WORKERS: Subject[WorkerRow] = Subject(
     ("worker",), lambda scene: scene.workers, lambda row: (str(row.index),)
 )
@@ -98,6 +104,20 @@ def _gate_waits(row: PoolRow) -> dict[str, int]:
 
 def _pins(counts: Iterable[int]) -> dict[str, int]:
     return {_word(pin): count for pin, count in zip(Pin, counts, strict=True)}
+
+
+def _remembered(row: LookupRow) -> dict[str, int]:
+    unknown = row.counts[Tally.CACHE_UNKNOWN]
+    return {"found": row.counts[Tally.CACHE_ENTRIES] - unknown, "unknown": unknown}
+
+
+def _lookups(row: LookupRow) -> dict[str, int]:
+    counts = row.counts
+    return {
+        "hit": counts[Tally.CACHE_HITS],
+        "miss": counts[Tally.CACHE_MISSES],
+        "refetch": counts[Tally.CACHE_REFETCHES],
+    }
 
 
 def _prepared(row: PoolRow) -> dict[str, int]:
@@ -179,6 +199,8 @@ FAMILIES: tuple[Family, ...] = (
         "upgrades do not change it.", lambda s: s.news.started_s),
     HOUSE.family("greenpool_draining", G, "1 while greenpool is being stopped and transactions "
         "may end.", lambda s: s.news.is_draining),
+    HOUSE.info("greenpool_log_level_info", "Always 1; the label tells how much is logged.",
+        ("level",), lambda s: (s.news.config.general.log_level.value,)),
     HOUSE.family("greenpool_config_last_reload_successful", G, "1 if the configuration could be "
         "loaded the last time it was asked for; 0: the one before is still in force.",
         lambda s: s.news.last_reload.is_ok),
@@ -323,6 +345,29 @@ FAMILIES: tuple[Family, ...] = (
         "waiting in another.", lambda row: row.handed_away),
     POOLS.family("greenpool_server_handovers_unused_total", C, "Servers that came when nobody "
         "waited any more.", lambda row: row.bounced),
+    # --- auth_query: numbers begin anew with an upgrade, as the caches do -----------------------
+    LOOKUPS.parts("greenpool_auth_query_cache_entries", G, "Users that the workers remember, each "
+        "of them for itself: those that exist (found) and those that do not (unknown).", "answer",
+        _remembered),
+    LOOKUPS.parts("greenpool_auth_query_cache_lookups_total", C, "Logins of users who are looked "
+        "up: by an answer younger than min_interval (hit), by one that PostgreSQL was asked about "
+        "once more (refetch), by none (miss).", "result", _lookups),
+    LOOKUPS.parts("greenpool_auth_query_logins_total", C, "What became of them.", "result",
+        lambda row: {"success": row.counts[Tally.AUTH_SUCCESS],
+                     "failure": row.counts[Tally.AUTH_FAILURE]}),
+    LOOKUPS.family("greenpool_auth_query_rate_limited_total", C, "Of the failures, those for which "
+        "PostgreSQL was not asked again, since min_interval was not over.",
+        lambda row: row.counts[Tally.RATE_LIMITED]),
+    LOOKUPS.family("greenpool_auth_query_questions_total", C, "Times that PostgreSQL was asked.",
+        lambda row: row.counts[Tally.EXECUTOR_QUERIES]),
+    LOOKUPS.family("greenpool_auth_query_errors_total", C, "Questions without a usable answer.",
+        lambda row: row.counts[Tally.EXECUTOR_ERRORS]),
+    LOOKUPS.family("greenpool_auth_query_pools", G, "Pools of users that were found.",
+        lambda row: row.found_pools),
+    LOOKUPS.family("greenpool_auth_query_pools_created_total", C, "Such pools that were made ...",
+        lambda row: row.counts[Tally.POOLS_CREATED]),
+    LOOKUPS.family("greenpool_auth_query_pools_destroyed_total", C, "... and that have gone, since "
+        "nobody used them.", lambda row: row.counts[Tally.POOLS_DESTROYED]),
     # --- databases with max_db_connections ------------------------------------------------------
     DATABASES.family("greenpool_coordinator_connections_max", G, "max_db_connections of a "
         "database; without one it has none of these.", lambda row: row.max),

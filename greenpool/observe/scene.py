@@ -1,7 +1,8 @@
 """One look at everything: what a scrape and the health checks are answered from.
 
-Law: only the segment, the master's news and the kernel are looked at; no other process is asked,
-so a scrape is answered whatever the workers do. Rows are copies, each right for its own moment.
+Law: only what processes share, the master's news and the kernel are looked at; no other process is
+asked, so a scrape is answered whatever the workers do. Rows are copies, each right for its own
+moment.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Protocol
 
 from greenpool.observe.certificates import Certificate, certificates_of
 from greenpool.observe.events import KEPT
+from greenpool.observe.lookups import LookupRow, lookup_rows
 from greenpool.observe.news import News
 from greenpool.observe.processes import ProcessRow, process_rows
 from greenpool.observe.times import Ladder, Rungs, Window
 from greenpool.records import DatabaseRow, PoolRow, TimeKind, Times, WorkerRow
+from greenpool.tallies import Tallies
 
 PoolTime = tuple[TimeKind, int]
 """A kind of time in a pool, by its index."""
@@ -50,6 +53,7 @@ class Scene:
     news: News
     pools: Sequence[PoolRow]
     databases: Sequence[DatabaseRow]
+    lookups: Sequence[LookupRow]
     workers: Sequence[WorkerRow]
     processes: Sequence[ProcessRow]
     certificates: Sequence[Certificate]
@@ -67,6 +71,7 @@ class Lookout:
     """Where the observer looks from. `news` is the one thing that changes; any thread may look."""
 
     segment: Snapshots
+    tallies: Tallies
     ladder: Ladder
     news: News
     _certificates: Sequence[Certificate] = field(init=False)
@@ -94,6 +99,7 @@ class Lookout:
             news=news,
             pools=pools,
             databases=self.segment.database_rows(),
+            lookups=list(lookup_rows(pools, news.config, self.tallies)),
             workers=workers,
             processes=process_rows(_pids(news, workers)),
             certificates=self._certificates,

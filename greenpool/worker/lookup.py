@@ -61,13 +61,16 @@ class Answer:
 class Lookup:
     """The auth_query of one pool, in one worker."""
 
-    __slots__ = ("_answers", "_flights", "_news", "_settings", "_turns", "_worker", "pool")
+    __slots__ = (
+        *("_answers", "_flights", "_news", "_settings", "_turns", "_unknown", "_worker", "pool"),
+    )
 
     def __init__(self, worker: Worker, entry: PoolEntry, settings: AuthQuery) -> None:
         self.pool = entry.pool
         self._worker = worker
         self._settings = settings
         self._answers: dict[str, Answer] = {}
+        self._unknown = 0  # of these, the ones that say: no such user
         self._news = News()
         self._flights: dict[str, tuple[float, AsyncResult]] = {}
         self._turns = BoundedSemaphore(settings.workers)  # more could not be served at a time
@@ -108,10 +111,11 @@ class Lookup:
             self._worker.tallies.add(entry.index, self._worker.index, tally)
 
     def show_size(self) -> None:
-        """Tell SHOW AUTH_QUERY how many users are remembered."""
+        """Tell SHOW AUTH_QUERY how many users are remembered, and how many that do not exist."""
         if (entry := self._entry) is not None:
             place = entry.index, self._worker.index
             self._worker.tallies.put(*place, Tally.CACHE_ENTRIES, len(self._answers))
+            self._worker.tallies.put(*place, Tally.CACHE_UNKNOWN, self._unknown)
 
     @property
     def _entry(self) -> PoolEntry | None:
@@ -176,11 +180,17 @@ class Lookup:
             self._turns.release()
 
     def _remember(self, user: str, answer: Answer) -> None:
-        self._answers.pop(user, None)
+        self._forget(user)
         if len(self._answers) >= MAX_ANSWERS:
-            del self._answers[next(iter(self._answers))]
+            self._forget(next(iter(self._answers)))
         self._answers[user] = replace(answer, is_cached=True)
+        self._unknown += not answer.is_user
         self.show_size()
+
+    def _forget(self, user: str) -> None:
+        before = self._answers.pop(user, None)
+        if before is not None and not before.is_user:
+            self._unknown -= 1
 
     def _fail(self, why: str) -> None:
         self.count(Tally.EXECUTOR_ERRORS)

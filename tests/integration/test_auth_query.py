@@ -19,6 +19,7 @@ from tests.integration.harness.found import (
     whoami,
     wrong_password,
 )
+from tests.integration.harness.metrics import scrape
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.programs import PASSWORD
@@ -164,7 +165,7 @@ def test_cleartext_rule_passes_on_what_it_has_seen(make_pooler: MakePooler) -> N
 
 
 def test_user_is_asked_about_once_for_all_who_come_together(make_pooler: MakePooler) -> None:
-    pooler = make_pooler(2, pools=asking(min_interval="1m"))
+    pooler = make_pooler(2, pools=asking(min_interval="1m"), web=True)
     threads = [threading.Thread(target=refusal, args=(pooler, "ann")) for _ in range(20)]
     for thread in threads:
         thread.start()
@@ -173,6 +174,19 @@ def test_user_is_asked_about_once_for_all_who_come_together(make_pooler: MakePoo
     row = counts(pooler)
     assert row["auth_success"] == 20
     assert 1 <= row["executor_queries"] <= 2  # once in each worker
+    assert refusal(pooler, "stranger") == wrong_password("stranger")
+    assert counts(pooler)["cache_unknown"] == 1
+    assert _told(pooler, "cache_entries", answer="unknown") == [1]
+    assert _told(pooler, "cache_entries", answer="found") == [row["cache_entries"]]
+    assert sum(_told(pooler, "cache_lookups_total")) == 21
+    assert _told(pooler, "logins_total") == [20, 1]
+    assert _told(pooler, "questions_total") == [row["executor_queries"] + 1]
+    assert _told(pooler, "errors_total") == _told(pooler, "pools_destroyed_total") == [0]
+
+
+def _told(pooler: Pooler, name: str, **labels: str) -> list[float]:
+    """Return what a scrape says of it, by the order of its labels."""
+    return scrape(pooler).values(f"greenpool_auth_query_{name}", database="app", **labels)
 
 
 def test_workers_bounds_the_connections_that_ask(make_pooler: MakePooler, pg: PostgreSQL) -> None:

@@ -113,7 +113,7 @@ COLUMNS = {
     "auth_query": (
         "database cache_entries cache_hits cache_misses cache_refetches rate_limited auth_success "
         "auth_failure executor_queries executor_errors | dynamic_pools dynamic_pools_created "
-        "dynamic_pools_destroyed"
+        "dynamic_pools_destroyed cache_unknown"
     ),
     "pool_scaling": (
         "user database inflight creates gate_waits burst_gate_budget_ex antic_notify antic_timeout "

@@ -19,6 +19,7 @@ from greenpool.records import (
     Times,
     WorkerRow,
 )
+from greenpool.tallies import Tallies
 from tests.unit.admin.samples import FakeSegment
 
 S = 1_000_000_000
@@ -89,7 +90,7 @@ def news_of(directory: Path, config: str = CONFIG, **fields: Any) -> News:
 
 
 def lookout(segment: TimedSegment, news: News) -> Lookout:
-    return Lookout(segment, Ladder(BOUNDS_NS), news)
+    return Lookout(segment, Tallies.create(4, 2), Ladder(BOUNDS_NS), news)
 
 
 def _load(directory: Path, text: str) -> Config:
