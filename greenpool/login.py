@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from greenpool.binding import ffi, lib
+from greenpool.binding import bytes_of, ffi, lib, text_of
 from greenpool.errors import EngineError
 from greenpool.records import NAME_BYTES, LoginMethod, Result
 
@@ -162,7 +162,7 @@ class LoginExchange:
 
 def read_fault(found: Any) -> Fault:
     """Copy a `struct gp_fault`."""
-    sqlstate, message, detail = map(_text, (found.sqlstate, found.message, found.detail))
+    sqlstate, message, detail = map(text_of, (found.sqlstate, found.message, found.detail))
     return Fault(sqlstate, message, detail or None)
 
 
@@ -197,10 +197,5 @@ def _pointer(data: bytes, kept: list[Any]) -> Any:
 
 
 def _name(text: str) -> bytes:
-    """Encode and cut a name for a row; what follows a zero byte would be lost unseen."""
-    return text.encode("utf-8", "surrogateescape").replace(b"\0", b"?")[:NAME_BYTES]
-
-
-def _text(chars: Any) -> str:
-    data: bytes = ffi.string(chars)
-    return data.decode("utf-8", "surrogateescape")
+    """Encode and cut a name for a row."""
+    return bytes_of(text)[:NAME_BYTES]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from greenpool.binding import ffi, lib
+from greenpool.binding import ffi, lib, optional, text_of
 from greenpool.errors import EngineError, GreenpoolError
 from greenpool.records import Result
 
@@ -88,7 +88,7 @@ class TlsContext:
     def set_versions(self, least: str, ciphers: str | None, suites: str | None) -> None:
         """Set the least version, "1.2" or "1.3", and what is spoken. Raises: TlsError."""
         minor = int(least.removeprefix("1."))
-        arguments = (_optional(ciphers), _optional(suites))
+        arguments = (optional(ciphers), optional(suites))
         self._check(lib.gp_tls_context_versions(self.pointer, minor, *arguments))
 
     def set_tickets(self, secret: bytes) -> None:
@@ -107,14 +107,14 @@ class TlsContext:
 
     def session(self, host: str | None = None, *, check_host: bool = False) -> TlsSession:
         """Begin a session; `host`: whom a client expects to meet. Raises: EngineError."""
-        tls = lib.gp_tls_new(self.pointer, _optional(host), check_host)
+        tls = lib.gp_tls_new(self.pointer, optional(host), check_host)
         if tls == ffi.NULL:
             raise EngineError("cannot make a TLS session")
         return TlsSession(tls)
 
     def _check(self, result: int) -> None:
         if result != Result.OK:
-            raise TlsError(_text(lib.gp_tls_context_why(self.pointer)))
+            raise TlsError(text_of(lib.gp_tls_context_why(self.pointer)))
 
 
 class TlsSession:
@@ -170,14 +170,14 @@ class TlsSession:
         found = ffi.new("struct gp_tls_facts *")
         self._went_on(lib.gp_tls_describe(self.pointer, found))
         peer = PeerCertificate(
-            common_name=_text(found.peer_name),
-            subject=_text(found.peer_subject),
-            issuer=_text(found.peer_issuer),
-            serial=_text(found.peer_serial),
+            common_name=text_of(found.peer_name),
+            subject=text_of(found.peer_subject),
+            issuer=text_of(found.peer_issuer),
+            serial=text_of(found.peer_serial),
         )
         return TlsFacts(
-            version=_text(found.version),
-            cipher=_text(found.cipher),
+            version=text_of(found.version),
+            cipher=text_of(found.cipher),
             has_alpn=found.has_alpn,
             is_resumed=found.resumed,
             binding=bytes(ffi.buffer(found.binding, found.binding_length)),
@@ -190,13 +190,4 @@ class TlsSession:
         return result != Result.AGAIN
 
     def _fail(self) -> NoReturn:
-        raise TlsFailure(_text(lib.gp_tls_why(self.pointer)))
-
-
-def _text(chars: Any) -> str:
-    data: bytes = ffi.string(chars)
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _optional(text: str | None) -> Any:
-    return ffi.NULL if text is None else text.encode().replace(b"\0", b"?")
+        raise TlsFailure(text_of(lib.gp_tls_why(self.pointer)))

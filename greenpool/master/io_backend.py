@@ -11,8 +11,9 @@ import os
 from dataclasses import dataclass
 
 from greenpool.config import IoBackend
-from greenpool.engine import EngineIo, io_uring_refusal
+from greenpool.engine import io_uring_refusal
 from greenpool.errors import StartupError
+from greenpool.records import EngineIo
 
 _REASONS = {
     errno.ENOSYS: "this kernel has none, or a seccomp profile hides it",

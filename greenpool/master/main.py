@@ -26,7 +26,6 @@ from pathlib import Path
 import greenpool
 from greenpool import config as configuration
 from greenpool.config import Config, members
-from greenpool.engine import EngineIo, Segment
 from greenpool.errors import ConfigError, ExitCode, GreenpoolError
 from greenpool.master import activation, io_backend, observer, pools, process
 from greenpool.master.daemon import run_in_background
@@ -48,6 +47,8 @@ from greenpool.master.supervisor import Supervisor
 from greenpool.master.workers import Life
 from greenpool.observe import events
 from greenpool.observe.event import keep_with
+from greenpool.records import EngineIo
+from greenpool.segment import Segment
 from greenpool.tallies import Tallies
 from greenpool.worker import tls_contexts
 from greenpool.worker.context import WorkerContext

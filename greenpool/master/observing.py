@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from greenpool.engine import time_bounds_ns
 from greenpool.errors import ExitCode
 from greenpool.master.live import set_up_log
 from greenpool.observe.news import News
@@ -21,6 +20,7 @@ from greenpool.observe.pages import Pages
 from greenpool.observe.scene import Lookout, Snapshots
 from greenpool.observe.server import Server
 from greenpool.observe.times import PERIOD_S, Ladder
+from greenpool.segment import time_bounds_ns
 from greenpool.tallies import Tallies
 from greenpool.worker.control import ControlReader, ControlSender, Ready
 

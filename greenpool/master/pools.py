@@ -58,7 +58,7 @@ _UNCOUNTED = (Kind.LOOKUP, Kind.HEIR)
 
 
 class Segment(Protocol):
-    """What the master needs of the shared segment; `greenpool.engine.Segment` is the real one."""
+    """What the master needs of the shared segment; `greenpool.segment.Segment` is the real one."""
 
     workers: int
     clients_max: int

@@ -11,7 +11,7 @@ from greenpool.records import EngineIo
 from greenpool.tallies import Tallies
 
 if TYPE_CHECKING:  # the master's side of this package can be tested without the compiled engine
-    from greenpool.engine import Segment
+    from greenpool.segment import Segment
 
 
 @dataclass(slots=True)

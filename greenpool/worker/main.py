@@ -25,12 +25,13 @@ from gevent.pool import Group
 from gevent.queue import Queue
 
 from greenpool.admin.console import Console, Orders, Sources
-from greenpool.engine import Engine, time_bounds_ns
+from greenpool.engine import Engine
 from greenpool.errors import ControlError, EngineError, ExitCode
 from greenpool.observe import log as logs
 from greenpool.observe.times import Ladder
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.records import Event, EventKind, Reason
+from greenpool.segment import time_bounds_ns
 from greenpool.worker import (
     cancel,
     check_query,

@@ -29,7 +29,8 @@ from greenpool.worker.pools import PoolDirectory, Verifier
 from greenpool.worker.tls_contexts import TlsContexts
 
 if TYPE_CHECKING:  # the parts can be tested with an engine that is none
-    from greenpool.engine import Engine, Segment
+    from greenpool.engine import Engine
+    from greenpool.segment import Segment
 
 AUTHORITY_THREADS = 16
 """Passwords that outside authorities may be asked about at a time; more logins wait, idle."""

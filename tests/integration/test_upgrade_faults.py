@@ -32,7 +32,7 @@ WORKERS_CRASH = (
     "from greenpool.master import main as master\nmaster.run_worker = lambda context: 1\n"
 ) + GOOD
 OTHER_COMMON = (
-    "from greenpool.engine import Segment\n"
+    "from greenpool.segment import Segment\n"
     "from greenpool.errors import EngineError\n"
     "def attach(*fds): raise EngineError('what is common has form 999')\n"
     "Segment.attach = attach\n"

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from greenpool.engine import Engine, Segment, io_uring_refusal
+from greenpool.engine import Engine, io_uring_refusal
 from greenpool.login import Challenge, LoginPlan, Terms
 from greenpool.protocol import frontend
 from greenpool.records import (
@@ -21,6 +21,7 @@ from greenpool.records import (
     LoginMethod,
     NoteKind,
 )
+from greenpool.segment import Segment
 from greenpool.tls import TlsContext
 from tests.unit.test_engine import SETTINGS
 

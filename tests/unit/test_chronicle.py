@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from greenpool.engine import Segment, now_ns
+from greenpool.engine import now_ns
+from greenpool.segment import Segment
 
 
 @pytest.fixture

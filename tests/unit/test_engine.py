@@ -17,9 +17,8 @@ from typing import Any
 import pytest
 from greenpool._engine import ffi, lib
 
-from greenpool import engine as binding
 from greenpool import records
-from greenpool.engine import Engine, Segment, io_uring_refusal, now_ns, reason_text
+from greenpool.engine import Engine, io_uring_refusal, now_ns, reason_text
 from greenpool.errors import EngineError
 from greenpool.login import Challenge, LoginPlan, Terms
 from greenpool.records import (
@@ -39,6 +38,7 @@ from greenpool.records import (
     TimeKind,
     Visit,
 )
+from greenpool.segment import Segment, time_bounds_ns
 from tests.unit.samples import POOL_SETTINGS
 
 SETTINGS = replace(POOL_SETTINGS, size=3, min_size=0, statements_max=100)
@@ -174,7 +174,7 @@ def test_clock_goes_forward() -> None:
 
 
 def test_bounds_of_times_grow_to_more_than_two_minutes() -> None:
-    bounds = binding.time_bounds_ns()
+    bounds = time_bounds_ns()
     assert bounds == sorted(set(bounds))
     assert bounds[-2] > 120 * 10**9
     assert all(b - a <= b / 16 for a, b in pairwise(bounds[:-1]) if a > 8192)
@@ -429,10 +429,6 @@ def test_counts_grow_with_steps(engine: Engine) -> None:
     before = engine.counts().steps
     engine.step()
     assert engine.counts().steps == before + 1
-
-
-def test_names_of_the_records_are_the_bindings(engine: Engine) -> None:
-    assert all(hasattr(binding, name) for name in binding.__all__)
 
 
 def test_known_query_is_answered_without_a_server(

@@ -31,7 +31,7 @@ ROWS = (
     ("admin",),
     ("inquiry",),
     ("auth", "pooling", "protocol"),
-    ("engine",),
+    ("engine", "segment"),
     ("chronicle", "inventory", "login", "tls"),
     ("binding",),
     ("records", "config", "observe", "tallies"),
@@ -103,7 +103,7 @@ def test_nothing_imports_the_built_engine_but_its_binding():
     users = [path for path in MODULES.values() if "greenpool._engine" in _imports_of(path)]
     assert users == [ROOT / "binding.py"]
     wrappers = {module for module in MODULES if "greenpool.binding" in imports(module)}
-    names = ("chronicle", "engine", "inventory", "login", "tls")
+    names = ("chronicle", "engine", "inventory", "login", "segment", "tls")
     assert wrappers == {f"greenpool.{name}" for name in names}
 
 

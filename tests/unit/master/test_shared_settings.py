@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from greenpool.config import Config, load
-from greenpool.engine import Segment
 from greenpool.master.live import LiveConfig
+from greenpool.segment import Segment
 
 CONFIG = """
 general: {{max_memory_usage: {memory}}}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from greenpool.engine import time_bounds_ns
 from greenpool.observe.times import BOUNDS_S, Ladder, Window
 from greenpool.records import TIME_BUCKETS, Times
+from greenpool.segment import time_bounds_ns
 
 S = 1_000_000_000
 
