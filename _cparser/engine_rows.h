@@ -1,5 +1,5 @@
 /* Rows: copies of what is in the segment, for SHOW and metrics. Anyone may read them, at any time;
- * nothing is changed. Part of engine.h. Partners: rows.c, greenpool/records.py. */
+ * nothing is changed. Part of engine.h. Partners: rows.c, greenpool/rows.py. */
 #ifndef GP_ENGINE_ROWS_H
 #define GP_ENGINE_ROWS_H
 

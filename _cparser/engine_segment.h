@@ -1,6 +1,6 @@
 /* The segment as its masters see it: made before the fork, filled with databases and pools, put right
  * after a worker's death; and what anyone may write to it: the administrator's wishes, notes.
- * Part of engine.h; layout.h tells what lies where. Partner: greenpool/engine.py. */
+ * Part of engine.h; layout.h tells what lies where. Partner: greenpool/segment.py. */
 #ifndef GP_ENGINE_SEGMENT_H
 #define GP_ENGINE_SEGMENT_H
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from greenpool.binding import ffi, lib
-from greenpool.records import ChronicleRow, Result
+from greenpool.records import Result
+from greenpool.rows import ChronicleRow
 
 
 class Chronicle:

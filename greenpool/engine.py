@@ -1,7 +1,7 @@
 """The compiled engine as Python sees it; `tls.py` and `login.py` have what it knows of those.
 
 Thin on purpose: a method here checks lengths, keeps buffers alive over the call, and turns C
-structs into the values of `records.py` and failures into `EngineError`. Contracts stand at the
+structs into values and failures into `EngineError`. Contracts stand at the
 prototypes in `_cparser/engine.h` and `engine_clients.h`. No call blocks; none switches greenlets.
 An `Engine` is one worker's own, made after the fork; `segment.py` has what all processes share.
 """

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from greenpool.binding import ffi, lib
-from greenpool.records import StatementRow
+from greenpool.rows import StatementRow
 
 QUERY_CHARS = 1000
 """Of a text that is told; the rest is cut off."""

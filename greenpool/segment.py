@@ -19,25 +19,19 @@ from greenpool.records import (
     NAME_BYTES,
     NOTE_BYTES,
     TIME_BUCKETS,
-    Audit,
-    ClientRow,
     ClientState,
-    DatabaseRow,
     DatabaseSettings,
     EngineIo,
     Hold,
     NoteKind,
     PoolMode,
-    PoolRow,
     PoolSettings,
     Result,
     SessionHandling,
-    SlotRow,
     SlotState,
     TimeKind,
-    Times,
-    WorkerRow,
 )
+from greenpool.rows import Audit, ClientRow, DatabaseRow, PoolRow, SlotRow, Times, WorkerRow
 
 _NS_PER_S = 1_000_000_000
 _WORD = (1 << 64) - 1

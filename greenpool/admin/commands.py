@@ -20,7 +20,8 @@ from greenpool.admin.result import Pending, Plan, at_once
 from greenpool.admin.view import Snapshots
 from greenpool.admin.welcome import ADMIN_DATABASES
 from greenpool.protocol.errors import ClientError, Severity, SqlState
-from greenpool.records import ClientRow, ClientState, Hold, PoolRow
+from greenpool.records import ClientState, Hold
+from greenpool.rows import ClientRow, PoolRow
 
 _NAMES = frozenset((TokenKind.WORD, TokenKind.NAME, TokenKind.STRING))
 _LEFT = frozenset((ClientState.CLOSING, ClientState.GONE))

@@ -15,7 +15,8 @@ from greenpool.admin.result import Row
 from greenpool.admin.view import View
 from greenpool.admin.welcome import ADMIN_DATABASES
 from greenpool.protocol.backend import INT4, INT8, Column
-from greenpool.records import ClientRow, ClientState, Pin, PoolRow, SlotRow, SlotState
+from greenpool.records import ClientState, Pin, SlotState
+from greenpool.rows import ClientRow, PoolRow, SlotRow
 
 SLOTS_PER_POOL = 1024
 """Factor between pools in the ids of servers: the largest pool_size there is."""

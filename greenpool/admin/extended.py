@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from greenpool.admin.result import Row
 from greenpool.observe.times import Ladder, Window
 from greenpool.protocol.backend import INT4, NUMERIC, Column
-from greenpool.records import PoolRow, TimeKind
+from greenpool.records import TimeKind
+from greenpool.rows import PoolRow
 
 if TYPE_CHECKING:
     from greenpool.admin.view import Snapshots, View

@@ -13,7 +13,7 @@ from greenpool.admin.view import View
 from greenpool.observe import events
 from greenpool.observe.event import from_text
 from greenpool.protocol.backend import INT4, INT8, Column
-from greenpool.records import ChronicleRow
+from greenpool.rows import ChronicleRow
 
 EVENTS_COLUMNS = (
     Column("number", INT8),

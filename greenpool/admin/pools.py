@@ -13,7 +13,8 @@ from greenpool.admin.result import Row
 from greenpool.admin.view import View
 from greenpool.config import LOOKUP_USER, Kind, Member, Pool, members, pool_of
 from greenpool.protocol.backend import INT4, INT8, Column
-from greenpool.records import Hold, PoolRow, Refusal
+from greenpool.records import Hold, Refusal
+from greenpool.rows import PoolRow
 
 POOLS_COLUMNS = (
     Column("database"),

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from greenpool.admin.result import Row
 from greenpool.admin.view import View
 from greenpool.protocol.backend import INT8, Column
-from greenpool.records import PoolRow
+from greenpool.rows import PoolRow
 
 SCALING_COLUMNS = (
     Column("user"),

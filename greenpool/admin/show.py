@@ -82,7 +82,8 @@ from greenpool.admin.view import View
 from greenpool.admin.welcome import VERSION
 from greenpool.config import show_rows
 from greenpool.protocol.backend import INT8, Column
-from greenpool.records import EngineIo, PoolRow
+from greenpool.records import EngineIo
+from greenpool.rows import PoolRow
 
 RowMaker = Callable[[View], Iterable[Row]]
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 
 from greenpool.admin.result import Row
 from greenpool.protocol.backend import INT8, NUMERIC, Column
-from greenpool.records import PoolRow, Reason
+from greenpool.records import Reason
+from greenpool.rows import PoolRow
 
 STATS_PERIOD_S = 60
 """Seconds between two samples; PgBouncer's default stats_period."""

@@ -10,16 +10,8 @@ from typing import Protocol
 from greenpool.admin.extended import RecentTimes
 from greenpool.admin.stats import StatsWindow
 from greenpool.config import Config
-from greenpool.records import (
-    ChronicleRow,
-    ClientRow,
-    DatabaseRow,
-    PoolRow,
-    SlotRow,
-    TimeKind,
-    Times,
-    WorkerRow,
-)
+from greenpool.records import TimeKind
+from greenpool.rows import ChronicleRow, ClientRow, DatabaseRow, PoolRow, SlotRow, Times, WorkerRow
 from greenpool.tallies import Tallies
 
 

@@ -28,7 +28,7 @@ from greenpool.errors import EngineError
 from greenpool.master.estate import Estate
 from greenpool.master.slot import WorkerSlot
 from greenpool.master.workers import Workers
-from greenpool.records import PoolRow
+from greenpool.rows import PoolRow
 from greenpool.tallies import Tally
 from greenpool.worker.control import Made, NotMade, Release, Released, Wanted
 

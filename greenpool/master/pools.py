@@ -18,17 +18,8 @@ from greenpool.config import (
     members,
 )
 from greenpool.errors import EngineError
-from greenpool.records import (
-    DatabaseRow,
-    DatabaseSettings,
-    PoolMode,
-    PoolRow,
-    PoolSettings,
-    SessionHandling,
-    TimeKind,
-    Times,
-    WorkerRow,
-)
+from greenpool.records import DatabaseSettings, PoolMode, PoolSettings, SessionHandling, TimeKind
+from greenpool.rows import DatabaseRow, PoolRow, Times, WorkerRow
 
 if TYPE_CHECKING:  # the observer's code is loaded where there is one
     from greenpool.observe.scene import Chronicle

@@ -21,20 +21,18 @@ from greenpool.observe.processes import ProcessRow
 from greenpool.observe.scene import Scene
 from greenpool.observe.times import NS_PER_S, Rungs
 from greenpool.records import (
-    DatabaseRow,
     EngineIo,
     ErrorClass,
     Haste,
     Hold,
     MemoryKind,
     Pin,
-    PoolRow,
     Reason,
     Refusal,
     TimeKind,
     Visit,
-    WorkerRow,
 )
+from greenpool.rows import DatabaseRow, PoolRow, WorkerRow
 from greenpool.tallies import Tally
 
 HOUSE: Subject[Scene] = Subject((), lambda scene: [scene], lambda _: ())

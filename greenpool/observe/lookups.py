@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from greenpool.config import LOOKUP_USER, Config, guest_member, lookup_of
-from greenpool.records import PoolRow
+from greenpool.rows import PoolRow
 from greenpool.tallies import Tallies, Tally
 
 

@@ -19,7 +19,8 @@ from greenpool.observe.lookups import LookupRow, lookup_rows
 from greenpool.observe.news import News
 from greenpool.observe.processes import ProcessRow, process_rows
 from greenpool.observe.times import Ladder, Rungs, Window
-from greenpool.records import DatabaseRow, PoolRow, TimeKind, Times, WorkerRow
+from greenpool.records import TimeKind
+from greenpool.rows import DatabaseRow, PoolRow, Times, WorkerRow
 from greenpool.tallies import Tallies
 
 PoolTime = tuple[TimeKind, int]

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from greenpool.records import Times
+from greenpool.rows import Times
 
 NS_PER_S = 1_000_000_000
 

@@ -15,7 +15,8 @@ from greenpool.errors import ServerUnavailable
 from greenpool.protocol import frontend
 from greenpool.protocol.encryption import Step
 from greenpool.protocol.startup import CancelRequest
-from greenpool.records import CancelTarget, Event, SlotRow
+from greenpool.records import CancelTarget, Event
+from greenpool.rows import SlotRow
 from greenpool.worker import dial, server_tls
 from greenpool.worker.state import Worker
 

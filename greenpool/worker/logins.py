@@ -12,7 +12,8 @@ from greenpool.engine import now_ns, reason_text
 from greenpool.observe import events
 from greenpool.protocol.errors import ClientError
 from greenpool.protocol.startup import StartupMessage
-from greenpool.records import ClientRow, Event, Reason
+from greenpool.records import Event, Reason
+from greenpool.rows import ClientRow
 from greenpool.worker.state import Worker
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from greenpool.admin.connections import split_address
 from greenpool.admin.question import Told as Row
 from greenpool.admin.question import Topic
 from greenpool.protocol.errors import ClientError, Severity, SqlState
-from greenpool.records import PoolRow
+from greenpool.rows import PoolRow
 from greenpool.worker.control import Ask, Asked, Heard, Told
 from greenpool.worker.listener import Listeners
 from greenpool.worker.state import Worker

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from greenpool._engine import ffi, lib
 
-from greenpool import records
+from greenpool import records, rows
 from greenpool.engine import Engine, io_uring_refusal, now_ns, reason_text
 from greenpool.errors import EngineError
 from greenpool.login import Challenge, LoginPlan, Terms
@@ -150,11 +150,13 @@ def test_longest_salt_is_the_one_in_c() -> None:
     [
         (records.Event, "gp_event", set(), set()),
         (records.PoolSettings, "gp_pool_settings", set(), set()),
-        (records.PoolRow, "gp_pool_row", {"index"}, set()),
-        (records.SlotRow, "gp_slot_row", {"index"}, {"key_length"}),
-        (records.ClientRow, "gp_client_info", {"client"}, set()),
-        (records.WorkerRow, "gp_worker_row", {"index"}, set()),
-        (records.Audit, "gp_audit", set(), set()),
+        (records.DatabaseSettings, "gp_database_settings", set(), set()),
+        (rows.PoolRow, "gp_pool_row", {"index"}, set()),
+        (rows.SlotRow, "gp_slot_row", {"index"}, {"key_length"}),
+        (rows.ClientRow, "gp_client_info", {"client"}, set()),
+        (rows.WorkerRow, "gp_worker_row", {"index"}, set()),
+        (rows.DatabaseRow, "gp_database_row", {"index"}, set()),
+        (rows.Audit, "gp_audit", set(), set()),
         (records.StepCounts, "gp_engine_counts", set(), set()),
     ],
 )

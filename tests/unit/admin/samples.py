@@ -16,26 +16,20 @@ from greenpool.config import Config, load
 from greenpool.observe.times import Ladder
 from greenpool.records import (
     TIME_BUCKETS,
-    ChronicleRow,
-    ClientRow,
     ClientState,
-    DatabaseRow,
     EngineIo,
     ErrorClass,
     Haste,
     Hold,
     MemoryKind,
     Pin,
-    PoolRow,
     Reason,
     Refusal,
-    SlotRow,
     SlotState,
     TimeKind,
-    Times,
     Visit,
-    WorkerRow,
 )
+from greenpool.rows import ChronicleRow, ClientRow, DatabaseRow, PoolRow, SlotRow, Times, WorkerRow
 from greenpool.tallies import Tallies
 from tests.unit.samples import POOL_SETTINGS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from greenpool.admin.stats import STATS_COLUMNS, StatsWindow
-from greenpool.records import PoolRow
+from greenpool.rows import PoolRow
 from tests.unit.admin.samples import S, pool
 
 NAMES = [column.name for column in STATS_COLUMNS]

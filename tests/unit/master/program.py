@@ -15,7 +15,8 @@ from typing import Any
 from greenpool import cli
 from greenpool.errors import EngineError, ExitCode
 from greenpool.master import main as master
-from greenpool.records import TIME_BUCKETS, Refusal, Times, Visit, WorkerRow
+from greenpool.records import TIME_BUCKETS, Refusal, Visit
+from greenpool.rows import Times, WorkerRow
 from greenpool.worker.control import (
     Command,
     ControlReader,

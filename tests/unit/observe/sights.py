@@ -11,14 +11,8 @@ from greenpool.config import Config, load
 from greenpool.observe.news import LastReload, News
 from greenpool.observe.scene import Lookout
 from greenpool.observe.times import Ladder
-from greenpool.records import (
-    TIME_BUCKETS,
-    DatabaseRow,
-    PoolRow,
-    TimeKind,
-    Times,
-    WorkerRow,
-)
+from greenpool.records import TIME_BUCKETS, TimeKind
+from greenpool.rows import DatabaseRow, PoolRow, Times, WorkerRow
 from greenpool.tallies import Tallies
 from tests.unit.admin.samples import FakeSegment
 

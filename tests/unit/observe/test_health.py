@@ -12,7 +12,7 @@ import pytest
 from greenpool.observe.health import STUCK_S
 from greenpool.observe.http import Request
 from greenpool.observe.pages import Pages
-from greenpool.records import WorkerRow
+from greenpool.rows import WorkerRow
 from tests.unit.admin.samples import pool, worker
 from tests.unit.observe.sights import S, TimedSegment, lookout, news_of
 

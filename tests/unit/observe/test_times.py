@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from greenpool.observe.times import BOUNDS_S, Ladder, Window
-from greenpool.records import TIME_BUCKETS, Times
+from greenpool.records import TIME_BUCKETS
+from greenpool.rows import Times
 from greenpool.segment import time_bounds_ns
 
 S = 1_000_000_000

@@ -20,7 +20,6 @@ from greenpool.protocol.message import BackendType, Message
 from greenpool.records import (
     NOTE_BYTES,
     CancelTarget,
-    ClientRow,
     ClientState,
     Event,
     EventKind,
@@ -28,6 +27,7 @@ from greenpool.records import (
     NoteKind,
     Result,
 )
+from greenpool.rows import ClientRow
 from greenpool.tallies import Tallies
 from greenpool.worker.state import Worker
 from tests.unit.admin.samples import FakePoll
