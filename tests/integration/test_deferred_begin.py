@@ -11,7 +11,7 @@ from tests.integration.harness import messages
 from tests.integration.harness.accounts import wait_for_balance
 from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
-from tests.integration.harness.recorder import Recorder
+from tests.integration.harness.proxy import Proxy
 from tests.integration.harness.wire import Message, Wire
 
 MODES = (
@@ -140,8 +140,8 @@ def test_refused_begin_lets_nothing_run(
     make_pooler: MakePooler, pg: PostgreSQL, name: str, statements: bool
 ) -> None:
     request, replies = REQUESTS[name]
-    with Recorder(pg, lambda data: data.replace(b"\0BEGIN\0", b"\0BEGIM\0")) as recorder:
-        pooler = _make(make_pooler, server_port=recorder.port, prepared_statements=statements)
+    with Proxy(pg, lambda data: data.replace(b"\0BEGIN\0", b"\0BEGIM\0")) as proxy:
+        pooler = _make(make_pooler, server_port=proxy.port, prepared_statements=statements)
         with _login(pooler) as wire:
             wire.query("begin")
             wire.send(request)
@@ -156,8 +156,8 @@ def test_refused_begin_lets_nothing_run(
 
 
 def test_refused_begin_of_flushed_requests(make_pooler: MakePooler, pg: PostgreSQL) -> None:
-    with Recorder(pg, lambda data: data.replace(b"\0BEGIN\0", b"\0BEGIM\0")) as recorder:
-        pooler = _make(make_pooler, server_port=recorder.port)
+    with Proxy(pg, lambda data: data.replace(b"\0BEGIN\0", b"\0BEGIM\0")) as proxy:
+        pooler = _make(make_pooler, server_port=proxy.port)
         with _login(pooler) as wire:
             wire.query("begin")
             wire.send(messages.parse("create table leaked (a int)"), messages.flush())

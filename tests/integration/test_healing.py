@@ -20,7 +20,7 @@ from tests.integration.harness.messages import (
 )
 from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
-from tests.integration.harness.recorder import Recorder
+from tests.integration.harness.proxy import Proxy
 from tests.integration.harness.wire import Message, Wire
 
 STALE = ["alter table things add column more int default 8"]
@@ -200,13 +200,13 @@ def test_statement_that_is_there_already(
         missed.append(data[at : at + 30])
         return data[: at + 6] + b"h" + data[at + 7 :]
 
-    with Recorder(pg, change) as recorder:
+    with Proxy(pg, change) as proxy:
         pooler = make_pooler(
             1,
             pools={
                 "app": {
                     "users": [user(pool_size=1)],
-                    "server_port": recorder.port,
+                    "server_port": proxy.port,
                     "server_prepared_statements_cache_size": 1,
                 }
             },

@@ -13,7 +13,7 @@ from tests.integration.differential.stage import Stage, pool_of
 from tests.integration.harness import messages
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import PostgreSQL
-from tests.integration.harness.recorder import Recorder
+from tests.integration.harness.proxy import Proxy
 from tests.integration.harness.waiting import wait_for
 from tests.integration.harness.wire import Wire
 
@@ -201,14 +201,14 @@ def test_server_keys_are_as_long_as_the_server_makes_them(
     stage: Stage, make_pooler: MakePooler
 ) -> None:
     """Asked for protocol 3.2, PostgreSQL 18 gives a key of 32 bytes, and 15 negotiates down."""
-    with Recorder(stage.pg) as recorder:
-        pool = {**pool_of(1), "server_port": recorder.port}
+    with Proxy(stage.pg) as proxy:
+        pool = {**pool_of(1), "server_port": proxy.port}
         pooler = make_pooler(1, pools={stage.database: pool})
         with _login(pooler, stage) as wire:
             wire.send(messages.query(_SLEEP))
             _wait_until_asleep(stage)
             _cancel(pooler, wire.backend_key)
             assert _code(wire) == "57014"
-        cancels = [each for each in recorder.packets if each[4:8] == _CANCEL_CODE]
+        cancels = [each for each in proxy.packets if each[4:8] == _CANCEL_CODE]
         assert [len(each) for each in cancels] == [12 + (32 if stage.pg.major >= 18 else 4)]
         assert pooler.stop() == 0

@@ -15,7 +15,6 @@ import struct
 import threading
 import time
 from collections import Counter, deque
-from types import TracebackType
 from typing import Self
 
 from tests.integration.harness import messages
@@ -105,12 +104,7 @@ class Crowd:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._join()
         for member in self.members:
             member.sock.close()

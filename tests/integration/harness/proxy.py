@@ -1,9 +1,11 @@
-"""A wire to PostgreSQL that can fail as networks do.
+"""A wire to PostgreSQL that can fail as networks do, remembers, and may change a word.
 
 with Proxy(pg) as proxy:
     proxy.fail(Fate.RESET)      # also of the connections that are there
     proxy.heal()
     proxy.delay_s = 0.05        # each way, for connections that begin from now on
+with Proxy(pg, lambda data: data.replace(b"BEGIN", b"BEGIM")) as proxy:
+    assert proxy.packets        # with which connections began
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from enum import Enum, auto
-from types import TracebackType
 from typing import Self
 
 from tests.integration.harness.ports import PortLock
@@ -38,15 +40,18 @@ class Fate(Enum):
 
 
 class Proxy:
-    """Own the port and the thread. `attempts` counts the connections that have come.
+    """Own the port and the thread. `change` may replace what goes to PostgreSQL.
 
-    `most_at_once`: how many of those that came to a BLACKHOLE there were at a time.
+    `attempts` counts the connections that have come, `packets` are the first ones of those that
+    passed. `most_at_once`: how many of those that came to a BLACKHOLE there were at a time.
     """
 
-    def __init__(self, pg: PostgreSQL) -> None:
+    def __init__(self, pg: PostgreSQL, change: Callable[[bytes], bytes] = bytes) -> None:
         self.attempts = 0
+        self.packets: list[bytes] = []
         self.most_at_once = 0
         self.delay_s = 0.0
+        self._change_data = change
         self._address = (pg.host, pg.port)
         self._lock = PortLock()
         self.port = self._lock.port
@@ -55,6 +60,7 @@ class Proxy:
         self._listener: socket.socket | None = None
         self._other_ends: dict[socket.socket, socket.socket] = {}
         self._swallowed: dict[socket.socket, bool] = {}  # whether it has come to a BLACKHOLE
+        self._clients: dict[socket.socket, bool] = {}  # whether its first packet has come
         self._delays: dict[socket.socket, float] = {}
         self._late: list[tuple[float, int, socket.socket, bytes]] = []
         self._serial = itertools.count()
@@ -68,12 +74,7 @@ class Proxy:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._is_over.set()
         self._thread.join()
         self._deafen()
@@ -150,6 +151,7 @@ class Proxy:
             _close(ours, is_reset=True)
             return
         self._other_ends |= {ours: theirs, theirs: ours}
+        self._clients[ours] = False
         for sock in (ours, theirs):
             self._delays[sock] = self.delay_s
             self._selector.register(sock, selectors.EVENT_READ)
@@ -163,8 +165,16 @@ class Proxy:
             if not data:
                 self._drop(sock, is_reset=False)
         elif sock in self._other_ends:  # not parted in this same round
+            if sock in self._clients:
+                data = self._hear(sock, data)
             due = time.monotonic() + self._delays[sock]
             heapq.heappush(self._late, (due, next(self._serial), sock, data))
+
+    def _hear(self, client: socket.socket, data: bytes) -> bytes:
+        if not self._clients[client]:
+            self._clients[client] = True
+            self.packets.append(data)
+        return self._change_data(data)
 
     def _send_late(self) -> None:
         now = time.monotonic()
@@ -189,6 +199,7 @@ class Proxy:
 
     def _drop(self, sock: socket.socket, is_reset: bool) -> None:
         self._swallowed.pop(sock, None)
+        self._clients.pop(sock, None)
         self._delays.pop(sock, None)
         self._selector.unregister(sock)
         _close(sock, is_reset)
