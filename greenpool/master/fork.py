@@ -19,6 +19,7 @@ import gevent.threadpool  # noqa: F401  (see above)
 
 from greenpool.errors import ExitCode, GreenpoolError
 from greenpool.master import process, signals
+from greenpool.observe import events
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +47,9 @@ def _be_worker(life: Callable[[], int], disinherit: Callable[[], None], parent: 
         disinherit()
         status = life()
     except GreenpoolError as exc:
-        log.error("%s", exc)
-    except BaseException:  # the outermost frame of this process
-        log.exception("the worker ends by an error that nobody expected")
+        events.PROCESS_FAILED.tell(log, error=exc)
+    except BaseException as exc:  # the outermost frame of this process
+        events.BUG.tell(log, exc, what="the worker ends by an error that nobody expected")
     finally:
         logging.shutdown()
         os._exit(status)

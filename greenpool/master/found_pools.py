@@ -28,6 +28,7 @@ from greenpool.errors import EngineError
 from greenpool.master.estate import Estate
 from greenpool.master.slot import WorkerSlot
 from greenpool.master.workers import Workers
+from greenpool.observe import events
 from greenpool.rows import PoolRow
 from greenpool.tallies import Tally
 from greenpool.worker.control import Made, NotMade, Release, Released, Wanted
@@ -135,7 +136,7 @@ class FoundPools:
             if key not in self._pools:
                 self._make(key)
         except EngineError as exc:
-            log.error('there can be no pool for user "%s" of "%s": %s', key[1], key[0], exc)
+            events.POOL_REFUSED.tell(log, user=key[1], database=key[0], error=exc)
             answer(NotMade(key, "there is no room for another pool"))
         else:
             answer(Made(key, self._pools[key].index))

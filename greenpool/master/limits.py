@@ -12,6 +12,7 @@ import resource
 from dataclasses import dataclass
 
 from greenpool.errors import StartupError
+from greenpool.observe import events
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +55,7 @@ def raise_file_limit(needed: int) -> FileLimit:
             break
     limit = FileLimit(needed, soft)
     if not limit.is_enough:
-        log.warning(
-            "the limit on open files is %d, but max_connections and the pools need %d: raise the "
-            "hard limit (LimitNOFILE= of the systemd unit, ulimit -Hn) or lower max_connections",
-            limit.granted,
-            limit.needed,
-        )
+        events.FILES_SHORT.tell(log, files=limit.granted, files_needed=limit.needed)
     return limit
 
 

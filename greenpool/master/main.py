@@ -243,15 +243,11 @@ def _estate(
 ) -> Estate:
     live = LiveConfig(config, birth.load, segment, is_first=left is None)
     if left is not None and segment.is_fresh:
-        log.info(
-            "greenpool %s has another layout of the segment: what is common is shared with it, "
-            "counters begin anew",
-            left.program,
-        )
+        events.LAYOUT_CHANGED.tell(log, from_version=left.program)
     workers = config.general.workers
     places = left.free_places[:workers] if left else tuple(range(workers))
     if len(places) < workers:
-        log.warning("general.workers: %d, because no more places are free", len(places))
+        events.PLACES_SHORT.tell(log, workers=len(places))
     for key in live.not_applied():
         events.CONFIG_NOT_APPLIED.tell(log, key=key)
     return Estate(
@@ -291,7 +287,7 @@ def _life(estate: Estate, segment: Segment, io: EngineIo) -> Life:
         set_up_log(live.config, index)
         keep_with(lambda kind, text: segment.chronicle.add(kind, index, text))
         if live.config.general.worker_cpu_affinity_pinning:
-            log.info("pinned to core %d", process.pin(index))
+            events.WORKER_PINNED.tell(log, core=process.pin(index))
         context = WorkerContext(
             index=index,
             io=io,

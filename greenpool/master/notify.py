@@ -14,6 +14,8 @@ import socket
 import time
 from collections.abc import Mapping
 
+from greenpool.observe import events
+
 log = logging.getLogger(__name__)
 
 # Ten words may wait unheard. A service manager that is so far behind is busy for a moment.
@@ -89,6 +91,6 @@ def _address(named: str) -> str:
     if named.startswith("@"):
         return "\0" + named[1:]
     if named and not os.path.isabs(named):
-        log.warning("NOTIFY_SOCKET is no address, the service manager is not told: %s", named)
+        events.NOTIFY_SOCKET_REFUSED.tell(log, address=named)
         return ""
     return named

@@ -23,6 +23,7 @@ from greenpool.master.live import ReloadResult
 from greenpool.master.pools import Segment
 from greenpool.master.slot import WorkerSlot
 from greenpool.master.workers import Workers
+from greenpool.observe import events
 from greenpool.observe.news import LastReload, News
 from greenpool.tallies import Tallies
 from greenpool.worker.control import ControlMessage
@@ -128,4 +129,6 @@ def _owns_nothing(_index: int) -> None:
 
 
 def _overhear(slot: WorkerSlot, message: ControlMessage) -> None:
-    log.warning("observer (pid %d) says %s", slot.pid, type(message).__name__)
+    events.MESSAGE_UNKNOWN.tell(
+        log, process=f"observer (pid {slot.pid})", what=type(message).__name__
+    )

@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 from greenpool.errors import StartupError
+from greenpool.observe import events
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class PidFile:
             os.close(fd)  # its master removed it between our open and our lock
         stale = _pid_in(fd)
         if stale:
-            log.info('replacing the pid file "%s" of pid %s, which is gone', path, stale)
+            events.PID_FILE_REPLACED.tell(log, path=path, stale_pid=stale)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         return cls(path, fd)

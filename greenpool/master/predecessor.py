@@ -19,6 +19,7 @@ from greenpool.config import PoolKey
 from greenpool.master.handoff import Handoff
 from greenpool.master.inheritance import Inheritance
 from greenpool.master.lifeline import Lifeline
+from greenpool.observe import events
 from greenpool.worker.control import Made, NotMade
 
 log = logging.getLogger(__name__)
@@ -161,7 +162,7 @@ class Predecessor:
         self._selector.unregister(self._handoff)
         self._is_dead = True
         if self.state is PredecessorState.READY:
-            log.error("the old master is dead: taking over without it")
+            events.PREDECESSOR_DIED.tell(log)
             self._relieve()
 
     def _set(self, state: PredecessorState) -> None:

@@ -281,7 +281,9 @@ class Supervisor:
             case Command(name="shutdown"):
                 self.handle_drain()
             case Command(name=name):
-                log.warning('worker %d passes on an unknown command "%s"', slot.index, name)
+                events.MESSAGE_UNKNOWN.tell(
+                    log, process=f"worker {slot.index}", what=f'the command "{name}"'
+                )
 
     def _manage(self) -> None:
         self._notifier.beat()
@@ -409,7 +411,7 @@ class Supervisor:
         try:
             self._presence.take_back(self.selector, self.command)
         except (StartupError, OSError) as exc:
-            log.error("commands do not find this master any more: %s", exc)
+            events.COMMANDS_LOST.tell(log, error=exc)
 
     def hand_over(self, places: tuple[int, ...], pid: int) -> None:
         """Leave everything to the master with that pid, whose workers live there."""

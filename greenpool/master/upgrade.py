@@ -349,7 +349,7 @@ class Upgrade:
             self._child.poll()  # it is our child until we end: leave no zombie
         is_awaited = self.state is UpgradeState.SUCCEEDED and self._may_return
         if is_awaited and self._lifeline is not None and self._lifeline.is_cut:
-            log.error("the new generation is dead")
+            events.SUCCESSOR_DIED.tell(log)
             self._reclaim()
             self._set(UpgradeState.NONE)
             self._elder.come_back(self._places)
@@ -382,7 +382,7 @@ class Upgrade:
         try:
             self._estate.live.put_back()
         except GreenpoolError as exc:
-            log.error("what the new generation has changed in the segment stays: %s", exc)
+            events.RETURN_INCOMPLETE.tell(log, error=exc)
         self._forget()
 
     def _forget(self) -> None:

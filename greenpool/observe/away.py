@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 
+from greenpool.observe import events
+
 
 class Fallback:
     """Another handler, for the records that a service does not take; `what` names the service."""
@@ -31,6 +33,4 @@ class Fallback:
         self._handler.handle(record)
 
     def _complaint(self, error: OSError) -> logging.LogRecord:
-        text = "cannot log to %s: %s: logging here until it can be reached"
-        values = (self._what, error.strerror or error)
-        return logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, values, None)
+        return events.LOG_AWAY.record(__name__, service=self._what, error=error.strerror or error)

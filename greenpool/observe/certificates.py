@@ -17,6 +17,7 @@ from functools import lru_cache
 from cryptography import x509
 
 from greenpool.config import Config, PemFile, ServerTlsMode, TlsMode
+from greenpool.observe import events
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def _parse(file: PemFile) -> tuple[x509.Certificate, ...]:
             warnings.simplefilter("ignore")  # of oddities that OpenSSL, who judges, puts up with
             return tuple(x509.load_pem_x509_certificates(file.text))
     except ValueError as exc:
-        log.warning('cannot tell when the certificates of "%s" end: %s', file, exc)
+        events.CERTIFICATE_UNREADABLE.tell(log, path=file, error=exc)
         return ()
 
 

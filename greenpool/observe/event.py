@@ -47,15 +47,30 @@ class Event:
         named = (name for _, name, _, _ in _FORMATTER.parse(self.words) if name)
         return tuple(dict.fromkeys((*named, *self.more)))
 
-    def tell(self, log: logging.Logger, /, **fields: object) -> None:
-        """Log it, and keep it if it is of that kind. Switches: no."""
+    def tell(
+        self, log: logging.Logger, /, exception: BaseException | None = None, **fields: object
+    ) -> None:
+        """Log it, with the traceback of `exception`, and keep it if it is of that kind.
+
+        Switches: no.
+        """
         if self.kept is not None and _KEPT:
             _KEPT[0](self.kept, to_text(self.words.format_map(fields), fields))
         if self.is_limited and not LIMITER.admits(self.name, time.monotonic()):
             return
         if log.isEnabledFor(self.level):
-            told = {"event": self.name, "fields": fields}
-            log.log(self.level, "%s", self.words.format_map(fields), extra=told)
+            words = self.words.format_map(fields)
+            log.log(self.level, "%s", words, extra=self._extra(fields), exc_info=exception)
+
+    def record(self, logger: str, /, **fields: object) -> logging.LogRecord:
+        """Make the line without logging it, for handlers that cannot."""
+        values = (self.words.format_map(fields),)
+        record = logging.LogRecord(logger, self.level, __file__, 0, "%s", values, None)
+        vars(record).update(self._extra(fields))
+        return record
+
+    def _extra(self, fields: dict[str, object]) -> dict[str, object]:
+        return {"event": self.name, "fields": fields}
 
 
 def keep_with(keeper: Keeper | None) -> None:

@@ -7,11 +7,21 @@ and with the fields that it has. Numbers of kept events are never used twice (`e
 
 from __future__ import annotations
 
-from logging import ERROR, INFO, WARNING
+from logging import DEBUG, ERROR, INFO, WARNING
 
 from greenpool.observe.event import Event
 
 # fmt: off
+# --- mistakes of greenpool itself -----------------------------------------------------------------
+BUG = Event(
+    "bug", ERROR, "{what}",
+    "An error that nobody expected: please report it, with its traceback, which is there too.",
+)
+MESSAGE_UNKNOWN = Event(
+    "message_unknown", WARNING, "{process} says what nobody understands: {what}",
+    "Processes of greenpool talk past each other.",
+)
+
 # --- the house: its start and its end -------------------------------------------------------------
 STARTING = Event(
     "starting", INFO, "greenpool {version} starts with {files} (Python {python})",
@@ -35,6 +45,37 @@ CAPACITY = Event(
 IO_URING_REFUSED = Event(
     "io_uring_refused", INFO, "io_uring cannot be used, epoll takes its place: {error}",
     "The kernel is too old for it, or forbids it.",
+)
+FILES_SHORT = Event(
+    "files_short", WARNING,
+    "the limit on open files is {files}, but max_connections and the pools need {files_needed}: "
+    "raise the hard limit (LimitNOFILE= of the systemd unit, ulimit -Hn) or lower max_connections",
+    "It serves fewer clients than configured.",
+)
+PLACES_SHORT = Event(
+    "places_short", WARNING, "general.workers: {workers}, because no more places are free",
+    "So many workers an upgrade can have beside those of the generation before.",
+)
+PID_FILE_REPLACED = Event(
+    "pid_file_replaced", INFO, 'replacing the pid file "{path}" of pid {stale_pid}, which is gone',
+    "The greenpool before was killed.",
+)
+NOTIFY_SOCKET_REFUSED = Event(
+    "notify_socket_refused", WARNING,
+    "NOTIFY_SOCKET is no address, the service manager is not told: {address}",
+    "The environment says something odd.",
+)
+WORKER_PINNED = Event(
+    "worker_pinned", INFO, "pinned to core {core}", "worker_cpu_affinity_pinning.",
+)
+CERTIFICATE_UNREADABLE = Event(
+    "certificate_unreadable", WARNING,
+    'cannot tell when the certificates of "{path}" end: {error}',
+    "They are used, and no metric says until when.",
+)
+METRICS_CROWDED = Event(
+    "metrics_crowded", WARNING, "cannot accept a connection: {error}",
+    "The observer has no descriptor for who scrapes it, and tries again.", is_limited=True,
 )
 READY = Event(
     "ready", INFO, "ready", "All workers serve.", more=("version", "generation"), kept=0,
@@ -92,6 +133,16 @@ PROCESS_KILLED = Event(
     "process_killed", ERROR, "{process} (pid {process_pid}) {why}: killing it",
     "It did not do as it should.", kept=7,
 )
+PROCESS_FAILED = Event(
+    "process_failed", ERROR, "{error}", "A worker or the observer cannot go on, and ends.",
+)
+MASTER_GONE = Event(
+    "master_gone", ERROR, "the master is gone", "A worker has noticed it, and ends.",
+)
+COMMANDS_LOST = Event(
+    "commands_lost", ERROR, "commands do not find this master any more: {error}",
+    "It serves, but reload, upgrade and stop need its pid.",
+)
 FORK_FAILED = Event(
     "fork_failed", ERROR, "cannot fork {process}, trying again in 1 s: {error}",
     "The kernel has no room for another process.",
@@ -131,6 +182,29 @@ GENERATION_ENDED = Event(
     "All that it had has moved or is gone.",
 )
 
+LAYOUT_CHANGED = Event(
+    "layout_changed", INFO,
+    "greenpool {from_version} has another layout of the segment: what is common is shared with it, "
+    "counters begin anew",
+    "Told by the new generation.",
+)
+PREDECESSOR_DIED = Event(
+    "predecessor_died", ERROR, "the old master is dead: taking over without it",
+    "Told by the new generation; generation_killed follows.",
+)
+SUCCESSOR_DIED = Event(
+    "successor_died", ERROR, "the new generation is dead",
+    "Told by the old one; generation_returned follows.",
+)
+RETURN_INCOMPLETE = Event(
+    "return_incomplete", ERROR, "what the new generation has changed in the segment stays: {error}",
+    "Pools go on by the settings of the generation that died.",
+)
+TLS_SESSIONS_STAY = Event(
+    "tls_sessions_stay", ERROR, "TLS sessions of {clients} clients stay here: {error}",
+    "A worker that has handed over cannot leave them to another process, tries again, and lasts.",
+)
+
 # --- clients: what they can cause again and again is limited, but for who logs in ----------------
 CLIENT_CONNECTED = Event(
     "client_connected", INFO,
@@ -162,6 +236,10 @@ CLIENT_UNPROVEN = Event(
     "What an authority said of a password or token; the client is told only that it failed.",
     is_limited=True,
 )
+CANCEL_UNKNOWN = Event(
+    "cancel_unknown", DEBUG, "cancel request for client {client}: {why}",
+    "A CancelRequest that was of no use.",
+)
 LOGINS_CROWDED = Event(
     "logins_crowded", WARNING, "{limit} clients are logging in: closing another unheard",
     "Too many logins at a time for max_connections.", is_limited=True,
@@ -170,6 +248,10 @@ ADDRESS_CROWDED = Event(
     "address_crowded", INFO,
     "{limit} clients of one address are logging in: closing another unheard",
     "The same of one address (max_address_client_connections).", is_limited=True,
+)
+LOG_AWAY = Event(
+    "log_away", WARNING, "cannot log to {service}: {error}: logging here until it can be reached",
+    "Said on standard error, once for each outage of syslog or the journal.",
 )
 WITHHELD = Event(
     "withheld", INFO, "{count} more events {withheld} were not logged",
@@ -194,6 +276,60 @@ SERVERS_FAILING = Event(
 SERVERS_BACK = Event(
     "servers_back", INFO, "{user}@{database}: servers can be opened again",
     "The first success of a worker after its failures.", kept=13,
+)
+SERVER_UNUSABLE = Event(
+    "server_unusable", ERROR, "{user}@{database}: cannot use a new server: {error}",
+    "It has logged in and is closed again.",
+)
+PROTOCOL_LOWERED = Event(
+    "protocol_lowered", INFO, "{user}@{database}: asking for protocol 3.0, because of: {error}",
+    "PostgreSQL, or what stands before it, does not negotiate.",
+)
+PASSWORD_REPLACED = Event(
+    "password_replaced", INFO, "{user}@{database}: the password has been replaced",
+    "PostgreSQL has refused the one before; with the new one the login is tried again.",
+)
+PASSWORD_UNKNOWN = Event(
+    "password_unknown", ERROR, "{user}@{database}: {error}",
+    "There is none to log in with; why is not what it is.",
+)
+CANCEL_FAILED = Event(
+    "cancel_failed", WARNING, "cannot cancel backend {backend_pid} of {user}@{database}: {error}",
+    "Its query may go on until it ends by itself.", more=("slot",),
+)
+
+# --- what greenpool asks PostgreSQL for itself ----------------------------------------------------
+LOOKUP_FAILED = Event(
+    "lookup_failed", ERROR, "{database}: auth_query failed: {error}",
+    "A user could not be looked up; the same error is told again after a while only.",
+)
+LOOKUP_UNUSABLE = Event(
+    "lookup_unusable", ERROR, '{database}: auth_query: user "{user}": {error}',
+    "What PostgreSQL says of a user lets nobody in.", is_limited=True,
+)
+POOL_REFUSED = Event(
+    "pool_refused", ERROR, 'there can be no pool for user "{user}" of "{database}": {error}',
+    "Of a user that was looked up, or of a database that a template stands for.", is_limited=True,
+)
+FUNCTIONS_FOUND = Event(
+    "functions_found", INFO,
+    "{user}@{database}: functions that change the session: {functions} names",
+    "Calls of them are looked after: docs/sessions.md.",
+)
+FUNCTIONS_ANY = Event(
+    "functions_any", INFO,
+    "{user}@{database}: any text may run a function that changes the session",
+    "PostgreSQL is asked after every transaction: docs/sessions.md.",
+)
+FUNCTIONS_UNKNOWN = Event(
+    "functions_unknown", WARNING,
+    "{user}@{database}: cannot ask which functions change sessions: {error}",
+    "Until it can be asked, any text may.",
+)
+CHECK_QUERY_LEFT = Event(
+    "check_query_left", WARNING,
+    "{user}@{database}: pooler_check_query is left to PostgreSQL: no short answer",
+    "It is not answered here: what PostgreSQL says to it is too long.",
 )
 
 # fmt: on

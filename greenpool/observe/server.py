@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
+from greenpool.observe import events
 from greenpool.observe.http import BadRequest, Request, RequestReader, Response, plain, respond
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Server:
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as exc:  # no descriptor is left: the next round tries again
-            log.warning("cannot accept a connection: %s", exc.strerror)
+            events.METRICS_CROWDED.tell(log, error=exc.strerror)
             time.sleep(0.1)
             return
         if not self._places.acquire(blocking=False):
@@ -63,8 +64,8 @@ class Server:
                 self._converse(connection, end)
         except OSError as exc:
             log.debug("a connection ended before its answer: %s", exc)
-        except Exception:
-            log.exception("a request failed by an error that nobody expected")
+        except Exception as exc:
+            events.BUG.tell(log, exc, what="a request failed by an error that nobody expected")
         finally:
             self._places.release()
 

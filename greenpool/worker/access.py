@@ -233,8 +233,12 @@ def _conclude(method: str, request: Request, why: str) -> None:
 
 def _failed(method: str, request: Request, why: str) -> ClientError:
     """Log why; the client is told no more than that it failed."""
-    events.CLIENT_UNPROVEN.tell(log, user=request.user, host=request.peer.host, why=why)
+    _unproven(request, why)
     return authentication_failed(method, request.user)
+
+
+def _unproven(request: Request, why: str) -> None:
+    events.CLIENT_UNPROVEN.tell(log, user=request.user, host=request.peer.host, why=why)
 
 
 _CHECKS: Mapping[HbaMethod, _Check] = {
@@ -267,7 +271,7 @@ def _check_peer(worker: Worker, rule: HbaRule, request: Request) -> None:
     uid = request.peer.uid
     name = None if uid is None else user_of(uid, worker.authorities)
     if name is None:
-        log.info("there is no operating system user with the id %s", uid)
+        _unproven(request, f"there is no operating system user with the id {uid}")
     elif _may_be(worker, rule, request, name):
         return
     raise authentication_failed("Peer", request.user)
@@ -320,10 +324,5 @@ def _may_be(worker: Worker, rule: HbaRule, request: Request, name: str) -> bool:
     ident = worker.config.general.pg_ident
     if may_be(ident, rule.options.get("map"), name, request.user):
         return True
-    log.info(
-        'no match in user name map "%s" for user "%s" authenticated as "%s"',
-        rule.options.get("map", ""),
-        request.user,
-        name,
-    )
+    _unproven(request, f'no match in user name map "{rule.options.get("map", "")}" for "{name}"')
     return False

@@ -12,12 +12,13 @@ import logging
 
 from greenpool.config import Pool
 from greenpool.errors import ServerUnavailable
+from greenpool.observe import events
 from greenpool.protocol import frontend
 from greenpool.protocol.encryption import Step
 from greenpool.protocol.startup import CancelRequest
 from greenpool.records import CancelTarget, Event
 from greenpool.rows import SlotRow
-from greenpool.worker import dial, server_tls
+from greenpool.worker import dial, openings, server_tls
 from greenpool.worker.state import Worker
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ def on_request(worker: Worker, request: CancelRequest) -> None:
     """Carry out a client's CancelRequest. Switches: yes."""
     target = worker.engine.cancel_start(request.backend_pid, request.cancel_key)
     if not isinstance(target, CancelTarget):
-        log.debug("cancel request for client %d: %s", request.backend_pid, target.name)
+        events.CANCEL_UNKNOWN.tell(log, client=request.backend_pid, why=target.name.lower())
         return
     try:
         deliver(worker, target.pool, target.slot)
@@ -63,7 +64,7 @@ def deliver(worker: Worker, pool: int, slot: int) -> None:
     try:
         send(worker, entry.pool, row)
     except (ServerUnavailable, OSError) as exc:
-        log.warning("cannot cancel backend %d of %s: %s", row.backend_pid, entry, exc)
+        openings.log_uncancelled(entry, row, exc)
 
 
 def send(worker: Worker, pool: Pool, row: SlotRow) -> None:

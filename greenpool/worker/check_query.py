@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
+from greenpool.observe import events
 from greenpool.protocol import backend, frontend
 from greenpool.protocol.errors import ClientError
 from greenpool.protocol.message import BackendType, build
@@ -80,14 +81,15 @@ def _ask(worker: Worker, entry: PoolEntry) -> None:
         entry.check = CheckState.UNKNOWN
         worker.engine.forget_plans(entry.index)  # so that the next client is seen here
         return
-    except Exception:
-        log.exception("%s: cannot ask pooler_check_query", entry)
+    except Exception as exc:
+        events.BUG.tell(log, exc, what=f"{entry}: cannot ask pooler_check_query")
         return
     reply = b"".join(build(each.type, each.body) for each in messages if each.type not in _ASIDES)
     if worker.pools.at(entry.index) is not entry:
         return  # a reload was quicker, and its entry asks for itself
     if len(reply) > MAX_REPLY_BYTES or not reply.endswith(backend.ready_for_query()):
-        log.warning("%s: pooler_check_query is left to PostgreSQL: no short answer", entry)
+        database, user = entry.key
+        events.CHECK_QUERY_LEFT.tell(log, user=user, database=database)
         return
     _know(worker, entry, reply)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import gevent
 
 from greenpool.admin.stats import STATS_PERIOD_S
+from greenpool.observe import events
 from greenpool.observe.withheld import tell_withheld
 from greenpool.worker import suspects
 from greenpool.worker.state import Worker
@@ -68,8 +69,8 @@ class Janitor:
         while True:
             try:
                 self.tidy(self._worker.now_s())
-            except Exception:
-                log.exception("the janitor's round failed")
+            except Exception as exc:
+                events.BUG.tell(log, exc, what="the janitor's round failed")
             gevent.sleep(SWEEP_S)
 
     def tidy(self, now_s: float) -> None:

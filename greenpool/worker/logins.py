@@ -62,40 +62,37 @@ def log_departure(row: ClientRow, reason: Reason) -> None:
 
 def name_of(startup: StartupMessage | None, address: str) -> str:
     """Return what logs call a client, as far as it has said who it is."""
-    return (
-        f"client {address}" if startup is None else _name(startup.user, startup.database, address)
-    )
+    user, database = (startup.user, startup.database) if startup else (None, None)
+    return _name(user, database, address)
 
 
 def log_refusal(startup: StartupMessage | None, address: str, error: ClientError | None) -> None:
     """Log a client that was not let in; `error` None: it has not said enough to be answered."""
-    who = name_of(startup, address)
     if error is None:
-        events.CLIENT_SILENT.tell(log, who=who)
-        return
-    events.CLIENT_REFUSED.tell(
-        log,
-        who=who,
-        error=error,
-        sqlstate=error.fields.sqlstate,
-        user=startup.user if startup else None,
-        database=startup.database if startup else None,
-        address=address,
-    )
+        events.CLIENT_SILENT.tell(log, who=name_of(startup, address))
+    else:
+        user, database = (startup.user, startup.database) if startup else (None, None)
+        _tell_refused(user, database, address, str(error), error.fields.sqlstate)
 
 
 def log_engines_refusal(row: ClientRow, message: str, sqlstate: str) -> None:
     """Log a client that the engine has not let in, and told so."""
+    _tell_refused(row.user, row.database, row.address, message, sqlstate)
+
+
+def _tell_refused(
+    user: str | None, database: str | None, address: str, error: str, sqlstate: str
+) -> None:
     events.CLIENT_REFUSED.tell(
         log,
-        who=_name(row.user, row.database, row.address),
-        error=message,
+        who=_name(user, database, address),
+        error=error,
         sqlstate=sqlstate,
-        user=row.user,
-        database=row.database,
-        address=row.address,
+        user=user,
+        database=database,
+        address=address,
     )
 
 
-def _name(user: str, database: str, address: str) -> str:
-    return f"client {user}@{database} {address}"
+def _name(user: str | None, database: str | None, address: str) -> str:
+    return f"client {address}" if user is None else f"client {user}@{database} {address}"

@@ -28,6 +28,7 @@ from greenpool.auth.auth_query import AuthQueryError, read_answer, request, secr
 from greenpool.auth.secret import Secret
 from greenpool.config import LOOKUP_USER, AuthQuery, Config, lookup_of
 from greenpool.errors import GreenpoolError, ReportedError
+from greenpool.observe import events
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.protocol.message import Message
 from greenpool.tallies import Tally
@@ -146,8 +147,8 @@ class Lookup:
             self._fail(f"{exc.message} ({exc.sqlstate})")
         except GreenpoolError as exc:
             self._fail(str(exc))
-        except Exception:
-            log.exception("%s: auth_query failed by an error that nobody expected", self.pool.name)
+        except Exception as exc:
+            events.BUG.tell(log, exc, what=f"{self.pool.name}: auth_query failed")
         finally:
             del self._flights[user]
             landing.set(answer)
@@ -165,7 +166,7 @@ class Lookup:
         try:
             secret = secret_of(row, user, worker.boot_secret, worker.keys, worker.auth.iterations)
         except AuthQueryError as exc:
-            log.error('%s: auth_query: user "%s": %s', self.pool.name, user, exc)
+            events.LOOKUP_UNUSABLE.tell(log, database=self.pool.name, user=user, error=exc)
             secret = None
         return Answer(True, secret, row.parameters, asked_s)
 
@@ -195,7 +196,7 @@ class Lookup:
     def _fail(self, why: str) -> None:
         self.count(Tally.EXECUTOR_ERRORS)
         if self._news.has(why, self._worker.now_s()):
-            log.error("%s: auth_query failed: %s", self.pool.name, why)
+            events.LOOKUP_FAILED.tell(log, database=self.pool.name, error=why)
 
 
 class Lookups:

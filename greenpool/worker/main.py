@@ -27,6 +27,7 @@ from gevent.queue import Queue
 from greenpool.admin.console import Console, Orders, Sources
 from greenpool.engine import Engine
 from greenpool.errors import ControlError, EngineError, ExitCode
+from greenpool.observe import events
 from greenpool.observe import log as logs
 from greenpool.observe.times import Ladder
 from greenpool.protocol.errors import ClientError, Severity, SqlState
@@ -205,10 +206,10 @@ class _Process:
             while (messages := self._reader.receive()) is not None:
                 for message in messages:
                     self._do(message)
-            log.error("the master is gone")
+            events.MASTER_GONE.tell(log)
             self._closes_servers = False
-        except (ControlError, OSError):
-            log.exception("cannot understand the master")
+        except (ControlError, OSError) as exc:
+            events.BUG.tell(log, exc, what="cannot understand the master")
         self._is_over.set()
 
     def _do(self, message: ControlMessage) -> None:
@@ -304,7 +305,7 @@ class _Process:
             try:
                 engine.leave_pumps()
             except EngineError as exc:
-                log.error("TLS sessions of %d clients stay here: %s", engine.pumps(), exc)
+                events.TLS_SESSIONS_STAY.tell(log, clients=engine.pumps(), error=exc)
                 gevent.sleep(_FORK_AGAIN_S)
 
     def _on_term(self) -> None:
@@ -384,7 +385,7 @@ def _make_hub() -> Hub:
     hub.threadpool.maxsize = HELPER_THREADS
 
     def log_failure(context: object, _kind: object, value: BaseException, _trace: object) -> None:
-        log.error("%s failed", context, exc_info=value)
+        events.BUG.tell(log, value, what=f"{context} failed")
 
     hub.print_exception = log_failure
     return hub

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from gevent.hub import Hub
 
 from greenpool.engine import EVENTS_PER_STEP
+from greenpool.observe import events
 from greenpool.records import Event, EventKind
 
 log = logging.getLogger(__name__)
@@ -62,24 +63,24 @@ class Pump:
         """Step until the engine has nothing more to tell. The outermost frame of a callback."""
         try:
             while True:
-                events = self._engine.step()
-                for event in events:
+                asked = self._engine.step()
+                for event in asked:
                     self._dispatch(event)
-                if len(events) < EVENTS_PER_STEP:
+                if len(asked) < EVENTS_PER_STEP:
                     return
-        except Exception:
-            log.exception("the engine's step failed")
+        except Exception as exc:
+            events.BUG.tell(log, exc, what="the engine's step failed")
 
     def _dispatch(self, event: Event) -> None:
         try:
             self._handlers[event.kind](event)
-        except Exception:  # the events behind it are as good as before
-            log.exception("cannot handle %s", event)
+        except Exception as exc:  # the events behind it are as good as before
+            events.BUG.tell(log, exc, what=f"cannot handle {event}")
 
 
 def guarded(handler: Handler, event: Event) -> None:
     """Handle an event in a greenlet of its own, as its outermost frame."""
     try:
         handler(event)
-    except Exception:
-        log.exception("cannot handle %s", event)
+    except Exception as exc:
+        events.BUG.tell(log, exc, what=f"cannot handle {event}")

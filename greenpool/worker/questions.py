@@ -17,6 +17,7 @@ import gevent
 from greenpool.admin.connections import split_address
 from greenpool.admin.question import Told as Row
 from greenpool.admin.question import Topic
+from greenpool.observe import events
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.rows import PoolRow
 from greenpool.worker.control import Ask, Asked, Heard, Told
@@ -98,8 +99,8 @@ class Questions:
             while piece := tuple(islice(rows, _PIECE)):
                 self._worker.tell(Told(message.asker, message.number, piece, is_last=False))
                 gevent.sleep(0)
-        except Exception:
-            log.exception("cannot answer a question")
+        except Exception as exc:
+            events.BUG.tell(log, exc, what="cannot answer a question")
             return
         self._worker.tell(Told(message.asker, message.number, (), is_last=True))
 

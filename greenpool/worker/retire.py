@@ -14,11 +14,9 @@ import socket as plain
 import gevent
 from gevent import socket
 
-from greenpool.engine import now_ns, reason_text
-from greenpool.observe import events
 from greenpool.protocol import frontend
 from greenpool.records import Event, Reason
-from greenpool.worker import cancel
+from greenpool.worker import cancel, openings
 from greenpool.worker.state import Worker
 from greenpool.worker.tls_socket import AnySocket, TlsSocket
 
@@ -26,8 +24,6 @@ log = logging.getLogger(__name__)
 
 HANG_UP_S = 2.0
 """How long PostgreSQL may take to end a backend that was told to; it needs a millisecond."""
-
-_NS_PER_S = 1_000_000_000
 
 _BUSY = frozenset({Reason.REAPED, Reason.UNCLEAN, Reason.CANCEL_STUCK})
 
@@ -45,7 +41,9 @@ def on_event(worker: Worker, event: Event) -> None:
     the end only afterwards, and keep its locks until then.
     """
     reason = Reason(event.detail)
-    _log(worker, event, reason)
+    entry, row = worker.pools.at(event.pool), worker.segment.slot_row(event.pool, event.slot)
+    if entry is not None and row is not None:  # otherwise the pool is gone, and was told to be
+        openings.log_closed(entry, row, reason)
     fd, tls = worker.engine.surrender(event.pool, event.slot)
     sock: AnySocket = socket.socket(fileno=fd) if fd >= 0 else None
     if tls is not None and reason in _AT_REST:
@@ -59,25 +57,6 @@ def on_event(worker: Worker, event: Event) -> None:
         if sock is not None:
             sock.close()
         worker.engine.freed(event.pool, event.slot)
-
-
-def _log(worker: Worker, event: Event, reason: Reason) -> None:
-    entry, row = worker.pools.at(event.pool), worker.segment.slot_row(event.pool, event.slot)
-    if entry is None or row is None:  # the pool is gone, and was told to be
-        return
-    database, user = entry.key
-    events.SERVER_CLOSED.tell(
-        log,
-        user=user,
-        database=database,
-        slot=event.slot,
-        address=row.address,
-        backend_pid=row.backend_pid,
-        why=reason_text(reason),
-        reason=reason.name.lower(),
-        duration_s=(now_ns() - row.opened_ns) / _NS_PER_S,
-        transactions=row.xacts,
-    )
 
 
 def hang_up(sock: AnySocket, last_words: bytes) -> None:

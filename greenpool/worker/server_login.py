@@ -10,7 +10,6 @@ Partner: `auth/server_login.py`, the machine without a socket.
 
 from __future__ import annotations
 
-import logging
 import random
 
 import gevent
@@ -18,20 +17,17 @@ from gevent import socket
 
 from greenpool.auth.server_login import LoginState, ServerGreeting, ServerLogin
 from greenpool.errors import EngineError, ReportedError
-from greenpool.observe import events
 from greenpool.protocol.encryption import Step, steps
 from greenpool.protocol.errors import SqlState
 from greenpool.protocol.frontend import PROTOCOL_3_0
 from greenpool.records import Ailment, Event
-from greenpool.worker import dial, server_tls, suspects
+from greenpool.worker import dial, openings, server_tls, suspects
 from greenpool.worker.failure import LoginFailure, LoginRefused, judge
 from greenpool.worker.password_source import PasswordUnknown
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.server_tls import HandshakeFailed
 from greenpool.worker.state import Worker
 from greenpool.worker.tls_socket import AnySocket, TlsSocket, facts_of, unwrap
-
-log = logging.getLogger(__name__)
 
 LIFETIME_JITTER = 0.2
 """Server lifetimes vary by this share, so that a pool opened at once does not end at once."""
@@ -65,8 +61,7 @@ def on_event(worker: Worker, event: Event) -> None:
         raise
     else:
         if _is_ailing(worker, entry.index):
-            database, user = entry.key
-            events.SERVERS_BACK.tell(log, user=user, database=database)
+            openings.log_recovery(entry)
         entry.learn(greeting.parameters)
         _give(worker, entry, event, sock, greeting)
 
@@ -83,7 +78,7 @@ def _log_in_by_password(worker: Worker, entry: PoolEntry) -> tuple[AnySocket, Se
     except LoginRefused as exc:
         if exc.fields.sqlstate not in _WRONG_PASSWORD or not _renewed(worker, entry, number):
             raise
-    log.info("%s: the password has been replaced", entry)
+    openings.log_password(entry, None)
     return _log_in(worker, entry)
 
 
@@ -93,7 +88,7 @@ def _renewed(worker: Worker, entry: PoolEntry, refused: int) -> bool:
     try:
         return entry.passwords.renew(worker.threads, worker.now_s(), refused)
     except PasswordUnknown as exc:
-        log.error("%s: %s", entry, exc)
+        openings.log_password(entry, exc)
         return False
 
 
@@ -122,7 +117,7 @@ def _negotiate(worker: Worker, entry: PoolEntry) -> tuple[AnySocket, ServerGreet
     except LoginRefused as exc:
         if entry.version == PROTOCOL_3_0 or exc.fields.sqlstate not in _TOO_NEW:
             raise
-        log.info("%s: asking for protocol 3.0, because of: %s", entry, exc)
+        openings.log_lower_protocol(entry, exc)
         entry.version = PROTOCOL_3_0
         return _attempt(worker, entry)
 
@@ -216,18 +211,9 @@ def _give(
         )
     except EngineError as exc:  # it has freed the place itself
         socket.socket(fileno=fd).close()
-        log.error("%s: cannot use a new server: %s", entry, exc)
+        openings.log_unusable(entry, exc)
         return
-    database, user = entry.key
-    events.SERVER_OPENED.tell(
-        log,
-        user=user,
-        database=database,
-        slot=event.slot,
-        backend_pid=greeting.backend_pid,
-        address=address,
-        tls=f"{facts.version} {facts.cipher}" if facts else "-",
-    )
+    openings.log_opened(entry, event.slot, greeting, address, facts)
 
 
 def _on_failure(worker: Worker, entry: PoolEntry, event: Event, exc: LoginFailure) -> None:
@@ -235,8 +221,7 @@ def _on_failure(worker: Worker, entry: PoolEntry, event: Event, exc: LoginFailur
     if failure.sqlstate and _has_servers(worker, entry.index):
         failure = failure.passing()
     if entry.news.has(str(exc), worker.now_s()):
-        database, user = entry.key
-        events.SERVERS_FAILING.tell(log, user=user, database=database, error=exc)
+        openings.log_failure(entry, exc)
     worker.engine.server_failed(
         *(event.pool, event.slot, failure.ailment, failure.sqlstate, failure.message)
     )

@@ -149,8 +149,8 @@ class Session:
             take_leave(self._arrival.sock)  # there may be an alert on its way
         except (Disconnected, OSError) as exc:
             log.debug("%s: gone during login: %s", self._name, exc)
-        except Exception:
-            log.exception("%s: login failed by an error that nobody expected", self._name)
+        except Exception as exc:
+            events.BUG.tell(log, exc, what=f"{self._name}: login failed")
             self._refuse(ClientError(Severity.FATAL, SqlState.INTERNAL_ERROR, "internal error"))
         finally:
             self._clean_up()

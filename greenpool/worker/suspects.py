@@ -19,6 +19,7 @@ import gevent
 
 from greenpool.config import PoolMode, SessionState
 from greenpool.errors import GreenpoolError
+from greenpool.observe import events
 from greenpool.protocol import frontend
 from greenpool.protocol.errors import ClientError
 from greenpool.protocol.message import Message, encode_text
@@ -66,7 +67,8 @@ def at_login(
         entry.search.is_slow = True
         raise TimeoutError(f"no list of functions within {_LOGIN_DEADLINE_S:g} s") from exc
     except ClientError as exc:
-        log.warning("%s: cannot ask which functions change sessions: %s", entry, exc)
+        database, user = entry.key
+        events.FUNCTIONS_UNKNOWN.tell(log, user=user, database=database, error=exc)
 
 
 def on_event(worker: Worker, event: Event) -> None:
@@ -112,8 +114,8 @@ def _search(worker: Worker, entry: PoolEntry) -> None:
             is_due = worker.pools.at(entry.index) is entry and _is_due(worker, entry)
     except (GreenpoolError, gevent.Timeout) as exc:
         log.debug("%s: cannot ask which functions change sessions: %s", entry, exc)
-    except Exception:
-        log.exception("%s: cannot ask which functions change sessions", entry)
+    except Exception as exc:
+        events.BUG.tell(log, exc, what=f"{entry}: cannot ask which functions change sessions")
     finally:
         entry.search.is_running = False
 
@@ -140,10 +142,12 @@ def _tell(worker: Worker, entry: PoolEntry, as_of: int, messages: Iterable[Messa
 
 
 def _report(entry: PoolEntry, found: Suspects) -> None:
+    database, user = entry.key
     if found.is_any:
-        log.info("%s: any text may run a function that changes the session", entry)
+        events.FUNCTIONS_ANY.tell(log, user=user, database=database)
     elif found.words:
-        log.info("%s: functions that change the session: %d names", entry, len(found.words))
+        count = len(found.words)
+        events.FUNCTIONS_FOUND.tell(log, user=user, database=database, functions=count)
 
 
 def _rows(messages: Iterable[Message]) -> Iterator[tuple[str | None, ...]]:

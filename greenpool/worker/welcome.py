@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from gevent.event import AsyncResult
 
 from greenpool.errors import GreenpoolError
+from greenpool.observe import events
 from greenpool.worker import canonical, probe, startup_state
 from greenpool.worker.pools import PoolEntry
 from greenpool.worker.startup_state import SessionState
@@ -63,7 +64,7 @@ def _ask_defaults(worker: Worker, entry: PoolEntry, answer: AsyncResult) -> None
     except GreenpoolError as exc:
         error = exc
     except Exception as exc:
-        log.exception("cannot ask %s", entry)
+        events.BUG.tell(log, exc, what=f"cannot ask {entry}")
         error = GreenpoolError(f"cannot ask {entry}: {exc}")
     finally:
         entry.asking = None

@@ -19,6 +19,7 @@ from greenpool.observe.log import OTHER, StructuredFormatter, TextFormatter
 
 ROOT = Path(greenpool.__file__).parent
 CONSTANTS = {name: each for name, each in vars(events).items() if isinstance(each, Event)}
+_TELLS = (".tell", ".record")
 # What every line has; an event's own fields are beside them.
 COMMON = {"time", "level", "pid", "worker", "logger", "event", "message", "exception"}
 
@@ -38,7 +39,7 @@ def tellings() -> dict[str, list[set[str]]]:
     found: dict[str, list[set[str]]] = defaultdict(list)
     for path in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".tell"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(_TELLS):
                 words = ast.unparse(node.func).split(".")
                 if len(words) == 3 and words[0] == "events":
                     fields = {each.arg for each in node.keywords}
@@ -53,6 +54,27 @@ def test_every_event_is_told_with_its_fields() -> None:
     for name, event in CONSTANTS.items():
         for fields in told[name]:
             assert fields == set(event.fields), name
+
+
+def test_only_lines_for_who_works_on_greenpool_have_no_event() -> None:
+    """They are of level debug: docs/logs.md says so."""
+    found = set()
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Assign) and "logging.getLogger(__name__)" in ast.unparse(node):
+                assert ast.unparse(node.targets[0]) == "log", path
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("log."):
+                found.add((path.name, ast.unparse(node.func)))
+    assert {name for _, name in found} == {"log.debug", "log.log", "log.isEnabledFor"}
+    assert {path for path, name in found if name == "log.log"} == {"event.py"}
+
+
+def test_a_bug_is_told_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    error = ValueError("no such thing")
+    events.BUG.tell(log, error, what="cannot do it")
+    line = json.loads(StructuredFormatter(None).format(caplog.records[0]))
+    assert (line["event"], line["what"], line["level"]) == ("bug", "cannot do it", "error")
+    assert "ValueError: no such thing" in line["exception"]
 
 
 def test_names_are_told_apart() -> None:

@@ -85,7 +85,7 @@ def assert_failed(
 
 class Row:
     def __init__(self, **fields: Any) -> None:
-        what_is_logged = {"address": "", "opened_ns": 0, "xacts": 0, "backend_pid": 0}
+        what_is_logged = {"index": 0, "address": "", "opened_ns": 0, "xacts": 0, "backend_pid": 0}
         self.__dict__.update({"tls": "", **what_is_logged, **fields})
 
 
