@@ -87,6 +87,9 @@ _ANSWER_S = 0.5
 
 _FORK_AGAIN_S = 1.0
 
+_ORPHAN_S = 5.0
+"""How long a worker goes on handing over when its master is gone: nobody else could end it."""
+
 _IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 # Young objects are collected rarely: a login makes hundreds and nearly all of them die at once.
 _GC_THRESHOLDS = (20_000, 20, 20)
@@ -208,6 +211,8 @@ class _Process:
                     self._do(message)
             events.MASTER_GONE.tell(log)
             self._closes_servers = False
+            if self._heirs is not None:  # who is here yet may still go
+                gevent.sleep(_ORPHAN_S)
         except (ControlError, OSError) as exc:
             events.BUG.tell(log, exc, what="cannot understand the master")
         self._is_over.set()

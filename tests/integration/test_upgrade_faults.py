@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.integration.conftest import MakePooler
+from tests.integration.harness.crowd import Crowd
 from tests.integration.harness.installed import GOOD, Installed, status
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import MAJORS
@@ -203,25 +204,19 @@ def test_stop_in_the_middle_ends_both(installed: Installed, number: signal.Signa
     assert "upgrade failed: greenpool is stopping" in installed.log()
 
 
-def test_old_master_killed_in_the_middle(installed: Installed) -> None:
-    """Its workers die with it; the new generation is what is left, and takes over."""
-    slow = "import sys, time\nif 'start' in sys.argv:\n    print('it is slow', flush=True)\n"
-    gate = installed.directory / "gate"
-    slow += (
-        f"    import pathlib\n    while not pathlib.Path({str(gate)!r}).exists(): time.sleep(.01)\n"
-    )
-    installed.install(slow + GOOD)
-    os.kill(installed.master_pid, signal.SIGUSR2)
-    wait_for(lambda: "it is slow" in installed.log(), "the new master is there")
-    os.kill(installed.master_pid, signal.SIGKILL)
-    gate.touch()
-    installed.follow()
-    wait_for(lambda: "taking back what it left" in installed.log(), "the dead are buried")
-    with installed.connect() as client:
-        client.execute(SELF)
-    fields = status(installed)
-    assert (fields["generation"], fields["phase"]) == (2, "running")
-    assert fields["clients"]["active"] == 0
+def test_old_master_killed_while_its_workers_hand_over(installed: Installed) -> None:
+    """Many clients do not go all at once: who is still there then goes nevertheless."""
+    with Crowd(installed, SELF) as crowd:
+        crowd.join(100)
+        with halted(*installed.worker_pids()):  # they have handed nothing over
+            assert installed.upgrade().returncode == 0
+            os.kill(installed.elders()[0], signal.SIGKILL)
+        wait_for(lambda: "taking back what it left" in installed.log(), "the old workers ended")
+        crowd.start()
+        crowd.wait_for_turns(2)
+        crowd.stop()
+        assert not crowd.complaints()
+        assert not [each for each in crowd.members if each.is_gone or each.errors]
 
 
 def test_new_generation_killed_while_the_old_one_hands_over(installed: Installed) -> None:

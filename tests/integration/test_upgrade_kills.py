@@ -1,9 +1,23 @@
 """A process is killed at one of the steps of an upgrade: who serves then, and who stays connected.
 
 A step is a method of the program. The program that is installed before the start, or after it,
-kills itself there: the steps before "taken" can be undone, those behind it cannot. What lies
-between two steps of a client's own way is played in tests/c/test_move.c and searched in
-_cparser/model/move.pml; a new generation that dies as a whole is in test_upgrade_faults.py.
+kills there: the steps before "taken" can be undone, those behind it cannot. Each row of TABLE is
+one of these (OM, NM: the old and the new master; OW, NW: their workers):
+
+    step                                  who dies at it
+    the configuration is checked          OM: greenpool is gone, as at any other time
+    the new master starts                 OM, NM (CRASHES in test_upgrade_faults.py), NW
+    its workers are up                    NM, OW
+    the old master says "commit"          OM before and behind it, NM
+    the names are taken                   NM
+    the new workers accept                NM, NW
+    the old master hears "taken"          OM before and behind it
+    an old worker hands over              OW
+    a client is on its way                OW: tests/c/test_move.c, and _cparser/model/move.pml
+    it arrives                            NW
+    TLS sessions are left to a pump       OW before and behind it
+    the old master has seen all end       OM
+    while there still are old clients     NM: test_upgrade_faults.py, the old generation comes back
 """
 
 from __future__ import annotations
@@ -30,18 +44,27 @@ pytestmark = [
 OLD, NEW = 1, 2
 SELF = "select pg_backend_pid()"
 
-KILLS_ITSELF = textwrap.dedent(
+KILLS = textwrap.dedent(
     """
-    import importlib, os, signal
+    import importlib, os, psutil, signal
     owner = importlib.import_module("greenpool.{module}")
     *path, name = "{step}".split(".")
     for each in path:
         owner = getattr(owner, each)
     step = getattr(owner, name)
+    def victim():
+        me = psutil.Process()
+        workers = {{
+            "its worker": me.children(),
+            "the old worker": [each for each in me.parent().children() if each != me],
+        }}
+        return workers["{victim}"][0] if "{victim}" in workers else me
     def killed(*arguments):
         if "{when}" == "after":
             step(*arguments)
-        os.kill(os.getpid(), signal.SIGKILL)
+        victim().send_signal(signal.SIGKILL)
+        if "{when}" == "before":
+            step(*arguments)
     setattr(owner, name, killed)
     """
 )
@@ -51,8 +74,9 @@ KILLS_ITSELF = textwrap.dedent(
 class Kill:
     """Who dies, at which step, before or after it; and what is expected.
 
-    `serves`: the generation that goes on, whatever was asked for; `stays`: the clients that notice
-    nothing. Those of a worker that dies go with it, and nobody else's.
+    `whose` program does it, to the process itself or to the `victim`. `serves`: the generation that
+    goes on, whatever was asked for; `stays`: the clients that notice nothing. Those of a worker
+    that dies go with it, and nobody else's.
     """
 
     whose: int
@@ -60,30 +84,40 @@ class Kill:
     step: str
     serves: int
     stays: frozenset[str]
+    victim: str = "itself"
 
     def __str__(self) -> str:
-        return f"{self.when}-{self.step.rsplit('.', 1)[1]}"
+        whom = "" if self.victim == "itself" else f"-{self.victim.replace(' ', '-')}"
+        return f"{self.when}-{self.step.rpartition(':')[2]}{whom}"
 
     @property
     def program(self) -> str:
         module, step = self.step.split(":")
-        return KILLS_ITSELF.format(module=module, step=step, when=self.when) + GOOD
+        return KILLS.format(module=module, step=step, when=self.when, victim=self.victim) + GOOD
 
 
 ALL, PLAIN, NOBODY = frozenset({"plain", "tls"}), frozenset({"plain"}), frozenset[str]()
-KILLS = (
+TABLE = (
     # the new master: until it has said "taken" the old generation has everybody
     Kill(NEW, "before", "master.predecessor:Predecessor.ready", OLD, ALL),
+    Kill(NEW, "before", "master.supervisor:Supervisor._take_over", OLD, ALL),
+    Kill(NEW, "before", "master.live:LiveConfig.take_over", OLD, ALL),
     Kill(NEW, "before", "master.predecessor:Predecessor.taken", OLD, ALL),
-    # the old master takes its workers along, and whom they have not handed over
+    # the old master takes its workers along, and whom they have not been told to hand over
+    Kill(OLD, "after", "master.upgrade:Upgrade._start", NEW, NOBODY),
     Kill(OLD, "before", "master.upgrade:Upgrade._commit", NEW, NOBODY),
+    Kill(OLD, "after", "master.upgrade:Upgrade._commit", NEW, NOBODY),
     Kill(OLD, "before", "master.upgrade:Upgrade._succeed", NEW, NOBODY),
+    Kill(OLD, "after", "master.upgrade:Upgrade._succeed", NEW, ALL),
     Kill(OLD, "before", "master.upgrade:Upgrade.say_gone", NEW, ALL),
     # an old worker: its clients are its own until others have them
+    Kill(NEW, "before", "master.predecessor:Predecessor.ready", NEW, NOBODY, "the old worker"),
     Kill(OLD, "before", "worker.main:_Process._hand_over", NEW, NOBODY),
     Kill(OLD, "before", "worker.main:_Process._leave_pumps", NEW, PLAIN),
     Kill(OLD, "after", "worker.main:_Process._leave_pumps", NEW, ALL),
-    # a new worker, when it has taken somebody over
+    # a new worker: whom it has taken over; who is still to come waits for the next one
+    Kill(NEW, "before", "worker.main:_Process.start", OLD, ALL),
+    Kill(NEW, "before", "master.predecessor:Predecessor.taken", NEW, ALL, "its worker"),
     Kill(NEW, "before", "worker.moves:on_arrived", NEW, NOBODY),
 )
 
@@ -96,7 +130,7 @@ def is_served(client: Connection) -> bool:
         return False
 
 
-@pytest.mark.parametrize("kill", KILLS, ids=str)
+@pytest.mark.parametrize("kill", TABLE, ids=str)
 def test_kill(make_pooler: MakePooler, house: House, kill: Kill) -> None:
     kind = type("Killed", (Installed,), {"first": kill.program if kill.whose == OLD else GOOD})
     pooler = make_pooler(1, kind=kind, **house.settings())
