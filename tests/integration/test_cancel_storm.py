@@ -14,8 +14,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import socket
-import struct
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -27,19 +25,17 @@ from tests.integration.harness import messages
 from tests.integration.harness.accounts import wait_for_balance
 from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
-from tests.integration.harness.wire import Message, Wire
+from tests.integration.harness.speaker import Speaker
+from tests.integration.harness.wire import Message
 
 STORM_S = float(os.environ.get("GREENPOOL_STORM_S", "10"))
 OUTCOMES = ("answered", "cancelled", "too late", "vanished")
 ENOUGH = 10  # of each
 CLIENTS = 200
 SERVERS = 8
-ANSWER_S = 30.0
 LONGEST_S = 0.02  # of a query, by itself
 THINK_S = 0.5  # at most, between two queries: some 600 a second, three quarters of the servers
 QUERY_CANCELED = "57014"
-# To close is to reset: a mere end of the stream may be half a close, which is given its time.
-_RESET = struct.pack("ii", 1, 0)
 
 
 class Client:
@@ -52,15 +48,10 @@ class Client:
         self._rng = random.Random(number)
         self._tally = tally
         self._asked = 0
-        self._key = b""
         self._cancels: list[asyncio.Task[None]] = []
 
     async def connect(self) -> None:
-        wire = await asyncio.to_thread(self._log_in)
-        self._key = wire.backend_key
-        wire.sock.setblocking(False)
-        wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._reader, self._writer = await asyncio.open_connection(sock=wire.sock)
+        self._speaker = await Speaker.connect(self._pooler.dsn())
 
     async def run(self, is_over: Callable[[], bool]) -> None:
         """Ask until it is over. Raises: AssertionError for an answer that is not its own."""
@@ -75,18 +66,13 @@ class Client:
                     await self._ask(b"I")
             await asyncio.gather(*self._cancels)
         finally:
-            self._writer.close()
-
-    def _log_in(self) -> Wire:
-        wire = Wire.connect(self._pooler.host, self._pooler.port)
-        wire.login()
-        return wire
+            self._speaker.abort()
 
     async def _vanish(self) -> None:
         """Leave in the middle of a query that would never end, and come again."""
-        self._writer.write(messages.query("select pg_sleep(600)"))
+        self._speaker.send(messages.query("select pg_sleep(600)"))
         await asyncio.sleep(self._rng.random() * LONGEST_S)
-        self._writer.transport.abort()
+        self._speaker.abort()
         self._tally["vanished"] += 1
         await asyncio.gather(*self._cancels)
         await self.connect()
@@ -103,8 +89,7 @@ class Client:
     async def _say(self, sql: str) -> bytes:
         """Run a command and return the status afterwards."""
         mine = self._outstanding()
-        self._writer.write(messages.query(sql))
-        return self._judge(await self._answer(), mine, None)
+        return self._judge(await self._speaker.ask(messages.query(sql)), mine, None)
 
     async def _ask(self, status: bytes) -> None:
         """Ask who it is, and cancel that or not."""
@@ -113,12 +98,12 @@ class Client:
         sql = f"select '{row}' from pg_sleep({self._rng.random() * LONGEST_S:.4f})"
         mine = self._outstanding()
         extended = self._rng.random() < 0.5
-        self._writer.write(messages.extended(sql) if extended else messages.query(sql))
+        self._speaker.send(messages.extended(sql) if extended else messages.query(sql))
         if self.is_canceller and self._rng.random() < 0.5:
             delay_s = self._rng.random() * LONGEST_S
             self._cancels.append(asyncio.create_task(self._cancel(delay_s)))
             mine = True
-        ready = self._judge(await self._answer(), mine, row)
+        ready = self._judge(await self._speaker.read_until(b"Z"), mine, row)
         assert ready in (status, b"E" if status == b"T" else b"I"), (row, status, ready)
 
     def _outstanding(self) -> bool:
@@ -142,19 +127,7 @@ class Client:
 
     async def _cancel(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
-        reader, writer = await asyncio.open_connection(self._pooler.host, self._pooler.port)
-        writer.write(messages.cancel_request(self._key))
-        assert await asyncio.wait_for(reader.read(), ANSWER_S) == b""
-        writer.close()
-
-    async def _answer(self) -> list[Message]:
-        """Read up to ReadyForQuery."""
-        found: list[Message] = []
-        async with asyncio.timeout(ANSWER_S):
-            while not found or found[-1].kind != b"Z":
-                kind, length = struct.unpack("!cI", await self._reader.readexactly(5))
-                found.append(Message(kind, await self._reader.readexactly(length - 4)))
-        return found
+        await self._speaker.cancel()
 
 
 async def _storm(pooler: Pooler) -> Counter[str]:

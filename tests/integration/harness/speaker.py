@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import struct
+from socket import SO_LINGER, SOL_SOCKET
 from typing import Self
 
 from psycopg.conninfo import conninfo_to_dict
@@ -18,6 +19,7 @@ from tests.integration.harness.login import answers
 from tests.integration.harness.wire import Message
 
 DEADLINE_S = 30.0
+_RESET = struct.pack("ii", 1, 0)
 
 
 class Speaker:
@@ -82,6 +84,8 @@ class Speaker:
             return
 
     def abort(self) -> None:
+        """Reset the connection: a mere end of the stream may be half a close, which has time."""
+        self._writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
         self._writer.transport.abort()
 
     @classmethod
