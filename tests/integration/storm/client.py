@@ -50,7 +50,7 @@ class Client:
         return bool(self.failure) or self.turns >= turns
 
     def take(self, turns: int, slowest_s: float) -> None:
-        """Note how many turns it has taken by now, and how long the slowest took."""
+        """Note how many turns it has taken by now, and how long one of the last took."""
         self.turns = turns
         if slowest_s > self.slowest_s:
             self.slowest_s, self.slowest_at = slowest_s, time.monotonic()

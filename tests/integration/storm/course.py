@@ -80,10 +80,14 @@ class _Storm:
         self._servers = servers
         self._crew = crew
         self._journal = Journal(pooler)
+        self._has_begun = False
 
     async def rage(self) -> None:
         with self._journal.step("the beginning"):
             await self._all_go_on()
+        for each in self._crew.clients:  # while they logged in all of them had to wait for that
+            each.slowest_s = 0.0
+        self._has_begun = True
         for turn in range(1, TIMES + 1):
             before = await self._backends()
             with self._journal.step(f"upgrade {turn}"):
@@ -133,6 +137,8 @@ class _Storm:
         """Say who has failed: by now, for when they are aborted all will have; or had to wait."""
         if lost := failed(clients):
             raise AssertionError(self._journal.tell_failures(lost))
+        if not self._has_begun:
+            return
         pooled = [each for each in clients if not each.is_direct]
         slow = [each for each in pooled if each.slowest_s > _bound_s(self._ordinary_s(each))]
         assert not slow, f"{self._journal.tell_pauses(slow)}\n{self._summary()}"

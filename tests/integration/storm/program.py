@@ -6,8 +6,8 @@ GREENPOOL_DIRECT_DSN it finds PostgreSQL itself, of which it has a client of eac
 that records; `direct ` goes before their kinds' names. GREENPOOL_REST_MS is how long each rests
 between two turns. A few times a second it writes a line for each of its clients, with tabs between
 
-    a number that no other client has, its kind, its own port, its turns, the slowest of these in
-    milliseconds, and why it has failed, if it has.
+    a number that no other client has, its kind, its own port, its turns, the slowest since the
+    line before in milliseconds, and why it has failed, if it has.
 
 It reads `replace`: then a new client of its kind takes the place of each that has failed, who is
 not spoken of any more. When its input ends, it has every client finish its turn and disconnect,

@@ -26,7 +26,8 @@ const reportEvery = 100 * time.Millisecond
 // rest is how long a client does nothing between two turns.
 var rest time.Duration
 
-// client is what the storm sees of a client. The mutex guards what changes.
+// client is what the storm sees of a client; slowest is of the turns since the last report. The mutex
+// guards what changes.
 type client struct {
 	id, port int
 	driver   string
@@ -47,8 +48,10 @@ func (c *client) report() string {
 	if c.failure != nil {
 		failure = strings.Join(strings.Fields(c.failure.Error()), " ")
 	}
+	slowest := c.slowest.Milliseconds()
+	c.slowest = 0
 	return fmt.Sprintf("%d\t%s %s\t%d\t%d\t%d\t%s\n",
-		c.id, c.driver, c.kind.name, c.port, c.turns, c.slowest.Milliseconds(), failure)
+		c.id, c.driver, c.kind.name, c.port, c.turns, slowest, failure)
 }
 
 func (c *client) hasFailed() bool {
