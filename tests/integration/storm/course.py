@@ -1,4 +1,4 @@
-"""The storm: upgrades and reloads, which disturb nobody, then workers that are killed.
+"""The storm: upgrades and reloads, which disturb nobody, and workers that are killed.
 
 A worker that is killed takes its own clients along and no other. Nobody's records are lost or come
 twice; nobody waits for an answer longer than a second because of greenpool; the servers of before
@@ -81,6 +81,7 @@ class _Storm:
         self._crew = crew
         self._journal = Journal(pooler)
         self._has_begun = False
+        self._lost: list[Client] = []
 
     async def rage(self) -> None:
         with self._journal.step("the beginning"):
@@ -89,6 +90,9 @@ class _Storm:
             each.slowest_s = 0.0
         self._has_begun = True
         for turn in range(1, TIMES + 1):
+            if turn > TIMES // 2:  # so that there are transactions that outlive many generations,
+                await self._kill(f"kill {turn}a")  # and newcomers for the others
+                await self._kill(f"kill {turn}b")
             before = await self._backends()
             with self._journal.step(f"upgrade {turn}"):
                 _succeeded(await asyncio.to_thread(self._pooler.upgrade))
@@ -99,23 +103,17 @@ class _Storm:
                 await self._all_go_on()
             lost = before - await self._backends()
             assert not lost, f"turn {turn}: backends {lost} are gone"
-        dead: list[Client] = []
-        for turn in range(1, TIMES + 1):
-            with self._journal.step(f"kill {turn}"):
-                dead += await self._kill_a_worker()
-                await self._crew.replace()
-                await self._all_go_on()
         await self._crew.end()
         self._check(self._crew.clients)
         print(self._summary())
-        await asyncio.to_thread(_check_ledger, self._pooler, self._database, dead, self._pooled())
+        await asyncio.to_thread(self._check_ledger)
 
     def _pooled(self) -> list[Client]:
         return [each for each in self._crew.clients if not each.is_direct]
 
     async def _backends(self) -> set[int]:
         rows = await asyncio.to_thread(self._pooler.admin, "show servers")
-        return {row["remote_pid"] for row in rows if row["state"] != "login"}
+        return {row["remote_pid"] for row in rows if row["state"] in ("active", "idle")}
 
     async def _all_go_on(self, clients: Sequence[Client] | None = None) -> None:
         """Wait until each has been answered twice more; fail when one has failed, or had to wait.
@@ -155,8 +153,17 @@ class _Storm:
             slowest[each.driver] = each
         return "the slowest:\n" + self._journal.tell_pauses(slowest.values())
 
+    async def _kill(self, name: str) -> None:
+        """Kill a worker and whom it has, have others come in their place, see that all go on."""
+        with self._journal.step(name):
+            lost = await self._kill_a_worker()
+            await self._all_go_on([each for each in self._crew.clients if each not in lost])
+            await self._crew.replace()
+            await self._all_go_on()
+            self._lost += lost
+
     async def _kill_a_worker(self) -> list[Client]:
-        """Kill it; return the clients that it has taken along. The others go on."""
+        """Kill it; return the clients that it has taken along, when they know."""
         victim, pooler = self._pooler.worker_pids()[0], self._pooler
         os.kill(victim, signal.SIGKILL)
         await _until(
@@ -169,8 +176,25 @@ class _Storm:
         ports = {row["port"] for row in rows if row["user"] == "app"}
         lost = [each for each in self._pooled() if each.port not in ports]
         await _until(lambda: len(failed(lost)) == len(lost), "who has lost his worker knows it")
-        await self._all_go_on([each for each in self._crew.clients if each not in lost])
         return lost
+
+    def _check_ledger(self) -> None:
+        """See that every turn of those who record theirs was recorded once, and in order.
+
+        What was under way when a client was lost may have been recorded or not; and its port may
+        have become that of a later one.
+        """
+        query = "select client, array_agg(turn order by id) from ledger group by client"
+        found = dict(self._pooler.pg.sql(query, database=self._database))
+        for may_have_more, some in (True, self._lost), (False, self._pooled()):
+            for client in some:
+                if client.kind.endswith("recording"):
+                    recorded, found[client.port] = _first_of(found[client.port])
+                    more = recorded[client.turns :]
+                    assert recorded == list(range(len(recorded))), f"{client}: {recorded}"
+                    assert len(recorded) >= client.turns, f"{client}: {recorded}"
+                    assert len(more) <= may_have_more, f"{client}: {recorded}"
+        assert not any(found.values()), found
 
 
 def _bound_s(ordinary_s: float) -> float:
@@ -180,27 +204,6 @@ def _bound_s(ordinary_s: float) -> float:
 
 def _succeeded(done: Done) -> None:
     assert done.returncode == 0, done.stderr
-
-
-def _check_ledger(
-    pooler: Pooler, database: str, lost: Iterable[Client], clients: Iterable[Client]
-) -> None:
-    """See that every turn of those who record theirs was recorded once, and in order.
-
-    What was under way when a client was lost may have been recorded or not; and its port may have
-    become that of a later one.
-    """
-    query = "select client, array_agg(turn order by id) from ledger group by client"
-    found = dict(pooler.pg.sql(query, database=database))
-    for may_have_more, some in (True, lost), (False, clients):
-        for client in some:
-            if client.kind.endswith("recording"):
-                recorded, found[client.port] = _first_of(found[client.port])
-                more = recorded[client.turns :]
-                assert recorded == list(range(len(recorded))), f"{client}: {recorded}"
-                assert len(recorded) >= client.turns, f"{client}: {recorded}"
-                assert len(more) <= may_have_more, f"{client}: {recorded}"
-    assert not any(found.values()), found
 
 
 def _first_of(turns: list[int]) -> tuple[list[int], list[int]]:
