@@ -78,9 +78,9 @@ def _what_there_is(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[str]:
     """Complete the name of a SHOW."""
-    from greenpool.admin.show import SHOWS  # all of the console: only for who presses Tab
+    from greenpool.admin.show import INQUIRIES, SHOWS  # all of the console: only for Tab
 
-    return [name for name in SHOWS if name.startswith(incomplete.lower())]
+    return [name for name in (*SHOWS, *INQUIRIES) if name.startswith(incomplete.lower())]
 
 
 @click.group(
@@ -153,14 +153,15 @@ def status(config_file: Path | None, pid_file: Path | None, as_json: bool) -> No
     click.echo(json.dumps(fields) if as_json else report.render(fields))
 
 
-@cli.command(epilog=examples("show pools", "show clients --json", "show help"))
+@cli.command(epilog=examples("show pools", "show clients --json", "show interner 20"))
 @_config_option
 @click.argument("what", shell_complete=_what_there_is)
+@click.argument("count", type=click.IntRange(1), required=False)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def show(config_file: Path | None, what: str, as_json: bool) -> None:
+def show(config_file: Path | None, what: str, count: int | None, as_json: bool) -> None:
     """Show what the admin console shows: pools, clients, servers, stats... or help."""
     config = configuration.load(paths.find_config(config_file), os.environ)
-    found = client.show(config, what)
+    found = client.show(config, what, count)
     click.echo(table.to_json(found) if as_json else table.render(found))
 
 

@@ -47,23 +47,23 @@ class ConsoleClient:
         """Take leave."""
         self._inquiry.close()
 
-    def show(self, what: str) -> Table:
-        """Run SHOW `what`. Raises: UnknownStatement, Refusal, ControlError."""
+    def show(self, what: str, count: int | None = None) -> Table:
+        """Run SHOW `what [count]`. Raises: UnknownStatement, Refusal, ControlError."""
         try:
-            return self._inquiry.ask(statement(what))
+            return self._inquiry.ask(statement(what, count))
         except Refusal as exc:
             if exc.sqlstate == SqlState.SYNTAX_ERROR:
                 raise UnknownStatement(str(exc)) from exc
             raise
 
 
-def show(config: Config, what: str) -> Table:
-    """Run SHOW `what` at the greenpool that runs by this configuration.
+def show(config: Config, what: str, count: int | None = None) -> Table:
+    """Run SHOW `what [count]` at the greenpool that runs by this configuration.
 
     Raises: as `ConsoleClient`.
     """
     with closing(ConsoleClient(config)) as console:
-        return console.show(what)
+        return console.show(what, count)
 
 
 def address_of(general: General) -> Address:
@@ -76,10 +76,10 @@ def address_of(general: General) -> Address:
     return str(host), general.port
 
 
-def statement(what: str) -> str:
+def statement(what: str, count: int | None = None) -> str:
     """Make the one statement; whatever `what` is, it is the name of what to show."""
     quoted = what.replace('"', '""')
-    return f'SHOW "{quoted}"'
+    return f'SHOW "{quoted}"' if count is None else f'SHOW "{quoted}" {count}'
 
 
 def _target(general: General) -> Target:

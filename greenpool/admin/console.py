@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import islice
 
 from greenpool.admin import catalog, chatter, commands, selection, settings
 from greenpool.admin.extended import RecentTimes
 from greenpool.admin.lexer import Statement, TokenKind, shown, statements, syntax_error
 from greenpool.admin.question import Poll, Topic
 from greenpool.admin.result import AdminResult, Pending, Plan, Row
-from greenpool.admin.show import INQUIRIES, SHOWS, Inquiry
+from greenpool.admin.show import COUNTED, INQUIRIES, SHOWS, Inquiry
 from greenpool.admin.speaker import SETTINGS, Rights, Speaker
 from greenpool.admin.stats import StatsWindow
 from greenpool.admin.view import Moment, View
@@ -145,6 +146,8 @@ class Console:
         name = names[0]
         if name not in SHOWS and name not in INQUIRIES:
             raise _unknown("SHOW ", name, (*SHOWS, *INQUIRIES, *SETTINGS))
+        if name in COUNTED and len(names) == 2 and names[1].isdecimal():
+            return self._inquire(COUNTED[name], int(names[1][:9]))
         if len(names) > 1:
             raise syntax_error(f'syntax error at or near "{shown(names[1])}"', _HELP_HINT)
         if name in INQUIRIES:
@@ -152,8 +155,11 @@ class Console:
         show = SHOWS[name]
         return Plan("SHOW", show.columns, lambda: show.rows(self._view()))
 
-    def _inquire(self, inquiry: Inquiry) -> Plan:
-        """Plan to ask all workers when it is run. Rows are made when they have answered."""
+    def _inquire(self, inquiry: Inquiry, count: int | None = None) -> Plan:
+        """Plan to ask all workers when it is run. Rows are made when they have answered.
+
+        `count`: give the first of them only.
+        """
         polls: list[Poll] = []  # the last one that was begun
 
         def command() -> Pending:
@@ -161,7 +167,7 @@ class Console:
             return polls[0].is_done
 
         def rows() -> Iterator[Row]:
-            yield from inquiry.rows(polls[0].told)
+            yield from islice(inquiry.rows(self._view(), polls[0].told), count)
 
         return Plan("SHOW", inquiry.columns, rows, command=command)
 
@@ -209,7 +215,8 @@ def _is_the_admins(statement: Statement) -> bool:
     """Whether nobody but the admin may say this."""
     first, *rest = (token.text.lower() for token in statement)
     if first == "show":
-        return rest[:1] != [] and rest[0] in INQUIRIES
+        asked = (COUNTED if len(rest) > 1 else INQUIRIES).get(rest[0]) if rest else None
+        return asked is not None and asked.is_admins
     is_command = first in _ORDERS or first in commands.COMMANDS
     return is_command or (first == "set" and settings.is_ours(statement))
 

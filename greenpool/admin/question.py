@@ -23,9 +23,18 @@ class Topic(Enum):
     STATEMENTS = auto()
     """Statements that servers of a pool hold: pool, user, identity as text, name, query, times
     prepared by this worker's clients, servers that hold it."""
+    TEXTS = auto()
+    """The largest texts of statements that are kept, MAX_TEXTS of each worker at most: worker,
+    identity as text, bytes, clients that name it, times prepared, the query's beginning."""
+    PARAMETERS = auto()
+    """Settings that auth_query has found for users: database, user, name, value."""
     DESCRIPTORS = auto()
     """Open sockets: worker, descriptor, task, user, database, address, port, descriptor of the
     other side of the link."""
+
+
+MAX_TEXTS = 200
+"""Texts that SHOW INTERNER n tells at most; PgDoorman's bound."""
 
 
 class Poll(Protocol):

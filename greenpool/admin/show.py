@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from greenpool.admin.asked import FDS_COLUMNS, STATEMENTS_COLUMNS, fds_rows, statements_rows
+from greenpool.admin.asked import (
+    FDS_COLUMNS,
+    STATEMENTS_COLUMNS,
+    TEXTS_COLUMNS,
+    fds_rows,
+    statements_rows,
+    texts_rows,
+)
 from greenpool.admin.auth_query import AUTH_QUERY_COLUMNS, auth_query_rows
 from greenpool.admin.commands import COMMANDS
 from greenpool.admin.connections import (
@@ -61,7 +68,7 @@ from greenpool.admin.pools import (
     state_rows,
     users_rows,
 )
-from greenpool.admin.question import Told, Topic
+from greenpool.admin.question import MAX_TEXTS, Told, Topic
 from greenpool.admin.result import Row
 from greenpool.admin.scaling import SCALING_COLUMNS, scaling_rows
 from greenpool.admin.stats import (
@@ -99,12 +106,13 @@ class Show:
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """One thing to show that all workers must be asked for."""
+    """One thing to show that all workers must be asked for; `is_admins`: by the admin alone."""
 
     columns: tuple[Column, ...]
     topic: Topic
-    rows: Callable[[Sequence[Told]], Iterable[Row]]
+    rows: Callable[[View, Sequence[Told]], Iterable[Row]]
     help: str
+    is_admins: bool = True
 
 
 def _version_rows(view: View) -> Iterable[Row]:
@@ -142,11 +150,14 @@ def _help_rows(view: View) -> Iterable[Row]:
         yield f"SHOW {name.upper()}", show.help
     for name, inquiry in INQUIRIES.items():
         yield f"SHOW {name.upper()}", inquiry.help
+    for name, inquiry in COUNTED.items():
+        yield f"SHOW {name.upper()} n", inquiry.help
     yield from COMMANDS.values()
     yield from COMMAND_HELP
 
 
 COMMAND_HELP: tuple[Row, ...] = (
+    ("SET name = value", "change one of the general settings until the next RELOAD: SHOW CONFIG"),
     ("RELOAD", "read the configuration files again and apply what may change while running"),
     ("UPGRADE", "start the installed version, hand over to it, and end"),
     ("SHUTDOWN", "finish transactions for shutdown_timeout, then exit"),
@@ -205,11 +216,6 @@ SHOWS: Mapping[str, Show] = {
         "the general settings; changeable ones take effect with RELOAD",
     ),
     "log_level": Show(LOG_LEVEL_COLUMNS, log_level_rows, "the least severe that is logged"),
-    "startup_parameters": Show(
-        PARAMETERS_COLUMNS,
-        parameters_rows,
-        "what servers begin with, by user and database, and who says so",
-    ),
     "databases": Show(DATABASES_COLUMNS, databases_rows, "the configured databases"),
     "pool_coordinator": Show(
         COORDINATOR_COLUMNS, coordinator_rows, "databases whose users share max_db_connections"
@@ -250,7 +256,21 @@ INQUIRIES: Mapping[str, Inquiry] = {
         statements_rows,
         "the prepared statements that servers hold, by pool",
     ),
+    "startup_parameters": Inquiry(
+        PARAMETERS_COLUMNS,
+        Topic.PARAMETERS,
+        parameters_rows,
+        "what servers begin with, by user and database, and who says so",
+        is_admins=False,
+    ),
     "fds": Inquiry(
         FDS_COLUMNS, Topic.DESCRIPTORS, fds_rows, "the sockets of the workers; none is passed on"
     ),
 }
+
+COUNTED: Mapping[str, Inquiry] = {
+    "interner": Inquiry(
+        TEXTS_COLUMNS, Topic.TEXTS, texts_rows, f"the n largest of them, {MAX_TEXTS} at most"
+    ),
+}
+"""What is shown when a number stands behind the name: so many rows."""

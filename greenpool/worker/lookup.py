@@ -16,7 +16,7 @@ connections over all workers. Nothing of an answer is ever logged.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -99,6 +99,12 @@ class Lookup:
         if can_stand_in and known is not None:
             return known
         raise _cannot_look_up(user)
+
+    def parameters(self) -> Iterator[tuple[str, str, str]]:
+        """Go through the settings of all users that are remembered: user, name, value."""
+        for user, answer in list(self._answers.items()):
+            for name, value in answer.parameters.items():
+                yield user, name, value
 
     def conclude(self, answer: Answer, *, is_in: bool) -> None:
         """Count how a login by an answer has ended."""
@@ -211,6 +217,11 @@ class Lookups:
     def of(self, database: str) -> Lookup | None:
         """Return what looks up users of a database."""
         return self._by_database.get(lookup_of(self._worker.config, database)[0])
+
+    def parameters(self) -> Iterator[tuple[str, str, str, str]]:
+        """Go through the settings of all users that are remembered: database, user, name, value."""
+        for database, lookup in list(self._by_database.items()):
+            yield from ((database, *found) for found in lookup.parameters())
 
     def apply(self, config: Config) -> None:
         """Ask by this configuration from now on; what another question brought is forgotten.

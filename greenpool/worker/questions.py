@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import nlargest
 from itertools import count, islice
 
 import gevent
 
 from greenpool.admin.connections import split_address
+from greenpool.admin.question import MAX_TEXTS, Topic
 from greenpool.admin.question import Told as Row
-from greenpool.admin.question import Topic
 from greenpool.observe import events
 from greenpool.protocol.errors import ClientError, Severity, SqlState
 from greenpool.rows import PoolRow
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 DEADLINE_S = 5.0
 """A worker that lives answers at once; one that hangs does not serve its clients either."""
 
+_PREVIEW_CHARS = 120
 _PIECE = 100
 """Rows of one message: they pass through the master, which has other things to do."""
 
@@ -118,6 +120,19 @@ class Questions:
                     text, uses = statement.query, statement.uses
                     yield pool.database, pool.user, identity, name, text, uses, servers
 
+    def _texts(self) -> Iterator[Row]:
+        """Tell the largest texts; others run meanwhile, for there may be thousands."""
+        yield from nlargest(MAX_TEXTS, self._all_texts(), key=lambda row: row[2])
+
+    def _all_texts(self) -> Iterator[tuple[int, str, int, int, int, str]]:
+        for each in self._worker.engine.inventory.statements():
+            gevent.sleep(0)
+            numbers = each.length, each.refs, each.uses
+            yield self._worker.index, str(each.identity), *numbers, each.query[:_PREVIEW_CHARS]
+
+    def _parameters(self) -> Iterator[Row]:
+        return self._worker.lookups.parameters()
+
     def _descriptors(self) -> Iterator[Row]:
         worker, segment = self._worker, self._worker.segment
         inventory = worker.engine.inventory
@@ -145,5 +160,7 @@ def _has_servers(row: PoolRow) -> bool:
 
 _ANSWERS: Mapping[Topic, Callable[[Questions], Iterator[Row]]] = {
     Topic.STATEMENTS: Questions._statements,
+    Topic.TEXTS: Questions._texts,
+    Topic.PARAMETERS: Questions._parameters,
     Topic.DESCRIPTORS: Questions._descriptors,
 }

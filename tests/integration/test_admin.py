@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from greenpool import __version__
-from greenpool.admin.show import SHOWS
+from greenpool.admin.show import INQUIRIES, SHOWS
 from greenpool.admin.strangers import none_rows
 from greenpool.admin.welcome import ADMIN_DATABASES
 from tests.integration.conftest import MakePooler
@@ -26,8 +26,8 @@ def test_everything_can_be_shown(make_pooler: MakePooler) -> None:
     pooler = make_pooler(2, pools={"app": app, "bench": {"auth_query": lookup}})
     assert pooler.upgrade().returncode == 0
     with pooler.connect() as connection:
-        connection.execute("SELECT 1")
-        for name, show in SHOWS.items():
+        connection.execute("SELECT %s::int", (1,), prepare=True)
+        for name, show in {**SHOWS, **INQUIRIES}.items():
             found = pooler.admin(f"SHOW {name.upper()};")
             if show.rows is none_rows:
                 assert not found

@@ -139,6 +139,11 @@ def test_startup_parameters_are_what_a_client_begins_with(
         ann.execute("reset all")
         assert value(ann, "show work_mem") == "5MB"
         assert value(bob, "show work_mem") == "4MB"
+    told = pooler.admin("SHOW STARTUP_PARAMETERS")
+    assert {(row["user"], row["parameter"], row["value"], row["source"]) for row in told} == {
+        ("ann", "work_mem", "5MB", "auth_query"),
+        ("ann", "application_name", "of ann", "auth_query"),
+    }
     with log_in(pooler, "ann", application_name="mine") as ann:
         assert value(ann, "show application_name") == "mine"
         assert value(ann, "show work_mem") == "5MB"

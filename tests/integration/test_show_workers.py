@@ -35,6 +35,13 @@ def test_statements_of_all_workers_are_told(make_pooler: MakePooler) -> None:
         assert row["name"].startswith("g")
         assert 1 <= row["servers"] <= 2
         wait_for(lambda: kept(pooler) >= 1, "the sweep tells")
+        texts = pooler.admin("SHOW INTERNER 200")
+        [one_text, *_] = [text for text in texts if text["preview"] == row["query"]]
+        assert (one_text["hash"], one_text["kind"]) == (row["hash"], "statement")
+        assert one_text["bytes"] > len(row["query"])
+        assert [text["bytes"] for text in texts] == sorted(
+            (t["bytes"] for t in texts), reverse=True
+        )
         told = {each["application_name"]: each for each in pooler.admin("SHOW CLIENTS")}
         assert all(each["bytes_sent"] > 0 for each in told.values() if each["xacts"])
 

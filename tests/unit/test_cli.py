@@ -58,19 +58,19 @@ def test_version_of_a_library_that_is_missing_is_said(monkeypatch: pytest.Monkey
 def test_show_prints_a_table_or_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    asked: list[tuple[int, str]] = []
+    asked: list[tuple[int, str, int | None]] = []
 
-    def show(config: Config, what: str) -> Table:
-        asked.append((config.general.port, what))
+    def show(config: Config, what: str, count: int | None) -> Table:
+        asked.append((config.general.port, what, count))
         return Table((Column("items", INT4),), (("7",),))
 
     monkeypatch.setattr(client, "show", show)
     Path("greenpool.yaml").write_text(GOOD)
     assert cli.run(["show", "lists"]) == ExitCode.DONE
     assert capsys.readouterr().out == "items\n-----\n    7\n(1 row)\n"
-    assert cli.run(["show", "lists", "--json"]) == ExitCode.DONE
+    assert cli.run(["show", "interner", "20", "--json"]) == ExitCode.DONE
     assert capsys.readouterr().out == '[{"items": 7}]\n'
-    assert asked == [(6543, "lists")] * 2
+    assert asked == [(6543, "lists", None), (6543, "interner", 20)]
 
 
 def test_show_needs_a_configuration_that_is_good(capsys: pytest.CaptureFixture[str]):
@@ -210,12 +210,17 @@ def test_help_has_examples_that_can_be_given(name: str | None):
             cli.cli.commands[verb].make_context(verb, arguments)  # raises where it is wrong
 
 
-def test_names_of_what_is_shown_are_completed(monkeypatch: pytest.MonkeyPatch):
+def test_names_of_what_is_shown_are_completed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     monkeypatch.setenv("_GREENPOOL_COMPLETE", "bash_complete")
-    monkeypatch.setenv("COMP_WORDS", "greenpool show PO")
+    monkeypatch.setenv("COMP_WORDS", "greenpool show P")
     monkeypatch.setenv("COMP_CWORD", "2")
     with pytest.raises(SystemExit):
         cli.run([])
+    completed = {line.removeprefix("plain,") for line in capsys.readouterr().out.splitlines()}
+    assert {"pools", "pins", "prepared_statements"} <= completed
+    assert all(name.startswith("p") for name in completed)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

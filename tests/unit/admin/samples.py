@@ -225,6 +225,15 @@ TOLD: dict[Topic, list[Told]] = {
         ("app", "alice", "7", "gB", "select 2", 9, 1),
         ("app", "alice", "18446744073709551616", "gA", "select $1", 4, 2),  # by another worker
     ],
+    Topic.TEXTS: [
+        (0, "18446744073709551616", 40, 2, 3, "select $1"),
+        (0, "7", 90, 0, 9, "select 2 ..."),
+        (1, "18446744073709551616", 40, 1, 4, "select $1"),
+    ],
+    Topic.PARAMETERS: [
+        ("logs", "found", "work_mem", "3MB"),
+        ("logs", "found", "work_mem", "3MB"),  # by another worker
+    ],
     Topic.DESCRIPTORS: [
         (0, 5, "pooler", None, None, "127.0.0.1", 6432, None),
         (0, 17, "client", "alice", "app", "10.0.0.9", 40000, 18),

@@ -89,6 +89,8 @@ def test_driver_questions_are_answered(bench: Bench, sql: str, expected: dict[st
         ("RESET", SYNTAX, "RESET takes", None),
         ("RESET log_level", UNSUPPORTED, 'SET of "log_level"', "configuration file"),
         ("SHOW xyzzy", SYNTAX, "unrecognized", "SHOW HELP lists"),
+        ("SHOW INTERNER x", SYNTAX, 'syntax error at or near "x"', "SHOW HELP"),
+        ("SHOW INTERNER 1 2", SYNTAX, 'syntax error at or near "1"', "SHOW HELP"),
         ("SHOW POOLS 1", SYNTAX, 'syntax error at or near "1"', "SHOW HELP"),
         ("SHO POOLS", SYNTAX, 'unrecognized command "SHO"', "Did you mean SHOW?"),
         ("REALOD", SYNTAX, 'unrecognized command "REALOD"', "Did you mean RELOAD?"),
@@ -155,7 +157,7 @@ def test_junk_gives_an_answer_or_a_client_error(bench: Bench, sql: str) -> None:
 
 @pytest.mark.parametrize(
     "sql", ["PAUSE", "kill app", "RELOAD", "SHUTDOWN", "SET log_level = debug", "SHOW FDS",
-            'show "Prepared_Statements"', "KILL_CLIENT 3", "SHOW POOLS; RESUME"],
+            'show "Prepared_Statements"', "KILL_CLIENT 3", "SHOW POOLS; RESUME", "SHOW interner 3"],
 )  # fmt: skip
 def test_users_of_statistics_command_nothing(bench: Bench, sql: str) -> None:
     with pytest.raises(ClientError, match="admin access needed") as caught:
@@ -164,7 +166,17 @@ def test_users_of_statistics_command_nothing(bench: Bench, sql: str) -> None:
     assert (bench.commands, bench.settings, bench.segment.said) == ([], [], [])
 
 
-@pytest.mark.parametrize("sql", ["SHOW CONFIG", "SET application_name = 'x'", "BEGIN", "SELECT 1"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SHOW CONFIG",
+        "SHOW INTERNER",
+        "show startup_parameters",
+        "SET application_name = 'x'",
+        "BEGIN",
+        "SELECT 1",
+    ],
+)
 def test_users_of_statistics_may_look(bench: Bench, sql: str) -> None:
     [plan] = bench.console.plans(sql, speaker(Rights.STATS))
     assert plan.tag == bench.plan(sql).tag

@@ -11,7 +11,7 @@ import pytest
 from greenpool import __version__
 from greenpool.admin.commands import COMMANDS
 from greenpool.admin.connections import split_address
-from greenpool.admin.show import INQUIRIES, SHOWS, Inquiry, Show
+from greenpool.admin.show import COUNTED, INQUIRIES, SHOWS, Inquiry, Show
 from greenpool.config import LOOKUP_USER, AuthQuery, Config
 from greenpool.config.frozen_map import FrozenMap
 from greenpool.protocol.backend import INT4, INT8, NUMERIC, TEXT
@@ -56,6 +56,7 @@ COLUMNS = {
     "connections": "total errors tls plain cancel |",
     "interner": "kind entries bytes | worker idle",
     "prepared_statements": "pool hash name query count_used | servers",
+    "interner n": "hash kind bytes idle_ms preview | worker clients count_used",
     "fds": (
         "fd task user database addr port cancel link client_encoding std_strings datestyle "
         "timezone password scram_client_key scram_server_key | worker"
@@ -137,16 +138,22 @@ COLUMNS = {
 }
 
 
-EVERYTHING: dict[str, Show | Inquiry] = {**SHOWS, **INQUIRIES}
+EVERYTHING: dict[str, Show | Inquiry] = {
+    **SHOWS,
+    **INQUIRIES,
+    **{f"{name} n": inquiry for name, inquiry in COUNTED.items()},
+}
 
 
 def test_the_list_of_shows_is_complete() -> None:
-    assert {*SHOWS, *INQUIRIES} == set(COLUMNS)
+    assert set(EVERYTHING) == set(COLUMNS)
 
 
 def test_the_documentation_names_every_show() -> None:
     words = (Path(__file__).parents[3] / "docs" / "commands.md").read_text()
-    assert [name for name in EVERYTHING if f"`SHOW {name.upper()}`" not in words] == []
+    assert [
+        name for name in EVERYTHING if f"`SHOW {name.upper()}`".replace(" N`", " n`") not in words
+    ] == []
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
@@ -161,7 +168,7 @@ def test_columns_are_as_written_here(name: str) -> None:
 def test_rows_fit_their_columns(config: Config, name: str, is_empty: bool) -> None:
     bench = Bench(config, FakeSegment() if is_empty else None)
     bench.console.sample()
-    result = bench.execute(f"SHOW {name}")
+    result = bench.execute(f"SHOW {name.replace(' n', ' 5')}")
     assert result.tag == "SHOW"
     limits = {INT4: 1 << 31, INT8: 1 << 63, NUMERIC: 1 << 96}
     for row in result.rows:
@@ -210,10 +217,12 @@ def test_startup_parameters_tell_who_says_so(tmp_path: Path) -> None:
         ("work_mem", "1MB", "general"),
         ("statement_timeout", "5s", "general"),
         ("jit", "off", "user"),
+        ("work_mem", "3MB", "auth_query"),
     ]
-    assert {(row["user"], row["database"], row["state"]) for row in rows} == {
-        ("alice", "app", "applied")
-    }
+    assert [(row["user"], row["database"], row["state"]) for row in rows] == [
+        *[("alice", "app", "applied")] * 3,
+        ("found", "logs", "applied"),
+    ]
 
 
 def test_connections_and_statements_of_all_workers(config: Config) -> None:
@@ -238,6 +247,16 @@ def test_prepared_statements_are_added_up_over_workers(bench: Bench) -> None:
         ("alice@logs", "gB", 1, 1),
     ]
     assert (rows[1]["hash"], rows[1]["query"]) == (1 << 64, "select $1")
+
+
+def test_the_largest_texts_come_first(bench: Bench) -> None:
+    rows = bench.show("SHOW INTERNER 2")
+    assert [(row["bytes"], row["worker"], row["clients"]) for row in rows] == [
+        (90, 0, 0),
+        (40, 0, 2),
+    ]
+    assert (rows[1]["hash"], rows[1]["preview"], rows[1]["idle_ms"]) == (1 << 64, "select $1", None)
+    assert len(bench.show("SHOW INTERNER 99")) == 3
 
 
 def test_fds_tell_no_secret(bench: Bench) -> None:
@@ -436,7 +455,10 @@ def test_version_and_help(bench: Bench) -> None:
     commands = [row["command"] for row in bench.show("SHOW HELP")]
     shows = [f"SHOW {name.upper()}" for name in EVERYTHING]
     controls = [form for form, _ in COMMANDS.values()]
-    assert commands == [*shows, *controls, "RELOAD", "UPGRADE", "SHUTDOWN"]
+    assert [each.lower() for each in commands] == [
+        *(each.lower() for each in (*shows, *controls)),
+        *("set name = value", "reload", "upgrade", "shutdown"),
+    ]
     assert all(row["description"] for row in bench.show("SHOW HELP"))
 
 
