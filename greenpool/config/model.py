@@ -59,7 +59,6 @@ class Inherited:
     prepared_statements: bool
     prepared_statements_cache_size: int
     server_prepared_statements_cache_size: int | None
-    client_anonymous_prepared_cache_size: int | None
     deferred_begin: bool
     session_state: SessionState
     startup_parameters: Parameters

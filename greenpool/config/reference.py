@@ -143,4 +143,4 @@ def _pgdoorman() -> Iterator[str]:
             means = f'`{rewording.target}: "{word}"`' if word else "nothing"
             yield f"- `{rewording.name}: {json.dumps(value)}` means {means}"
     names = [f"`{prefix}*`" for prefix in IGNORED_PREFIXES] + [f"`{n}`" for n in sorted(IGNORED)]
-    yield f"- {', '.join(names)} in general are accepted and ignored, with a warning"
+    yield f"- {', '.join(names)} in general or a pool are accepted and ignored, with a warning"

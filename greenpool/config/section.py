@@ -18,6 +18,7 @@ from greenpool.config.table import KEYS, REWORDINGS, Rewording, is_ignored, keys
 from greenpool.config.tree import Mark, Node, Problems
 
 _FILE_SUFFIX = "_file"
+_INHERITED = (Section.GENERAL, Section.POOL)  # what a pool may say for itself, it may say in vain
 # The sections whose keys are told apart by name alone, as an error text calls them.
 _HOMES: Mapping[Section, str] = {
     Section.GENERAL: "general",
@@ -76,7 +77,7 @@ class SectionReader:
                 self._set(names[name], node, where, settings)
             elif name in _rewordings(section) or name in structure:
                 continue
-            elif section is Section.GENERAL and is_ignored(name):
+            elif section in _INHERITED and is_ignored(name):
                 self.ignored.append(where)
             else:
                 known = (*names, *_rewordings(section), *structure)

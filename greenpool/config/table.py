@@ -186,9 +186,6 @@ KEYS: tuple[Key, ...] = (
         bounds=_STATEMENTS),
     Key("server_prepared_statements_cache_size", "GP", INT, None, "Prepared statements kept on "
         "one server; not set: as prepared_statements_cache_size.", bounds=_STATEMENTS),
-    Key("client_anonymous_prepared_cache_size", "GP", INT, None, "Unnamed statements remembered "
-        "for one client; not set: as prepared_statements_cache_size.", bounds=_COUNT,
-        aliases=("client_prepared_statements_cache_size",), today=_NONE),
     # --- session --------------------------------------------------------------------------------
     Key("deferred_begin", "GP", BOOL, True, "Take a server with the first statement after BEGIN, "
         "not with BEGIN: now() then starts there."),
@@ -373,14 +370,25 @@ REWORDINGS: tuple[Rewording, ...] = (
     Rewording("verify_server_certificate", "server_tls_mode", {True: "verify-full", False: None}),
 )
 
-# Keys of PgDoorman's that speak of its own machinery: accepted, and named in one warning.
-IGNORED = frozenset(("max_blocking_threads", "message_size_to_be_stream", "worker_stack_size"))
+# Keys of PgDoorman's that speak of its own machinery: accepted, and named in one warning. Those of
+# unnamed statements bound what it remembers of them for each client; here that is one, always.
+IGNORED = frozenset(
+    (
+        "client_anonymous_prepared_cache_size",
+        "client_prepared_statements_cache_size",
+        "max_blocking_threads",
+        "message_size_to_be_stream",
+        "query_interner_anon_idle_ttl_seconds",
+        "query_interner_gc_interval_seconds",
+        "worker_stack_size",
+    )
+)
 IGNORED_PREFIXES = ("daemon_", "tokio_")
 SECTION_ALIASES: Mapping[str, str] = {"prometheus": "web"}
 
 
 def is_ignored(name: str) -> bool:
-    """Say whether a key of general is PgDoorman's alone."""
+    """Say whether a key of general or a pool is PgDoorman's alone."""
     return name in IGNORED or name.startswith(IGNORED_PREFIXES)
 
 

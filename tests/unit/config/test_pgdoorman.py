@@ -36,7 +36,8 @@ def test_its_own_machinery_is_named_in_one_warning(config):
     assert config.warnings == (
         "ignored, because they have no meaning here: general.worker_stack_size, "
         "general.max_blocking_threads, general.tokio_global_queue_interval, "
-        "general.tokio_event_interval, general.daemon_pid_file",
+        "general.tokio_event_interval, general.daemon_pid_file, "
+        "general.client_anonymous_prepared_cache_size, general.query_interner_gc_interval_seconds",
     )
 
 

@@ -119,8 +119,8 @@ GENERAL = [
 # A line of general whose feature is not there yet.
 NOT_YET = [
     (
-        "client_anonymous_prepared_cache_size: 5",
-        "client_anonymous_prepared_cache_size: not supported yet",
+        "patroni_api_urls: [http://127.0.0.1:8008]",
+        "patroni_api_urls: not supported yet",
     ),
 ]
 
