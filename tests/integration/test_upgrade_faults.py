@@ -244,8 +244,11 @@ def test_limit_on_descriptors_too_tight(installed: Installed) -> None:
     master = psutil.Process(installed.master_pid)
     limits = master.rlimit(psutil.RLIMIT_NOFILE)
     master.rlimit(psutil.RLIMIT_NOFILE, (before["fds"] + 3, limits[1]))
-    os.kill(master.pid, signal.SIGUSR2)
-    wait_for(lambda: "upgrade failed: " in installed.log(), "the upgrade fails")
+    done = installed.upgrade()
+    assert done.returncode == 1
+    assert "not upgraded: " in done.stderr
+    assert "Too many open files" in done.stderr
+    assert "upgrade failed: " in installed.log()
     master.rlimit(psutil.RLIMIT_NOFILE, limits)
     check_that_nothing_has_changed(installed, before)
     check_that_it_can_be_upgraded(installed)

@@ -76,7 +76,8 @@ class Kill:
 
     `whose` program does it, to the process itself or to the `victim`. `serves`: the generation that
     goes on, whatever was asked for; `stays`: the clients that notice nothing. Those of a worker
-    that dies go with it, and nobody else's.
+    that dies go with it, and nobody else's. `exits`: how the command that asked for it ends; whose
+    master dies cannot know. `says`: what the log has of it.
     """
 
     whose: int
@@ -84,6 +85,8 @@ class Kill:
     step: str
     serves: int
     stays: frozenset[str]
+    exits: int
+    says: str
     victim: str = "itself"
 
     def __str__(self) -> str:
@@ -96,29 +99,40 @@ class Kill:
         return KILLS.format(module=module, step=step, when=self.when, victim=self.victim) + GOOD
 
 
+FAILED = "upgrade failed: the new master has ended"
+CANNOT_START = "upgrade failed: the workers cannot start"
+ALONE = "the old master is dead: taking over without it"
+TAKES_BACK = "the generation before was killed: taking back what it left"
+WORKER_KILLED = "was killed by SIGKILL"
 ALL, PLAIN, NOBODY = frozenset({"plain", "tls"}), frozenset({"plain"}), frozenset[str]()
 TABLE = (
     # the new master: until it has said "taken" the old generation has everybody
-    Kill(NEW, "before", "master.predecessor:Predecessor.ready", OLD, ALL),
-    Kill(NEW, "before", "master.supervisor:Supervisor._take_over", OLD, ALL),
-    Kill(NEW, "before", "master.live:LiveConfig.take_over", OLD, ALL),
-    Kill(NEW, "before", "master.predecessor:Predecessor.taken", OLD, ALL),
+    Kill(NEW, "before", "master.predecessor:Predecessor.ready", OLD, ALL, 1, FAILED),
+    Kill(NEW, "before", "master.supervisor:Supervisor._take_over", OLD, ALL, 1, FAILED),
+    Kill(NEW, "before", "master.live:LiveConfig.take_over", OLD, ALL, 1, FAILED),
+    Kill(NEW, "before", "master.predecessor:Predecessor.taken", OLD, ALL, 1, FAILED),
     # the old master takes its workers along, and whom they have not been told to hand over
-    Kill(OLD, "after", "master.upgrade:Upgrade._start", NEW, NOBODY),
-    Kill(OLD, "before", "master.upgrade:Upgrade._commit", NEW, NOBODY),
-    Kill(OLD, "after", "master.upgrade:Upgrade._commit", NEW, NOBODY),
-    Kill(OLD, "before", "master.upgrade:Upgrade._succeed", NEW, NOBODY),
-    Kill(OLD, "after", "master.upgrade:Upgrade._succeed", NEW, ALL),
-    Kill(OLD, "before", "master.upgrade:Upgrade.say_gone", NEW, ALL),
+    Kill(OLD, "after", "master.upgrade:Upgrade._start", NEW, NOBODY, 1, TAKES_BACK),
+    Kill(OLD, "before", "master.upgrade:Upgrade._commit", NEW, NOBODY, 1, ALONE),
+    Kill(OLD, "after", "master.upgrade:Upgrade._commit", NEW, NOBODY, 1, TAKES_BACK),
+    Kill(OLD, "before", "master.upgrade:Upgrade._succeed", NEW, NOBODY, 1, TAKES_BACK),
+    Kill(OLD, "after", "master.upgrade:Upgrade._succeed", NEW, ALL, 0, TAKES_BACK),
+    Kill(OLD, "before", "master.upgrade:Upgrade.say_gone", NEW, ALL, 0, TAKES_BACK),
     # an old worker: its clients are its own until others have them
-    Kill(NEW, "before", "master.predecessor:Predecessor.ready", NEW, NOBODY, "the old worker"),
-    Kill(OLD, "before", "worker.main:_Process._hand_over", NEW, NOBODY),
-    Kill(OLD, "before", "worker.main:_Process._leave_pumps", NEW, PLAIN),
-    Kill(OLD, "after", "worker.main:_Process._leave_pumps", NEW, ALL),
+    Kill(
+        *(NEW, "before", "master.predecessor:Predecessor.ready", NEW, NOBODY, 0, WORKER_KILLED),
+        victim="the old worker",
+    ),
+    Kill(OLD, "before", "worker.main:_Process._hand_over", NEW, NOBODY, 0, WORKER_KILLED),
+    Kill(OLD, "before", "worker.main:_Process._leave_pumps", NEW, PLAIN, 0, WORKER_KILLED),
+    Kill(OLD, "after", "worker.main:_Process._leave_pumps", NEW, ALL, 0, WORKER_KILLED),
     # a new worker: whom it has taken over; who is still to come waits for the next one
-    Kill(NEW, "before", "worker.main:_Process.start", OLD, ALL),
-    Kill(NEW, "before", "master.predecessor:Predecessor.taken", NEW, ALL, "its worker"),
-    Kill(NEW, "before", "worker.moves:on_arrived", NEW, NOBODY),
+    Kill(NEW, "before", "worker.main:_Process.start", OLD, ALL, 1, CANNOT_START),
+    Kill(
+        *(NEW, "before", "master.predecessor:Predecessor.taken", NEW, ALL, 0, WORKER_KILLED),
+        victim="its worker",
+    ),
+    Kill(NEW, "before", "worker.moves:on_arrived", NEW, NOBODY, 0, WORKER_KILLED),
 )
 
 
@@ -144,13 +158,15 @@ def test_kill(make_pooler: MakePooler, house: House, kill: Kill) -> None:
             each.execute("create temp table mine (n int) on commit drop")
         pooler.install(GOOD if kill.whose == OLD else kill.program)
         before = pooler.master_pid
-        done = pooler.command("upgrade", "-c", str(pooler.config_path))
+        done = pooler.upgrade()
+        assert done.returncode == kill.exits, done.stderr
         if kill.serves == NEW:
-            pooler.follow()
-            wait_for(lambda: not pooler.elders(), "the old generation has ended", 20.0)
+            if done.returncode:
+                pooler.follow()
+            wait_for(lambda: not pooler.elders(), "the old generation has ended")
         else:
-            assert done.returncode == 1, done.stderr
             assert int((pooler.directory / "greenpool.pid").read_text()) == before
+        wait_for(lambda: kill.says in pooler.log(), "the log has it")
         assert status(pooler)["generation"] == kill.serves
         with pooler.connect() as newcomer:
             newcomer.execute(SELF)
