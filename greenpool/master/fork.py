@@ -17,8 +17,9 @@ from collections.abc import Callable
 import gevent.resolver.thread
 import gevent.threadpool  # noqa: F401  (see above)
 
+from greenpool import process
 from greenpool.errors import ExitCode, GreenpoolError
-from greenpool.master import process, signals
+from greenpool.master import signals
 from greenpool.observe import events
 
 log = logging.getLogger(__name__)

@@ -25,9 +25,10 @@ from pathlib import Path
 
 import greenpool
 from greenpool import config as configuration
+from greenpool import process
 from greenpool.config import Config, members
 from greenpool.errors import ConfigError, ExitCode, GreenpoolError
-from greenpool.master import activation, io_backend, observer, pools, process
+from greenpool.master import activation, io_backend, observer, pools
 from greenpool.master.daemon import run_in_background
 from greenpool.master.estate import Estate
 from greenpool.master.handoff import Handoff

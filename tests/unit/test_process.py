@@ -12,7 +12,7 @@ import pytest
 
 from greenpool.errors import StartupError
 from greenpool.master.limits import files_needed
-from greenpool.master.process import drop_privileges
+from greenpool.process import drop_privileges
 
 
 def run(program: str, **options) -> str:
@@ -84,7 +84,7 @@ def test_root_becomes_the_user_for_good():
     said = run("""
         import os
         from greenpool.errors import StartupError
-        from greenpool.master.process import drop_privileges
+        from greenpool.process import drop_privileges
         drop_privileges("nobody")
         print(os.getresuid(), os.getgroups() == [os.getgid()])
         try:
@@ -105,7 +105,7 @@ def test_root_becomes_the_user_for_good():
 def test_hardened_process_gains_nothing_and_dumps_as_it_is_told(core_dumps):
     said = run(f"""
         import ctypes, pathlib, re
-        from greenpool.master.process import harden
+        from greenpool.process import harden
         harden(core_dumps={core_dumps})
         status = pathlib.Path("/proc/self/status").read_text()
         PR_GET_DUMPABLE = 3
@@ -117,7 +117,7 @@ def test_hardened_process_gains_nothing_and_dumps_as_it_is_told(core_dumps):
 def test_worker_is_pinned_to_a_core_it_may_use():
     said = run("""
         import os
-        from greenpool.master.process import pin
+        from greenpool.process import pin
         allowed = sorted(os.sched_getaffinity(0))
         core = pin(len(allowed) + 1)
         print(core == allowed[1 % len(allowed)], os.sched_getaffinity(0) == {core})
@@ -128,7 +128,7 @@ def test_worker_is_pinned_to_a_core_it_may_use():
 def test_orphan_before_the_death_signal_exits():
     said = run("""
         import os
-        from greenpool.master.process import die_with
+        from greenpool.process import die_with
         child = os.fork()
         if child == 0:
             die_with(1)  # not the parent: as if it had died
