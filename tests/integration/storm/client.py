@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
@@ -25,11 +26,12 @@ class Client:
     """Tell what has become of a client so far, wherever it runs. `port` is its own end's.
 
     `slowest_s` is the longest of its turns, which ended at `slowest_at`; it failed at `failed_at`
-    (time.monotonic).
+    (time.monotonic). `process`: the pid of whom it shares its time with.
     """
 
     kind: str
     port: int
+    process: int
     turns: int = 0
     slowest_s: float = 0.0
     slowest_at: float = 0.0
@@ -39,11 +41,6 @@ class Client:
     @property
     def is_direct(self) -> bool:
         return self.kind.startswith(DIRECT)
-
-    @property
-    def driver(self) -> str:
-        """Return all but the last word of its kind."""
-        return self.kind.rpartition(" ")[0]
 
     def has_come_to(self, turns: int) -> bool:
         """Say whether it has taken that many turns, or will take no more of them."""
@@ -119,7 +116,7 @@ class Players:
         """Have one more client for each; `are_direct`: of PostgreSQL itself."""
         for recipe in recipes:
             part = await recipe()
-            client = Client(DIRECT * are_direct + part.kind, part.port)
+            client = Client(DIRECT * are_direct + part.kind, part.port, os.getpid())
             task = asyncio.create_task(self._run(client, part))
             self._members.append(_Member(recipe, part, client, task))
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from tests.integration.harness.accounts import wait_for_balance
 from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.programs import Done
 from tests.integration.harness.waiting import wait_for
-from tests.integration.storm.client import DIRECT, Client, Crew, failed
+from tests.integration.storm.client import Client, Crew, failed
 from tests.integration.storm.journal import Journal
 
 TIMES = int(os.environ.get("GREENPOOL_UPGRADE_STORM", "2"))
@@ -80,15 +80,11 @@ class _Storm:
         self._servers = servers
         self._crew = crew
         self._journal = Journal(pooler)
-        self._has_begun = False
         self._lost: list[Client] = []
 
     async def rage(self) -> None:
         with self._journal.step("the beginning"):
-            await self._all_go_on()
-        for each in self._crew.clients:  # while they logged in all of them had to wait for that
-            each.slowest_s = 0.0
-        self._has_begun = True
+            await self._let_settle()
         for turn in range(1, TIMES + 1):
             if turn > TIMES // 2:  # so that there are transactions that outlive many generations,
                 await self._kill(f"kill {turn}a")  # and newcomers for the others
@@ -96,16 +92,17 @@ class _Storm:
             before = await self._backends()
             with self._journal.step(f"upgrade {turn}"):
                 _succeeded(await asyncio.to_thread(self._pooler.upgrade))
-                await self._all_go_on()
+                await self._all_go_on(self._crew.clients)
             with self._journal.step(f"reload {turn}"):
                 changed = pools(self._database, self._servers + turn)
                 _succeeded(await asyncio.to_thread(self._pooler.reload, pools=changed))
-                await self._all_go_on()
+                await self._all_go_on(self._crew.clients)
             lost = before - await self._backends()
             assert not lost, f"turn {turn}: backends {lost} are gone"
+            print(f"turn {turn}, {self._summary()}")
         await self._crew.end()
-        self._check(self._crew.clients)
-        print(self._summary())
+        self._none_has_failed(self._crew.clients)
+        self._check_pauses(self._crew.clients)
         await asyncio.to_thread(self._check_ledger)
 
     def _pooled(self) -> list[Client]:
@@ -115,12 +112,20 @@ class _Storm:
         rows = await asyncio.to_thread(self._pooler.admin, "show servers")
         return {row["remote_pid"] for row in rows if row["state"] in ("active", "idle")}
 
-    async def _all_go_on(self, clients: Sequence[Client] | None = None) -> None:
-        """Wait until each has been answered twice more; fail when one has failed, or had to wait.
+    async def _let_settle(self) -> None:
+        """Wait until newcomers are answered, too. It was their process that their logins kept."""
+        await self._all_are_answered(self._crew.clients)
+        for each in self._crew.clients:
+            each.slowest_s = 0.0
 
-        None: all of them.
-        """
-        wanted = {each: each.turns + 2 for each in clients or self._crew.clients}
+    async def _all_go_on(self, clients: Iterable[Client]) -> None:
+        """Wait until each is answered; fail when one has failed, or had to wait."""
+        await self._all_are_answered(clients)
+        self._check_pauses(clients)
+
+    async def _all_are_answered(self, clients: Iterable[Client]) -> None:
+        """Wait until each has been answered twice more; fail when one has failed."""
+        wanted = {each: each.turns + 2 for each in clients}
 
         def behind() -> list[Client]:
             return [each for each, turns in wanted.items() if not each.has_come_to(turns)]
@@ -129,28 +134,30 @@ class _Storm:
             await _until(lambda: not behind(), "everyone is answered")
         except AssertionError as exc:
             raise AssertionError(f"{exc}: {behind()}") from None
-        self._check(wanted)
+        self._none_has_failed(clients)
 
-    def _check(self, clients: Iterable[Client]) -> None:
-        """Say who has failed: by now, for when they are aborted all will have; or had to wait."""
+    def _none_has_failed(self, clients: Iterable[Client]) -> None:
+        """Say who has: by now, for when they are aborted all will have."""
         if lost := failed(clients):
             raise AssertionError(self._journal.tell_failures(lost))
-        if not self._has_begun:
-            return
+
+    def _check_pauses(self, clients: Iterable[Client]) -> None:
+        """Say who had to wait, and whether those had to who have no greenpool before them."""
         pooled = [each for each in clients if not each.is_direct]
         slow = [each for each in pooled if each.slowest_s > _bound_s(self._ordinary_s(each))]
         assert not slow, f"{self._journal.tell_pauses(slow)}\n{self._summary()}"
 
     def _ordinary_s(self, client: Client) -> float:
-        """Return how long a turn takes without greenpool, at worst."""
-        alike = f"{DIRECT}{client.driver}"
-        return max(each.slowest_s for each in self._crew.clients if each.driver == alike)
+        """Return how long a turn takes without greenpool, at worst, in the same process."""
+        everybody = self._crew.clients
+        direct = [each for each in everybody if each.is_direct and each.process == client.process]
+        return max(each.slowest_s for each in direct)
 
     def _summary(self) -> str:
-        """Say who was the slowest of each driver."""
-        slowest: dict[str, Client] = {}
+        """Say who was the slowest of each process, with greenpool and without."""
+        slowest: dict[tuple[int, bool], Client] = {}
         for each in sorted(self._crew.clients, key=lambda each: each.slowest_s):
-            slowest[each.driver] = each
+            slowest[each.process, each.is_direct] = each
         return "the slowest:\n" + self._journal.tell_pauses(slowest.values())
 
     async def _kill(self, name: str) -> None:
@@ -159,7 +166,7 @@ class _Storm:
             lost = await self._kill_a_worker()
             await self._all_go_on([each for each in self._crew.clients if each not in lost])
             await self._crew.replace()
-            await self._all_go_on()
+            await self._let_settle()
             self._lost += lost
 
     async def _kill_a_worker(self) -> list[Client]:

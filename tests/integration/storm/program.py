@@ -84,10 +84,11 @@ class ProgramCrew:
 
     async def _listen(self) -> None:
         assert self._process.stdout is not None
+        pid = self._process.pid
         async for line in self._process.stdout:
             number, kind, port, *state = line.decode().rstrip("\n").split("\t")
             if int(number) not in self._replaced:
-                client = self._found.setdefault(int(number), Client(kind, int(port)))
+                client = self._found.setdefault(int(number), Client(kind, int(port), pid))
                 turns, slowest_ms, failure = state
                 client.take(int(turns), int(slowest_ms) / 1000)
                 if failure:
