@@ -24,6 +24,7 @@ from gevent.hub import Hub
 from gevent.pool import Group
 from gevent.queue import Queue
 
+from greenpool import process
 from greenpool.admin.console import Console, Orders, Sources
 from greenpool.engine import Engine
 from greenpool.errors import ControlError, EngineError, ExitCode
@@ -350,6 +351,7 @@ class _Process:
         self._worker.engine.hand_over(places)
         gevent.spawn(self._pump.run)
         if is_first:
+            process.outlive_parent()
             gevent.spawn(self._leave)
 
     def _leave(self) -> None:

@@ -136,3 +136,31 @@ def test_orphan_before_the_death_signal_exits():
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """)
     assert said == "0\n"
+
+
+def test_child_may_outlive_its_parent():
+    said = run("""
+        import os, signal
+        from greenpool.process import die_with, outlive_parent
+        news, says = os.pipe()
+        middle = os.fork()
+        if middle == 0:
+            if os.fork() == 0:
+                parent = os.getppid()
+                die_with(parent)
+                outlive_parent()
+                os.write(says, b"ready")
+                while os.getppid() == parent:
+                    os.sched_yield()
+                os.write(says, b", alive")
+                os._exit(0)
+            signal.pause()
+        os.close(says)
+        heard = os.read(news, 5)
+        os.kill(middle, signal.SIGKILL)
+        os.waitpid(middle, 0)
+        while more := os.read(news, 9):
+            heard += more
+        print(heard.decode())
+    """)
+    assert said == "ready, alive\n"
