@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -24,6 +25,7 @@ pytestmark = ANY_POSTGRESQL
 
 SELF = "select pg_backend_pid()"
 TEN = 10
+MEGABYTE = 1 << 20
 
 
 class Knocker:
@@ -74,6 +76,18 @@ def servers(pooler: Pooler) -> set[int]:
     a moment later.
     """
     return {row["remote_pid"] for row in pooler.admin("show servers") if row["user"] == "app"}
+
+
+def memory_of(master: psutil.Process) -> int:
+    """Return the bytes that greenpool alone uses: of each process, and of all in common."""
+    family = [master, *master.children(recursive=True)]
+    files = (each.stat() for each in Path(f"/proc/{master.pid}/fd").iterdir() if is_memory(each))
+    common = {each.st_ino: each.st_blocks * 512 for each in files}
+    return sum(each.memory_full_info().uss for each in family) + sum(common.values())
+
+
+def is_memory(descriptor: Path) -> bool:
+    return os.readlink(descriptor).startswith("/memfd:greenpool")
 
 
 def wait_until_alone(pooler: Pooler) -> None:
@@ -174,6 +188,7 @@ def test_ten_upgrades_leave_nothing_behind(make_pooler: MakePooler, pg: PostgreS
     pooler = make_pooler(2)
     before = backends(pooler, 3)
     counts: list[tuple[int, int]] = []
+    memory: list[int] = []
     for _ in range(TEN):
         done = pooler.upgrade()
         assert done.returncode == 0, done.stderr
@@ -181,10 +196,12 @@ def test_ten_upgrades_leave_nothing_behind(make_pooler: MakePooler, pg: PostgreS
         wait_for(lambda: len(pooler.worker_pids()) == 2, "both workers are there")
         master = psutil.Process(pooler.master_pid)
         counts.append((master.num_fds(), len(master.children(recursive=True))))
+        memory.append(memory_of(master))
         assert len(backends(pooler, 3)) == 3
         assert before <= servers(pooler)
     assert status(pooler)["generation"] == TEN + 1
     assert counts[-1] == counts[0], counts
+    assert min(memory[-3:]) < max(memory[:3]) + MEGABYTE, memory  # alike as generations are
     left = {path.name for path in pooler.directory.iterdir()}
     assert left == {"greenpool.yaml", "greenpool.log", "greenpool.pid", "greenpool.pid.sock"}
     assert servers(pooler) == {each.pid for each in pg.backends("app")}
