@@ -283,11 +283,12 @@ def _server_tag(pool: Pool) -> int:
 
 def _identity(pool: Pool, user: User) -> tuple[object, ...]:
     """Return all that a server connection is made from: another value takes another connection."""
+    has_own_password = user.server_password is not None or bool(user.server_password_command)
     return (
         (pool.server_host, pool.server_hosts, pool.server_port, pool.server_database),
         (pool.server_tls_mode, pool.server_tls_ca_cert),
         (pool.server_tls_certificate, pool.server_tls_private_key),
         (pool.application_name, pool.startup_parameters, user.startup_parameters),
-        (user.server_username, user.server_password, user.password),
+        (user.server_username, user.server_password, None if has_own_password else user.password),
         (user.server_password_command,),
     )

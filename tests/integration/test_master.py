@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from tests.integration.conftest import ANY_POSTGRESQL, MakePooler
 from tests.integration.harness.pooler import Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
+from tests.integration.harness.programs import PASSWORD
 from tests.integration.harness.waiting import wait_for
 
 pytestmark = ANY_POSTGRESQL
@@ -192,6 +194,44 @@ def test_reload_with_another_address_waits_for_the_transaction(make_pooler: Make
         wait_for(lambda: own not in [(b.pid,) for b in pooler.pg.backends("app")], "it is gone")
         busy.execute(SELF)
         busy.commit()
+
+
+def test_reload_changes_size_mode_and_password_and_touches_nothing_else(make_pooler: MakePooler):
+    def app(**settings: object) -> dict[str, Any]:
+        servers = {"server_username": "app", "server_password": PASSWORD}
+        return {"app": {"users": [user(**{"pool_size": 1, **servers, **settings})]}, "bench": {}}
+
+    pooler = make_pooler(2, pools=app(), query_wait_timeout="1h")
+    with (
+        pooler.connect(database="bench") as other,
+        pooler.connect(autocommit=False) as first,
+        pooler.connect(autocommit=False) as second,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        of_other, own = other.execute(SELF).fetchone(), first.execute(SELF).fetchone()
+        waits = pool.submit(second.execute, SELF)
+        assert not waits.done()
+        assert pooler.reload(app(pool_size=2)).returncode == 0
+        assert waits.result().fetchone() != own
+        second.commit()
+        assert first.execute(SELF).fetchone() == own
+        first.commit()
+        before = {each.pid for each in pooler.pg.backends("app", "app")}
+        assert pooler.reload(app(pool_size=2, password="another")).returncode == 0
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            pooler.connect()
+        pooler.connect(password="another").close()
+        assert {first.execute(SELF).fetchone()} <= {(pid,) for pid in before}
+        first.commit()
+        assert pooler.reload(app(pool_mode="session", password="another")).returncode == 0
+        wait_for(lambda: len(pooler.pg.backends("app", "app")) == 1, "one server is too many")
+        with pooler.connect(password="another") as keeps:
+            kept = keeps.execute(SELF).fetchone()
+            waits = pool.submit(first.execute, SELF)
+            assert keeps.execute(SELF).fetchone() == kept
+            assert not waits.done()
+        assert waits.result().fetchone()
+        assert other.execute(SELF).fetchone() == of_other
 
 
 def test_reload_of_a_bad_file_changes_nothing(make_pooler: MakePooler):
