@@ -151,17 +151,19 @@ static bool is_one_too_many(struct gp_engine *e, const struct gp_guest *guest)
     return e->guests.count > e->guests.is.guests_max || (limit && neighbours(e, guest) >= limit);
 }
 
-void gp_guest_greet(struct gp_engine *e, int32_t fd, const struct sockaddr_storage *address)
+void gp_guest_greet(struct gp_engine *e, int32_t fd, const struct sockaddr_storage *address,
+                    uint64_t since_ns)
 {
     struct gp_client *c = gp_entrance_client(fd);
 
-    gp_visit_count(e, GP_VISIT_ANY);
+    if (!since_ns)
+        gp_visit_count(e, GP_VISIT_ANY);
     if (!c) {
         close(fd);
         gp_visit_count(e, GP_VISIT_IN_VAIN);
         return;
     }
-    guest_of(c)->since_ns = e->now;
+    guest_of(c)->since_ns = since_ns ? since_ns : e->now;
     note_address(guest_of(c), address);
     note_network(guest_of(c), address);
     enlist(e, c);
@@ -169,6 +171,42 @@ void gp_guest_greet(struct gp_engine *e, int32_t fd, const struct sockaddr_stora
         close_guest(e, c);
     else if (!e->guests.is.welcome || is_one_too_many(e, guest_of(c)))
         gp_guest_estrange(e, c);
+}
+
+/* ---- leaving ---- */
+
+static bool has_said_something(struct gp_client *c)
+{
+    return guest_of(c)->tls || c->conn.tls || guest_of(c)->refused || c->in || c->conn.out;
+}
+
+/* Who cannot be passed on just now stays for the next attempt. */
+static void pass(struct gp_engine *e, struct gp_client *c)
+{
+    uint32_t worker = gp_engine_place(e);
+    int32_t fd = c->conn.fd;
+
+    gp_conn_pause(&c->conn);
+    if (gp_buffer_len(gp_conn_halt(e->transport, &c->conn))) {
+        gp_guest_estrange(e, c); /* it has just begun */
+    } else if (c->conn.broken || c->conn.hung || worker == e->worker ||
+               gp_inbox_pass(e, worker, fd, guest_of(c)->since_ns) != GP_OK) {
+        gp_conn_resume(e->transport, &c->conn);
+    } else {
+        vanish(e, c);
+        close(fd);
+    }
+}
+
+void gp_guests_pass(struct gp_engine *e)
+{
+    struct gp_client *next;
+
+    for (struct gp_client *c = e->guests.waiting.first; c; c = next) {
+        next = c->behind;
+        if (!has_said_something(c))
+            pass(e, c);
+    }
 }
 
 /* ---- what it says ---- */

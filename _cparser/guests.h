@@ -8,7 +8,8 @@
  * A guest is a struct gp_client in state FREE: it has no row, and is in one of the engine's two
  * lists. Law: what Python gets is the connection as it is, with its TLS session and all bytes that were
  * read and not answered; Python does with it whatever it does with one it has accepted itself. Who
- * is one too many, in all or of its address, is Python's to tell so.
+ * is one too many, in all or of its address, is Python's to tell so. A worker that hands over passes
+ * those on who have said nothing yet; their time goes on.
  * Partners: listeners.c, which accepts them; greenpool/worker/listener.py, which takes them.
  * Source: "Message Flow > Start-up", "> SSL Session Encryption". */
 #ifndef GP_GUESTS_H
@@ -40,8 +41,12 @@ struct gp_guest {
     uint32_t binding_length;
 };
 
-/* Whom was accepted, with its address; its descriptor is the engine's. */
-void gp_guest_greet(struct gp_engine *e, int32_t fd, const struct sockaddr_storage *address);
+/* Whom was accepted, with its address; its descriptor is the engine's. since_ns: when its time began, if
+ * it was another worker's guest before; 0: now. */
+void gp_guest_greet(struct gp_engine *e, int32_t fd, const struct sockaddr_storage *address,
+                    uint64_t since_ns);
+/* Pass those on who have said nothing. Not within a delivery. */
+void gp_guests_pass(struct gp_engine *e);
 /* Give those to Python whose time is over. */
 void gp_guests_sweep(struct gp_engine *e);
 void gp_guests_free(struct gp_engine *e);

@@ -1,6 +1,8 @@
-/* A worker that ends gives all it has to others: its clients (move.c), and its idle servers, which
- * other workers hold too and which therefore only change their owner. Clients with TLS leave their
- * session here (pump.h). Servers with TLS are closed when they come to rest. */
+/* A worker that ends gives all it has to others: its clients (move.c), its guests that have said nothing
+ * (guests.c), and its idle servers, which other workers hold too and which therefore only change their
+ * owner. Clients with TLS leave their session here (pump.h). Servers with TLS are closed when they come
+ * to rest. */
+#include "guests.h"
 #include "move.h"
 
 #define NOBODY UINT32_MAX
@@ -68,6 +70,7 @@ static void hand_over(struct gp_engine *e)
     uint32_t servers = 0;
 
     assign_clients(e);
+    gp_guests_pass(e);
     for (uint32_t pool = 0, high = gp_pools_high(e->seg); pool < high; pool++)
         servers += give_away_servers(e, pool);
     bool done = servers == 0 && e->clients_live == 0;

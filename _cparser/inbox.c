@@ -3,7 +3,9 @@
  * What travels through an inbox is one of these, with at most three descriptors (SCM_RIGHTS):
  *
  *     | kind: 4 | pool: 4 | slot: 4 | generation: 4 |    SERVER: the descriptor of that slot
- *                                                        CLIENT: an accepted one, nothing read yet
+ *                                                        CLIENT: an accepted one, nothing read yet;
+ *                                                                slot and generation are when its
+ *                                                                time began, 0: now
  *                                                        CANCEL: `slot` is a waiting client to be
  *                                                                answered 57014
  *     | kind: 4 | how: 4 | client: 4 | 0: 4 | offer: 8 | record |
@@ -96,9 +98,12 @@ enum gp_result gp_inbox_share(struct gp_engine *e, uint32_t worker, const struct
     return post_head(e, worker, head, s->conn.fd);
 }
 
-enum gp_result gp_inbox_pass(struct gp_engine *e, uint32_t worker, int32_t fd)
+enum gp_result gp_inbox_pass(struct gp_engine *e, uint32_t worker, int32_t fd, uint64_t since_ns)
 {
-    return post_head(e, worker, (struct inbox_message){.kind = INBOX_CLIENT}, fd);
+    struct inbox_message head = {
+        .kind = INBOX_CLIENT, .slot = (uint32_t)(since_ns >> 32), .generation = (uint32_t)since_ns};
+
+    return post_head(e, worker, head, fd);
 }
 
 /* A file with these bytes, or -1. */
@@ -275,7 +280,8 @@ void gp_inbox_receive(struct gp_engine *e)
         else if (parcel.head.kind == INBOX_SERVER)
             receive_server(e, &parcel.head, fds[0]);
         else if (parcel.head.kind == INBOX_CLIENT)
-            gp_listener_passed(e, fds[0]);
+            gp_listener_passed(e, fds[0],
+                               (uint64_t)parcel.head.slot << 32 | parcel.head.generation);
         else
             close_all(fds); /* of a later version, which asks for what we do not know */
     }

@@ -14,14 +14,15 @@ struct gp_listener {
 };
 
 /* Serve it, or pass it on. Nobody else wants it: serve it. */
-static void receive(struct gp_engine *e, int32_t fd, const struct sockaddr_storage *address)
+static void receive(struct gp_engine *e, int32_t fd, const struct sockaddr_storage *address,
+                    uint64_t since_ns)
 {
     uint32_t worker = gp_engine_place(e);
 
-    if (worker != e->worker && gp_inbox_pass(e, worker, fd) == GP_OK)
+    if (worker != e->worker && gp_inbox_pass(e, worker, fd, since_ns) == GP_OK)
         close(fd);
     else
-        gp_guest_greet(e, fd, address);
+        gp_guest_greet(e, fd, address, since_ns);
 }
 
 static bool is_passing(int why)
@@ -38,7 +39,7 @@ static void accept_some(struct gp_engine *e, struct gp_listener *listener)
         int32_t fd = accept4(listener->conn.fd, (struct sockaddr *)&address, &size,
                              SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd != -1)
-            receive(e, fd, &address);
+            receive(e, fd, &address, 0);
         else if (!is_passing(errno))
             return;
     }
@@ -79,7 +80,7 @@ void gp_listeners_sweep(struct gp_engine *e)
     }
 }
 
-void gp_listener_passed(struct gp_engine *e, int32_t fd)
+void gp_listener_passed(struct gp_engine *e, int32_t fd, uint64_t since_ns)
 {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof(address);
@@ -87,9 +88,10 @@ void gp_listener_passed(struct gp_engine *e, int32_t fd)
     if (getpeername(fd, (struct sockaddr *)&address, &size) == -1)
         close(fd); /* it has gone already */
     else if (e->listeners)
-        gp_guest_greet(e, fd, &address);
+        gp_guest_greet(e, fd, &address, since_ns);
     else
-        receive(e, fd, &address); /* it was on its way when this worker closed its listeners */
+        receive(e, fd, &address,
+                since_ns); /* it was on its way when this worker closed its listeners */
 }
 
 /* ---- the public functions ---- */

@@ -14,7 +14,7 @@ void gp_listener_stirred(struct gp_engine *e, struct gp_conn *conn);
 /* Go on where the last batch ended. */
 void gp_listeners_continue(struct gp_engine *e);
 void gp_listeners_sweep(struct gp_engine *e);
-/* Another worker has accepted this client, nothing is read yet. */
-void gp_listener_passed(struct gp_engine *e, int32_t fd);
+/* Another worker has accepted this client, nothing is read yet. since_ns: as in guests.h. */
+void gp_listener_passed(struct gp_engine *e, int32_t fd, uint64_t since_ns);
 
 #endif

@@ -457,8 +457,8 @@ void gp_place_vacated(struct gp_engine *e);
 /* ---- inbox.c ---- */
 void gp_inbox_receive(struct gp_engine *e);
 /* Pass an accepted descriptor, nothing read from it yet, to another worker. The caller still closes
- * its own copy. GP_AGAIN: its inbox is full. */
-enum gp_result gp_inbox_pass(struct gp_engine *e, uint32_t worker, int32_t fd);
+ * its own copy. since_ns: as in guests.h. GP_AGAIN: its inbox is full. */
+enum gp_result gp_inbox_pass(struct gp_engine *e, uint32_t worker, int32_t fd, uint64_t since_ns);
 /* Send a worker a server's descriptor. GP_AGAIN: its inbox is full. */
 enum gp_result gp_inbox_share(struct gp_engine *e, uint32_t worker, const struct gp_server *s);
 /* Have a WAITING client of that worker answered with 57014. GP_AGAIN: its inbox is full. GP_ENOENT:

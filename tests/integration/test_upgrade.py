@@ -20,6 +20,7 @@ from tests.integration.harness.pooler import QUIET, Pooler, user
 from tests.integration.harness.postgres import PostgreSQL
 from tests.integration.harness.processes import halted
 from tests.integration.harness.waiting import wait_for
+from tests.integration.harness.wire import Wire
 
 pytestmark = ANY_POSTGRESQL
 
@@ -205,6 +206,16 @@ def test_ten_upgrades_leave_nothing_behind(make_pooler: MakePooler, pg: PostgreS
     left = {path.name for path in pooler.directory.iterdir()}
     assert left == {"greenpool.yaml", "greenpool.log", "greenpool.pid", "greenpool.pid.sock"}
     assert servers(pooler) == {each.pid for each in pg.backends("app")}
+
+
+@pytest.mark.parametrize("io_backend", ["epoll", "io_uring"])
+def test_who_has_said_nothing_holds_nothing(make_pooler: MakePooler, io_backend: str) -> None:
+    pooler = make_pooler(1, io_backend=io_backend, client_login_timeout="1h")
+    with Wire.connect(pooler.host, pooler.port) as silent:
+        assert pooler.upgrade().returncode == 0
+        wait_until_alone(pooler)
+        silent.login()
+        assert silent.rows("select 1") == [[b"1"]]
 
 
 def test_question_of_its_own_that_waits_holds_nothing(make_pooler: MakePooler) -> None:
