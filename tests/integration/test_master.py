@@ -197,9 +197,9 @@ def test_reload_with_another_address_waits_for_the_transaction(make_pooler: Make
 
 
 def test_reload_changes_size_mode_and_password_and_touches_nothing_else(make_pooler: MakePooler):
-    def app(**settings: object) -> dict[str, Any]:
-        servers = {"server_username": "app", "server_password": PASSWORD}
-        return {"app": {"users": [user(**{"pool_size": 1, **servers, **settings})]}, "bench": {}}
+    def app(pool_size: int = 1, **settings: object) -> dict[str, Any]:
+        settings |= {"server_username": "app", "server_password": PASSWORD}
+        return {"app": {"users": [user("app", pool_size=pool_size, **settings)]}, "bench": {}}
 
     pooler = make_pooler(2, pools=app(), query_wait_timeout="1h")
     with (
