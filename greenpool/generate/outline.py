@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 Scalar: TypeAlias = "str | int | bool"
-Literal: TypeAlias = "Scalar | tuple[str, ...] | Mapping[str, str]"
+Literal: TypeAlias = "Scalar | Mapping[str, str] | tuple[str | Mapping[str, str], ...]"
 
 
 @dataclass(frozen=True, slots=True)

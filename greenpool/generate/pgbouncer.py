@@ -79,8 +79,8 @@ _USER_KEYS: Mapping[str, tuple[str, Callable[[str], Literal]]] = {
 _SPECIAL = frozenset(
     (
         "auth_type", "auth_file", "auth_user", "auth_query", "auth_dbname", "auth_ldap_options",
-        "default_pool_size", "min_pool_size", "admin_users", "tcp_keepalive", "tcp_keepidle",
-        "syslog", "syslog_ident", "max_prepared_statements",
+        "default_pool_size", "min_pool_size", "admin_users", "stats_users", "tcp_keepalive",
+        "tcp_keepidle", "syslog", "syslog_ident", "max_prepared_statements",
     )
 )
 # fmt: on
@@ -124,6 +124,7 @@ class _Translation:
         yield from self._statements()
         yield from self._rules()
         yield from self._admin(secrets)
+        yield from self._stats_users(secrets)
 
     def _by_table(self, section: Section) -> Iterator[Entry]:
         for name, rule in KEYS.items():
@@ -178,6 +179,17 @@ class _Translation:
             yield Entry("admin_password", secrets[first.strip()])
         if others.strip():
             self._leave(self._settings["admin_users"], "admin_users: the console has one user")
+
+    def _stats_users(self, secrets: Mapping[str, str]) -> Iterator[Entry]:
+        known = []
+        for name in dict.fromkeys(map(str.strip, self._value("stats_users", "").split(","))):
+            if secrets.get(name):
+                known.append({"username": name, "password": secrets[name]})
+            elif name:
+                why = f"stats_users: there is no password of {quoted(name)}"
+                self._leave(self._settings["stats_users"], why)
+        if known:
+            yield Entry("stats_users", tuple(known))
 
     # -- [databases] --------------------------------------------------------------------------
 

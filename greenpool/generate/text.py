@@ -117,7 +117,7 @@ def _literal(value: Literal) -> str:
         return _string(value)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_string(k)}: {_string(v)}" for k, v in value.items()) + "}"
-    return "[" + ", ".join(map(_string, value)) + "]"
+    return "[" + ", ".join(map(_literal, value)) + "]"
 
 
 def _string(text: str) -> str:

@@ -56,6 +56,14 @@ def test_defaults_are_pgbouncers(machine: Machine):
     assert [user.pool_size for user in pool.users.values()] == [20, 20]
 
 
+def test_users_of_statistics_bring_their_secrets(machine: Machine):
+    outline = machine.translate("stats_users = app, web,app, nobody")
+    found = machine.load(outline).general.stats_users
+    assert [(user.username, user.password) for user in found] == [("app", SECRET), ("web", "plain")]
+    [left_out] = outline.left_out
+    assert 'there is no password of "nobody"' in left_out
+
+
 def test_settings_are_translated(machine: Machine):
     outline = machine.translate(
         "listen_addr = *, ::1\nlisten_port = 7000\npool_mode = transaction\ndefault_pool_size = 7\n"
