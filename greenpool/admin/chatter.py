@@ -93,12 +93,14 @@ def _set(statement: Statement, speaker: Speaker) -> Plan:
         tokens = tokens[1:]
     name, values = _assignment(tokens)
     value = ", ".join(token.text for token in values if token.text != ",")
-    if name == "client_encoding" and value.lower() not in _ENCODINGS:
-        raise not_supported(f'client encoding "{shown(value)}"', "The console speaks UTF8.")
+    if name == "client_encoding":
+        if value.lower() not in _ENCODINGS:
+            raise not_supported(f'client encoding "{shown(value)}"', "The console speaks UTF8.")
+        return _SET  # it is that already
     _check_settable(name)
     if is_local:
         return _SET  # over with the transaction, in which nothing looks at it
-    if values == (_DEFAULT,) or name == "client_encoding":
+    if values == (_DEFAULT,):
         return Plan("SET", command=_at_once(lambda: speaker.reset(name)))
     return Plan("SET", command=_at_once(lambda: speaker.set(name, value)))
 

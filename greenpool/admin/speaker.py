@@ -17,6 +17,7 @@ from greenpool.protocol.errors import ClientError, Severity, SqlState
 MAX_SETTING_CHARS = 1000
 """Longest value of a setting that is kept for one session."""
 
+# client_encoding is among them: whatever a client asks for at its start, it is answered in UTF8.
 _FIXED: Mapping[str, str] = {
     **WELCOME_PARAMETERS,
     "in_hot_standby": "off",
@@ -26,7 +27,6 @@ _FIXED: Mapping[str, str] = {
 _SETTABLE: Mapping[str, str] = {
     "application_name": "",
     "bytea_output": "hex",
-    "client_encoding": WELCOME_PARAMETERS["client_encoding"],
     "client_min_messages": "notice",
     "DateStyle": WELCOME_PARAMETERS["DateStyle"],
     "default_transaction_isolation": "read committed",
@@ -76,7 +76,7 @@ class Speaker:
     def setting(self, name: str) -> str:
         """Return the value of one of SETTINGS; the name is in lower case."""
         written = SETTINGS[name]
-        if written in _FIXED and name not in SETTABLE:
+        if name not in SETTABLE:
             return _FIXED[written]
         return self._set.get(name, self.begun.get(written, _SETTABLE[written]))
 

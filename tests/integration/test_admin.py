@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from greenpool import __version__
-from greenpool.admin.show import INQUIRIES, SHOWS
+from greenpool.admin.show import INQUIRIES, SHOWS, Inquiry, Show
 from greenpool.admin.strangers import none_rows
 from greenpool.admin.welcome import ADMIN_DATABASES
 from tests.integration.conftest import MakePooler
@@ -27,7 +27,8 @@ def test_everything_can_be_shown(make_pooler: MakePooler) -> None:
     assert pooler.upgrade().returncode == 0
     with pooler.connect() as connection:
         connection.execute("SELECT %s::int", (1,), prepare=True)
-        for name, show in {**SHOWS, **INQUIRIES}.items():
+        everything: dict[str, Show | Inquiry] = {**SHOWS, **INQUIRIES}
+        for name, show in everything.items():
             found = pooler.admin(f"SHOW {name.upper()};")
             if show.rows is none_rows:
                 assert not found

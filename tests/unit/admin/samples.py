@@ -256,7 +256,9 @@ class FakePoll:
 
 def speaker(rights: Rights = Rights.ADMIN) -> Speaker:
     """Make somebody who has just logged in."""
-    return Speaker("admin", "greenpool", 77, rights, {"application_name": "psql", "geqo": "off"})
+    return Speaker(
+        "admin", "greenpool", 77, rights, {"application_name": "psql", "client_encoding": "LATIN1"}
+    )
 
 
 class Bench:

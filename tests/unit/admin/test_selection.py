@@ -142,6 +142,7 @@ def test_show_all_has_every_setting(bench: Bench) -> None:
     found = {row["name"]: row["setting"] for row in bench.show("SHOW ALL")}
     assert found["DateStyle"] == "ISO"
     assert found["application_name"] == "psql"
+    assert found["client_encoding"] == "UTF8"  # though another was asked for
     assert found["is_superuser"] == "on"  # what pgcli looks for
 
 
