@@ -6,15 +6,18 @@ taken of these ratios: noise that lasts longer than a round cancels out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.sample import Latency, Sample
 
 REFERENCE = "pgbouncer"
+DIRECT = "direct"
+"""The server without a pooler, for what a pooler adds to the latency."""
 
 _Figure = Callable[[Sample], float | None]
+_ByRound = Mapping[int, Sample]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Spread:
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         middle = median(values)
-        return cls(middle, (max(values) - min(values)) / 2 / middle if middle else 0.0)
+        return cls(middle, (max(values) - min(values)) / 2 / abs(middle) if middle else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,11 @@ class Line:
     p50_ms: Spread | None
     p99_ms: Spread | None
     p999_ms: Spread | None
+    added_us: Spread | None
+    """Mean latency beyond that of the server without a pooler in the same round."""
     cpu_us: Spread | None
+    cores: Spread | None
+    """CPU of 10,000 transactions a second, in cores."""
     grown_mb: Spread | None
     per_s_ratio: Spread | None
     mean_ratio: Spread | None
@@ -53,11 +60,13 @@ def lines(samples: Iterable[Sample]) -> list[Line]:
     by_contender: dict[str, list[Sample]] = {}
     for sample in samples:
         by_contender.setdefault(sample.contender, []).append(sample)
-    reference = {each.round: each for each in by_contender.get(REFERENCE, [])}
-    return [_line(name, mine, reference) for name, mine in by_contender.items()]
+    reference, direct = (
+        {each.round: each for each in by_contender.get(name, [])} for name in (REFERENCE, DIRECT)
+    )
+    return [_line(name, mine, reference, direct) for name, mine in by_contender.items()]
 
 
-def _line(name: str, mine: Sequence[Sample], reference: dict[int, Sample]) -> Line:
+def _line(name: str, mine: Sequence[Sample], reference: _ByRound, direct: _ByRound) -> Line:
     def ratio(figure: _Figure) -> Spread | None:
         pairs = [(each, reference[each.round]) for each in mine if each.round in reference]
         if name == REFERENCE:
@@ -71,7 +80,9 @@ def _line(name: str, mine: Sequence[Sample], reference: dict[int, Sample]) -> Li
         p50_ms=_spread([_latency(each, lambda of: of.p50_ms) for each in mine]),
         p99_ms=_spread([_latency(each, lambda of: of.p99_ms) for each in mine]),
         p999_ms=_spread([_latency(each, lambda of: of.p999_ms) for each in mine]),
+        added_us=_spread([_added_us(each, direct.get(each.round)) for each in mine]),
         cpu_us=_spread([each.cpu_us for each in mine]),
+        cores=_spread([_cores(each.cpu_us) for each in mine]),
         grown_mb=_spread([_megabytes(each.grown_bytes) for each in mine]),
         per_s_ratio=ratio(lambda each: each.per_s),
         mean_ratio=ratio(lambda each: _latency(each, lambda of: of.mean_ms)),
@@ -92,6 +103,16 @@ def _quotient(one: float | None, other: float | None) -> float | None:
 
 def _latency(sample: Sample, pick: Callable[[Latency], float]) -> float | None:
     return None if sample.latency is None else pick(sample.latency)
+
+
+def _added_us(sample: Sample, direct: Sample | None) -> float | None:
+    if direct is None or direct is sample or not sample.latency or not direct.latency:
+        return None
+    return (sample.latency.mean_ms - direct.latency.mean_ms) * 1000
+
+
+def _cores(cpu_us: float | None) -> float | None:
+    return None if cpu_us is None else cpu_us * 10_000 / 1e6
 
 
 def _megabytes(count: int | None) -> float | None:

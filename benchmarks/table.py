@@ -25,7 +25,8 @@ def legend() -> str:
     return (
         "Each figure: the median of the rounds, and half their range in %. The last columns are\n"
         "ratios to PgBouncer in the same round. CPU: all processes of the pooler, per transaction\n"
-        "or megabyte."
+        "or megabyte. cores/10k: the same for 10,000 transactions a second. added: to the mean\n"
+        "latency of the server without a pooler."
     )
 
 
@@ -56,7 +57,9 @@ def _columns(case: Case) -> list[Column]:
         Column("p50 ms", lambda line: line.p50_ms, ".3f"),
         Column("p99 ms", lambda line: line.p99_ms, ".3f"),
         Column("p99.9 ms", lambda line: line.p999_ms, ".3f"),
+        Column("added us", lambda line: line.added_us, ".0f"),
         Column("CPU us/tx", lambda line: line.cpu_us, ".1f"),
+        Column("cores/10k", lambda line: line.cores, ".3f"),
         Column("x tps", lambda line: line.per_s_ratio, ".2f"),
         Column("x mean", lambda line: line.mean_ratio, ".2f"),
         Column("x CPU", lambda line: line.cpu_ratio, ".2f"),

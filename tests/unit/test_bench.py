@@ -436,6 +436,21 @@ def test_lines_without_a_reference_have_no_ratios() -> None:
     assert (line.per_s_ratio, line.cpu_ratio) == (None, None)
 
 
+def test_latency_is_added_to_that_of_the_server_alone_within_rounds() -> None:
+    direct = _with_mean(SAMPLE, 0.1, contender="direct", cpu_us=None)
+    samples = [
+        direct,
+        _with_mean(direct, 0.3, round=1),
+        _with_mean(SAMPLE, 0.15, cpu_us=12.0),
+        _with_mean(SAMPLE, 0.37, cpu_us=12.0, round=1),
+    ]
+    alone, line = figures.lines(samples)
+    assert (alone.added_us, alone.cores) == (None, None)
+    assert line.added_us is not None
+    assert line.added_us.median == pytest.approx(60.0)
+    assert line.cores == figures.Spread(pytest.approx(0.12), 0.0)
+
+
 def test_table_aligns_and_marks_what_is_missing() -> None:
     direct = replace(SAMPLE, contender="direct", per_s=2000.0, cpu_us=None)
     text = table.render(CASE, figures.lines([direct, SAMPLE]))
