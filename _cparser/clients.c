@@ -74,9 +74,22 @@ enum gp_result gp_client_kill(struct gp_engine *e, uint32_t client, uint32_t rea
 
     if (!c || c->state == GP_CLIENT_GONE)
         return GP_ENOENT;
-    gp_client_fail(e, c, reason, sqlstate, message);
+    if (sqlstate)
+        gp_client_fail(e, c, reason, sqlstate, message);
+    else
+        gp_client_end(e, c, reason);
     gp_worker_poke(e->seg, e->worker);
     return GP_OK;
+}
+
+void gp_client_end(struct gp_engine *e, struct gp_client *c, enum gp_reason reason)
+{
+    const char *words = gp_reason_words(reason);
+
+    if (words)
+        gp_client_fail(e, c, reason, gp_reason_sqlstate(reason), words);
+    else
+        gp_client_finish(e, c, reason);
 }
 
 static const struct {

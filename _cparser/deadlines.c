@@ -11,7 +11,6 @@ struct deadline {
     void (*act)(struct gp_engine *e, struct gp_client *c, const struct deadline *d);
     size_t limit; /* offset in gp_pool: milliseconds, 0 = none */
     enum gp_reason reason;
-    const char *sqlstate, *words;
 };
 
 static struct gp_server *linked(const struct gp_client *c)
@@ -94,7 +93,7 @@ static uint64_t not_reading(struct gp_engine *e, struct gp_client *c)
 
 static void end(struct gp_engine *e, struct gp_client *c, const struct deadline *d)
 {
-    gp_client_fail(e, c, d->reason, d->sqlstate, d->words);
+    gp_client_end(e, c, d->reason);
 }
 
 /* PostgreSQL is asked to cancel it, and its error is the answer; a server that does not obey is
@@ -109,7 +108,7 @@ static void cancel(struct gp_engine *e, struct gp_client *c, const struct deadli
 
     if (s->overdue_ns > s->query_ns) { /* this query has been cancelled already */
         if (e->now - s->overdue_ns >= patience)
-            gp_link_break(e, s, d->reason, d->sqlstate, d->words);
+            gp_link_break(e, s, d->reason);
         return;
     }
     if (gp_cancel_pin(e->seg, s->pool, s->slot, c->id, &generation) != GP_OK)
@@ -124,18 +123,12 @@ static void cancel(struct gp_engine *e, struct gp_client *c, const struct deadli
 #define LIMIT(setting) offsetof(struct gp_pool, setting)
 
 static const struct deadline deadlines[] = {
-    {at_rest, end, LIMIT(client_idle_timeout_ms), GP_REASON_CLIENT_IDLE, "57P05",
-     "terminating connection due to client_idle_timeout"},
-    {idle_in_transaction, end, LIMIT(idle_transaction_timeout_ms), GP_REASON_IDLE_TRANSACTION,
-     "25P03", "terminating connection due to idle_transaction_timeout"},
-    {in_transaction, end, LIMIT(transaction_timeout_ms), GP_REASON_TRANSACTION_TIMEOUT, "25P04",
-     "terminating connection due to transaction timeout"},
-    {not_reading, end, LIMIT(client_write_timeout_ms), GP_REASON_WRITE_TIMEOUT, "57014",
-     "terminating connection due to client_write_timeout"},
-    {in_stalled_copy, end, LIMIT(copy_timeout_ms), GP_REASON_COPY_TIMEOUT, "57014",
-     "terminating connection due to proxy_copy_data_timeout"},
-    {in_query, cancel, LIMIT(query_timeout_ms), GP_REASON_QUERY_TIMEOUT, "57014",
-     "terminating connection due to query_timeout"},
+    {at_rest, end, LIMIT(client_idle_timeout_ms), GP_REASON_CLIENT_IDLE},
+    {idle_in_transaction, end, LIMIT(idle_transaction_timeout_ms), GP_REASON_IDLE_TRANSACTION},
+    {in_transaction, end, LIMIT(transaction_timeout_ms), GP_REASON_TRANSACTION_TIMEOUT},
+    {not_reading, end, LIMIT(client_write_timeout_ms), GP_REASON_WRITE_TIMEOUT},
+    {in_stalled_copy, end, LIMIT(copy_timeout_ms), GP_REASON_COPY_TIMEOUT},
+    {in_query, cancel, LIMIT(query_timeout_ms), GP_REASON_QUERY_TIMEOUT},
 };
 
 static void look(struct gp_engine *e, struct gp_client *c)

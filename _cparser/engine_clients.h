@@ -163,7 +163,8 @@ GP_API void gp_login_refused(struct gp_engine *engine, uint32_t refusal);
 /* Count what came of a connection that Python took; enum gp_visit. Those that log in the engine
  * counts itself. */
 GP_API void gp_visit_count(struct gp_engine *engine, uint32_t visit);
-/* Close it with this FATAL error (at once when linked: its server is cleaned up). */
+/* Close it with this FATAL error (at once when linked: its server is cleaned up); sqlstate NULL: with
+ * the words of the reason. */
 GP_API enum gp_result gp_client_kill(struct gp_engine *engine, uint32_t client, uint32_t reason,
                                      const char *sqlstate, const char *message);
 /* Give back the row: after the goodbye, or when the login failed. Gives the descriptor, Python's from

@@ -142,7 +142,7 @@ enum gp_event_kind {
                           then gp_cancel_done with the generation in detail */
 };
 
-/* Why a connection ended: for logs and counters. gp_reason_text gives the words. */
+/* Why a connection ended: for logs, counters and clients. names.c has the words for all of them. */
 enum gp_reason {
     GP_REASON_NONE = 0,
     GP_REASON_CLIENT_TERMINATE, /* Terminate message */
@@ -202,6 +202,10 @@ enum gp_visit {
 GP_API int32_t gp_abi_version(void);
 GP_API uint64_t gp_now_ns(void);
 GP_API const char *gp_reason_text(uint32_t reason);
+/* What a client is told whose connection ends for this reason. NULL: nothing, or what only who ends
+ * it knows. */
+GP_API const char *gp_reason_sqlstate(uint32_t reason);
+GP_API const char *gp_reason_words(uint32_t reason);
 GP_API const char *gp_result_text(uint32_t result);
 /* cdef:end */
 

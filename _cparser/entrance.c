@@ -153,8 +153,7 @@ static void let_in(struct gp_engine *e, struct gp_client *c, const struct gp_pla
     if (tells)
         gp_event_push(e, GP_EVENT_SERVED, c->id, c->pool, 0, 0);
     if (e->draining)
-        gp_client_fail(e, c, GP_REASON_SHUTDOWN, "57P01",
-                       "terminating connection due to administrator command");
+        gp_client_end(e, c, GP_REASON_SHUTDOWN);
     gp_obey_client(e, c);
 }
 

@@ -337,7 +337,7 @@ void gp_frontend_received(struct gp_engine *e, struct gp_client *c, const uint8_
     }
     if (c->in) {
         if (!gp_buffer_append(&c->in, data, len))
-            gp_client_fail(e, c, GP_REASON_MEMORY, "53200", "out of memory");
+            gp_client_end(e, c, GP_REASON_MEMORY);
         else
             gp_frontend_continue(e, c);
         return;
@@ -346,7 +346,7 @@ void gp_frontend_received(struct gp_engine *e, struct gp_client *c, const uint8_
     if (ended(c))
         return;
     if (taken < len && !gp_buffer_append(&c->in, data + taken, len - taken)) {
-        gp_client_fail(e, c, GP_REASON_MEMORY, "53200", "out of memory");
+        gp_client_end(e, c, GP_REASON_MEMORY);
         return;
     }
     if (c->leaving)

@@ -348,8 +348,7 @@ static void install_without(struct gp_engine *e, struct gp_luggage *luggage, int
     if (midway)
         gp_client_finish(e, c, GP_REASON_REAPED);
     else
-        gp_client_fail(e, c, GP_REASON_REAPED, "08006",
-                       "server closed the connection unexpectedly");
+        gp_client_end(e, c, GP_REASON_REAPED);
 }
 
 /* The server that came with a client, at rest in our hands. NULL: it cannot be. */

@@ -3,38 +3,51 @@
 
 #define GP_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-static const char *const reasons[] = {
-    [GP_REASON_NONE] = "no reason",
-    [GP_REASON_CLIENT_TERMINATE] = "client closed the connection",
-    [GP_REASON_CLIENT_EOF] = "client closed the connection unexpectedly",
-    [GP_REASON_CLIENT_IO] = "connection to client lost",
-    [GP_REASON_CLIENT_PROTOCOL] = "client broke the protocol",
-    [GP_REASON_SERVER_EOF] = "server closed the connection unexpectedly",
-    [GP_REASON_SERVER_IO] = "connection to server lost",
-    [GP_REASON_SERVER_PROTOCOL] = "server broke the protocol",
-    [GP_REASON_SERVER_FATAL] = "server reported a fatal error",
-    [GP_REASON_WAIT_TIMEOUT] = "query_wait_timeout",
-    [GP_REASON_CLIENT_IDLE] = "client_idle_timeout",
-    [GP_REASON_IDLE_TRANSACTION] = "idle_transaction_timeout",
-    [GP_REASON_SHUTDOWN] = "shutting down",
-    [GP_REASON_KILLED] = "killed by the administrator",
-    [GP_REASON_LOGIN_FAILED] = "server login failed",
-    [GP_REASON_MODE] = "transaction in statement mode",
-    [GP_REASON_UNCLEAN] = "server could not be made clean",
-    [GP_REASON_IDLE_TIMEOUT] = "idle_timeout",
-    [GP_REASON_LIFETIME] = "server_lifetime",
-    [GP_REASON_STALE] = "pool was changed",
-    [GP_REASON_REAPED] = "worker died",
-    [GP_REASON_CANCEL_STUCK] = "cancel_wait_timeout",
-    [GP_REASON_MEMORY] = "out of memory",
-    [GP_REASON_YIELDED] = "given up for another worker's clients",
-    [GP_REASON_REFUSED] = "refused",
-    [GP_REASON_LOGIN_LEFT] = "gone during login",
-    [GP_REASON_TRANSACTION_TIMEOUT] = "transaction_timeout",
-    [GP_REASON_QUERY_TIMEOUT] = "query_timeout",
-    [GP_REASON_COPY_TIMEOUT] = "proxy_copy_data_timeout",
-    [GP_REASON_DATABASE_LIMIT] = "max_db_connections",
-    [GP_REASON_WRITE_TIMEOUT] = "client_write_timeout",
+#define ADMINISTRATOR "terminating connection due to administrator command"
+#define SERVER_CLOSED "server closed the connection unexpectedly"
+
+/* What the end of a connection is called; and what a client is told whose end it is, if anything. */
+static const struct {
+    const char *text, *sqlstate, *words;
+} reasons[] = {
+    [GP_REASON_NONE] = {"no reason", NULL, NULL},
+    [GP_REASON_CLIENT_TERMINATE] = {"client closed the connection", NULL, NULL},
+    [GP_REASON_CLIENT_EOF] = {"client closed the connection unexpectedly", NULL, NULL},
+    [GP_REASON_CLIENT_IO] = {"connection to client lost", NULL, NULL},
+    [GP_REASON_CLIENT_PROTOCOL] = {"client broke the protocol", NULL, NULL},
+    [GP_REASON_SERVER_EOF] = {"server closed the connection unexpectedly", "08006", SERVER_CLOSED},
+    [GP_REASON_SERVER_IO] = {"connection to server lost", "08006", SERVER_CLOSED},
+    [GP_REASON_SERVER_PROTOCOL] = {"server broke the protocol", "08006", SERVER_CLOSED},
+    [GP_REASON_SERVER_FATAL] = {"server reported a fatal error", NULL, NULL},
+    [GP_REASON_WAIT_TIMEOUT] = {"query_wait_timeout", NULL, NULL},
+    [GP_REASON_CLIENT_IDLE] = {"client_idle_timeout", "57P05",
+                               "terminating connection due to client_idle_timeout"},
+    [GP_REASON_IDLE_TRANSACTION] = {"idle_transaction_timeout", "25P03",
+                                    "terminating connection due to idle_transaction_timeout"},
+    [GP_REASON_SHUTDOWN] = {"shutting down", "57P01", ADMINISTRATOR},
+    [GP_REASON_KILLED] = {"killed by the administrator", "57P01", ADMINISTRATOR},
+    [GP_REASON_LOGIN_FAILED] = {"server login failed", NULL, NULL},
+    [GP_REASON_MODE] = {"transaction in statement mode", "0A000",
+                        "transaction blocks are not allowed in statement pooling mode"},
+    [GP_REASON_UNCLEAN] = {"server could not be made clean", "08006", SERVER_CLOSED},
+    [GP_REASON_IDLE_TIMEOUT] = {"idle_timeout", NULL, NULL},
+    [GP_REASON_LIFETIME] = {"server_lifetime", NULL, NULL},
+    [GP_REASON_STALE] = {"pool was changed", NULL, NULL},
+    [GP_REASON_REAPED] = {"worker died", "08006", SERVER_CLOSED},
+    [GP_REASON_CANCEL_STUCK] = {"cancel_wait_timeout", NULL, NULL},
+    [GP_REASON_MEMORY] = {"out of memory", "53200", "out of memory"},
+    [GP_REASON_YIELDED] = {"given up for another worker's clients", NULL, NULL},
+    [GP_REASON_REFUSED] = {"refused", NULL, NULL},
+    [GP_REASON_LOGIN_LEFT] = {"gone during login", NULL, NULL},
+    [GP_REASON_TRANSACTION_TIMEOUT] = {"transaction_timeout", "25P04",
+                                       "terminating connection due to transaction timeout"},
+    [GP_REASON_QUERY_TIMEOUT] = {"query_timeout", "57014",
+                                 "terminating connection due to query_timeout"},
+    [GP_REASON_COPY_TIMEOUT] = {"proxy_copy_data_timeout", "57014",
+                                "terminating connection due to proxy_copy_data_timeout"},
+    [GP_REASON_DATABASE_LIMIT] = {"max_db_connections", NULL, NULL},
+    [GP_REASON_WRITE_TIMEOUT] = {"client_write_timeout", "57014",
+                                 "terminating connection due to client_write_timeout"},
 };
 _Static_assert(GP_COUNT_OF(reasons) == GP_REASONS, "a text for each reason");
 
@@ -57,7 +70,17 @@ int32_t gp_abi_version(void)
 
 const char *gp_reason_text(uint32_t reason)
 {
-    return reason < GP_COUNT_OF(reasons) ? reasons[reason] : "unknown reason";
+    return reason < GP_COUNT_OF(reasons) ? reasons[reason].text : "unknown reason";
+}
+
+const char *gp_reason_sqlstate(uint32_t reason)
+{
+    return reason < GP_COUNT_OF(reasons) ? reasons[reason].sqlstate : NULL;
+}
+
+const char *gp_reason_words(uint32_t reason)
+{
+    return reason < GP_COUNT_OF(reasons) ? reasons[reason].words : NULL;
 }
 
 const char *gp_result_text(uint32_t result)

@@ -16,12 +16,10 @@ static bool doomed(struct gp_engine *e, const struct gp_client *c)
 
 static void drop_client(struct gp_engine *e, struct gp_client *c)
 {
-    static const char words[] = "terminating connection due to administrator command";
-
     if (c->server)
-        gp_link_break(e, c->server, GP_REASON_KILLED, "57P01", words);
+        gp_link_break(e, c->server, GP_REASON_KILLED);
     else
-        gp_client_fail(e, c, GP_REASON_KILLED, "57P01", words);
+        gp_client_end(e, c, GP_REASON_KILLED);
 }
 
 void gp_obey_client(struct gp_engine *e, struct gp_client *c)

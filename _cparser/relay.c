@@ -106,7 +106,7 @@ void gp_turn(struct gp_engine *e, struct gp_conn *conn)
     } else if (c->entrance && (conn->broken || conn->starved)) {
         gp_client_finish(e, c, GP_REASON_LOGIN_LEFT);
     } else if (conn->starved) { /* broken: it can be told nothing */
-        gp_client_fail(e, c, GP_REASON_MEMORY, "53200", "out of memory");
+        gp_client_end(e, c, GP_REASON_MEMORY);
     } else if (conn->broken) {
         gp_client_finish(e, c, GP_REASON_CLIENT_IO);
     } else if (!c->entrance) {
@@ -336,15 +336,13 @@ static void turn_linked(struct gp_engine *e, struct gp_server *s)
         if (c->leaving && !c->in)
             gp_client_depart(e, c);
         else if (e->draining)
-            gp_client_fail(e, c, GP_REASON_SHUTDOWN, "57P01",
-                           "terminating connection due to administrator command");
+            gp_client_end(e, c, GP_REASON_SHUTDOWN);
         else if (c->conn.mode == GP_CONN_PAUSED)
             gp_todo(e, &c->conn);
     } else if (s->state == GP_SERVER_LOOK) {
         return;
     } else if (mode == GP_MODE_STATEMENT && s->status != 0 && s->status != GP_TXN_IDLE) {
-        gp_client_fail(e, c, GP_REASON_MODE, "0A000",
-                       "transaction blocks are not allowed in statement pooling mode");
+        gp_client_end(e, c, GP_REASON_MODE);
     } else if (c->leaving && !c->in) {
         gp_client_depart(e, c);
     } else if (c->conn.mode == GP_CONN_PAUSED) {
@@ -467,12 +465,10 @@ void gp_client_drain(struct gp_engine *e, struct gp_client *c)
     bool pinned = c->pins && c->server && c->server->status == GP_TXN_IDLE;
 
     if (c->state == GP_CLIENT_IDLE || c->state == GP_CLIENT_LOGIN || pinned)
-        gp_client_fail(e, c, GP_REASON_SHUTDOWN, "57P01",
-                       "terminating connection due to administrator command");
+        gp_client_end(e, c, GP_REASON_SHUTDOWN);
 }
 
-void gp_link_break(struct gp_engine *e, struct gp_server *s, enum gp_reason reason,
-                   const char *sqlstate, const char *message)
+void gp_link_break(struct gp_engine *e, struct gp_server *s, enum gp_reason reason)
 {
     struct gp_client *c = s->client;
     bool midway = s->msg_left > 0 && s->msg_forward;
@@ -483,7 +479,7 @@ void gp_link_break(struct gp_engine *e, struct gp_server *s, enum gp_reason reas
     if (midway) /* the words would land inside a message of the server's */
         gp_client_finish(e, c, reason);
     else
-        gp_client_fail(e, c, reason, sqlstate, message);
+        gp_client_end(e, c, reason);
 }
 
 void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason reason)
@@ -505,10 +501,8 @@ void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason rea
         gp_todo(e, &c->conn); /* nothing of its request has been sent: it tries another server */
     else if (told || midway)
         gp_client_finish(e, c, told ? GP_REASON_SERVER_FATAL : reason);
-    else if (reason == GP_REASON_MEMORY)
-        gp_client_fail(e, c, reason, "53200", "out of memory");
     else
-        gp_client_fail(e, c, reason, "08006", "server closed the connection unexpectedly");
+        gp_client_end(e, c, reason);
 }
 
 /* The last thing that is done with it: it may be freed. */

@@ -325,9 +325,8 @@ void gp_link_prepare(struct gp_engine *e, struct gp_server *s);
 void gp_link_turn(struct gp_engine *e, struct gp_server *s);
 /* A server that is ACTIVE(this worker), clean and nobody's: to the oldest waiter or to rest. */
 void gp_server_release(struct gp_engine *e, struct gp_server *s);
-/* Close a server with all that it does, and its client with these words. */
-void gp_link_break(struct gp_engine *e, struct gp_server *s, enum gp_reason reason,
-                   const char *sqlstate, const char *message);
+/* Close a server with all that it does, and its client with the words of the reason. */
+void gp_link_break(struct gp_engine *e, struct gp_server *s, enum gp_reason reason);
 /* The connection is of no more use: tell its client (if PostgreSQL has not) and retire it. */
 void gp_server_lost(struct gp_engine *e, struct gp_server *s, enum gp_reason reason);
 /* Only relay.c, clean.c and servers.c: the one mutator. */
@@ -339,7 +338,9 @@ void gp_client_seat(struct gp_engine *e, struct gp_client *c, uint32_t client);
 void gp_client_begin(struct gp_engine *e, struct gp_client *c);
 /* End a client: its server is cleaned up, its last words are delivered, Python says goodbye. */
 void gp_client_finish(struct gp_engine *e, struct gp_client *c, enum gp_reason reason);
-/* The same, with FATAL words first. */
+/* The same, with the words of the reason first, if it has any; or with ... */
+void gp_client_end(struct gp_engine *e, struct gp_client *c, enum gp_reason reason);
+/* ... these, as FATAL. */
 void gp_client_fail(struct gp_engine *e, struct gp_client *c, enum gp_reason reason,
                     const char *sqlstate, const char *message);
 /* Answer a WAITING client's request with an ERROR; it stays connected. */

@@ -57,6 +57,11 @@ def reason_text(reason: Reason) -> str:
     return text_of(lib.gp_reason_text(reason))
 
 
+def reason_words(reason: Reason) -> tuple[str, str]:
+    """Return SQLSTATE and message for a client that ends for a reason which has words."""
+    return text_of(lib.gp_reason_sqlstate(reason)), text_of(lib.gp_reason_words(reason))
+
+
 class Engine:
     """One worker's engine. Every descriptor given to it must be nonblocking."""
 
@@ -284,11 +289,15 @@ class Engine:
         found = ffi.new("struct gp_fault *")
         return read_fault(found) if lib.gp_client_fault(self._engine, client, found) else None
 
-    def kill(self, client: int, reason: Reason, sqlstate: str, message: str) -> bool:
-        """Close a client with this FATAL error; False: it is not in the relay's hands."""
-        words = (bytes_of(sqlstate), bytes_of(message))
-        result = lib.gp_client_kill(self._engine, client, reason, *words)
-        return int(result) == Result.OK
+    def kill(
+        self, client: int, reason: Reason, sqlstate: str | None = None, message: str = ""
+    ) -> bool:
+        """Close a client with this FATAL error; False: it is not in the relay's hands.
+
+        None: with the words of the reason.
+        """
+        words = (optional(sqlstate), bytes_of(message))
+        return int(lib.gp_client_kill(self._engine, client, reason, *words)) == Result.OK
 
     def forget(self, client: int) -> int:
         """Give back the row: after the goodbye, or when the login failed.

@@ -26,7 +26,7 @@ from gevent.queue import Queue
 
 from greenpool import process
 from greenpool.admin.console import Console, Orders, Sources
-from greenpool.engine import Engine
+from greenpool.engine import Engine, reason_words
 from greenpool.errors import ControlError, EngineError, ExitCode
 from greenpool.observe import events
 from greenpool.observe import log as logs
@@ -282,7 +282,7 @@ class _Process:
         for client in worker.engine.clients():
             row = worker.segment.client_row(client)
             if row is not None and row.pool == entry.index + 1:
-                _kill(worker, client, Reason.KILLED)
+                worker.engine.kill(client, Reason.KILLED)
         self._pump.run()
 
     # ---- end -------------------------------------------------------------------------------
@@ -332,7 +332,7 @@ class _Process:
         engine = self._worker.engine
         for client in engine.clients():
             if engine.is_own(client):  # who wanted its answer has been dismissed
-                _kill(self._worker, client, Reason.SHUTDOWN)
+                self._worker.engine.kill(client, Reason.SHUTDOWN)
         engine.drain()
         gevent.spawn(self._pump.run)
 
@@ -378,7 +378,7 @@ class _Process:
         """Tell clients that are still here why they are closed; what they ran is cancelled."""
         worker = self._worker
         for client in worker.engine.clients():
-            _kill(worker, client, Reason.SHUTDOWN)
+            worker.engine.kill(client, Reason.SHUTDOWN)
         self._listeners.dismiss(_shutting_down())
         with gevent.Timeout(LAST_WORDS_S, False):
             while worker.engine.client_count() or len(self._listeners):
@@ -398,11 +398,6 @@ def _make_hub() -> Hub:
     return hub
 
 
-def _kill(worker: Worker, client: int, reason: Reason) -> None:
-    message = "terminating connection due to administrator command"
-    worker.engine.kill(client, reason, SqlState.ADMIN_SHUTDOWN, message)
-
-
 def _shutting_down() -> ClientError:
-    message = "terminating connection due to administrator command"
-    return ClientError(Severity.FATAL, SqlState.ADMIN_SHUTDOWN, message)
+    sqlstate, message = reason_words(Reason.SHUTDOWN)
+    return ClientError(Severity.FATAL, SqlState(sqlstate), message)

@@ -18,7 +18,7 @@ import pytest
 from greenpool._engine import ffi, lib
 
 from greenpool import records, rows
-from greenpool.engine import Engine, io_uring_refusal, now_ns, reason_text
+from greenpool.engine import Engine, io_uring_refusal, now_ns, reason_text, reason_words
 from greenpool.errors import EngineError
 from greenpool.login import Challenge, LoginPlan, Terms
 from greenpool.records import (
@@ -169,6 +169,11 @@ def test_record_has_the_fields_of_the_struct(
 
 def test_every_reason_has_words() -> None:
     assert len({reason_text(reason) for reason in Reason}) == len(Reason)
+
+
+def test_who_is_shut_out_is_told_as_by_postgresql() -> None:
+    words = ("57P01", "terminating connection due to administrator command")
+    assert reason_words(Reason.SHUTDOWN) == reason_words(Reason.KILLED) == words
 
 
 def test_clock_goes_forward() -> None:
