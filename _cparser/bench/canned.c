@@ -51,57 +51,17 @@ static const char *const tags[] = {
 
 /* ---- writing ---- */
 
-static void put(struct canned_out *out, const void *data, size_t len)
+static void put_ready(const struct canned *c, struct messages *out)
 {
-    memcpy(out->at + out->len, data, len);
-    out->len += len;
-}
-
-static void put_u16(struct canned_out *out, uint32_t value)
-{
-    put(out, (uint8_t[]){(uint8_t)(value >> 8), (uint8_t)value}, 2);
-}
-
-static void put_u32(struct canned_out *out, uint32_t value)
-{
-    gp_put_u32be(out->at + out->len, value);
-    out->len += 4;
-}
-
-static void put_string(struct canned_out *out, const char *text)
-{
-    put(out, text, strlen(text) + 1);
-}
-
-/* Begin a message; gives the place of its length, for end(). */
-static size_t begin(struct canned_out *out, uint8_t type)
-{
-    put(out, &type, 1);
-    out->len += 4;
-    return out->len - 4;
-}
-
-static void end(struct canned_out *out, size_t mark)
-{
-    gp_put_u32be(out->at + mark, (uint32_t)(out->len - mark));
-}
-
-static void put_empty(struct canned_out *out, uint8_t type)
-{
-    end(out, begin(out, type));
-}
-
-static void put_ready(const struct canned *c, struct canned_out *out)
-{
-    size_t mark = begin(out, GP_READY_FOR_QUERY);
+    size_t mark = begin_message(out, GP_READY_FOR_QUERY);
 
     put(out, c->in_block ? "T" : "I", 1);
-    end(out, mark);
+    end_message(out, mark);
 }
 
-static void put_error(struct canned *c, struct canned_out *out, const char *message)
+static void put_error(struct canned *c, struct messages *out, const char *message)
 {
-    size_t mark = begin(out, GP_ERROR_RESPONSE);
+    size_t mark = begin_message(out, GP_ERROR_RESPONSE);
 
     put_string(out, "SFATAL");
     put_string(out, "VFATAL");
@@ -109,7 +69,7 @@ static void put_error(struct canned *c, struct canned_out *out, const char *mess
     put(out, "M", 1);
     put_string(out, message);
     put(out, "", 1);
-    end(out, mark);
+    end_message(out, mark);
     c->phase = CANNED_OVER;
 }
 
@@ -127,7 +87,7 @@ static uint32_t columns_of(enum canned_verb verb)
     }
 }
 
-static void put_description(struct canned_out *out, enum canned_verb verb)
+static void put_description(struct messages *out, enum canned_verb verb)
 {
     uint32_t columns = columns_of(verb);
 
@@ -135,7 +95,7 @@ static void put_description(struct canned_out *out, enum canned_verb verb)
         put_empty(out, GP_NO_DATA);
         return;
     }
-    size_t mark = begin(out, GP_ROW_DESCRIPTION);
+    size_t mark = begin_message(out, GP_ROW_DESCRIPTION);
     put_u16(out, columns);
     for (uint32_t i = 0; i < columns; i++) {
         put_string(out, "?column?");
@@ -146,22 +106,22 @@ static void put_description(struct canned_out *out, enum canned_verb verb)
         put_u32(out, UINT32_MAX); /* no modifier */
         put_u16(out, 0);          /* text */
     }
-    end(out, mark);
+    end_message(out, mark);
 }
 
-static void put_row(struct canned_out *out, enum canned_verb verb)
+static void put_row(struct messages *out, enum canned_verb verb)
 {
     uint32_t columns = verb == CANNED_REPORT ? 0 : columns_of(verb);
 
     if (columns == 0)
         return;
-    size_t mark = begin(out, GP_DATA_ROW);
+    size_t mark = begin_message(out, GP_DATA_ROW);
     put_u16(out, columns);
     for (uint32_t i = 0; i < columns; i++) {
         put_u32(out, 1);
         put(out, verb == CANNED_LOOK ? "0" : "1", 1);
     }
-    end(out, mark);
+    end_message(out, mark);
 }
 
 /* ---- what a text is ---- */
@@ -248,7 +208,7 @@ static struct text take_string(struct text *body)
     return string;
 }
 
-static void execute(struct canned *c, struct canned_out *out, enum canned_verb verb)
+static void execute(struct canned *c, struct messages *out, enum canned_verb verb)
 {
     if (verb == CANNED_EMPTY) {
         put_empty(out, GP_EMPTY_QUERY_RESPONSE);
@@ -259,12 +219,12 @@ static void execute(struct canned *c, struct canned_out *out, enum canned_verb v
     else if (verb == CANNED_COMMIT || verb == CANNED_ROLLBACK)
         c->in_block = false;
     put_row(out, verb);
-    size_t mark = begin(out, GP_COMMAND_COMPLETE);
+    size_t mark = begin_message(out, GP_COMMAND_COMPLETE);
     put_string(out, tags[verb]);
-    end(out, mark);
+    end_message(out, mark);
 }
 
-static void answer_query(struct canned *c, struct canned_out *out, struct text body)
+static void answer_query(struct canned *c, struct messages *out, struct text body)
 {
     enum canned_verb verb = verb_of(take_string(&body));
 
@@ -274,7 +234,7 @@ static void answer_query(struct canned *c, struct canned_out *out, struct text b
     put_ready(c, out);
 }
 
-static void answer_parse(struct canned *c, struct canned_out *out, struct text body)
+static void answer_parse(struct canned *c, struct messages *out, struct text body)
 {
     struct text name = take_string(&body);
 
@@ -284,14 +244,14 @@ static void answer_parse(struct canned *c, struct canned_out *out, struct text b
         put_error(c, out, "too many prepared statements that are no queries");
 }
 
-static void answer_bind(struct canned *c, struct canned_out *out, struct text body)
+static void answer_bind(struct canned *c, struct messages *out, struct text body)
 {
     take_string(&body); /* the portal: there is one at a time */
     c->portal = (uint8_t)recall(c, take_string(&body));
     put_empty(out, GP_BIND_COMPLETE);
 }
 
-static void answer_describe(struct canned *c, struct canned_out *out, struct text body)
+static void answer_describe(struct canned *c, struct messages *out, struct text body)
 {
     bool statement = body.len > 0 && body.at[0] == 'S';
     enum canned_verb verb = c->portal;
@@ -299,14 +259,14 @@ static void answer_describe(struct canned *c, struct canned_out *out, struct tex
     if (statement) {
         struct text name = {body.at + 1, body.len - 1};
         verb = recall(c, take_string(&name));
-        size_t mark = begin(out, GP_PARAMETER_DESCRIPTION);
+        size_t mark = begin_message(out, GP_PARAMETER_DESCRIPTION);
         put_u16(out, 0);
-        end(out, mark);
+        end_message(out, mark);
     }
     put_description(out, verb);
 }
 
-static void answer(struct canned *c, struct canned_out *out, uint8_t type, struct text body)
+static void answer(struct canned *c, struct messages *out, uint8_t type, struct text body)
 {
     switch (type) {
     case GP_QUERY:
@@ -343,36 +303,35 @@ static void answer(struct canned *c, struct canned_out *out, uint8_t type, struc
     }
 }
 
-static void welcome(struct canned *c, struct canned_out *out, uint32_t minor)
+static void welcome(struct canned *c, struct messages *out, uint32_t minor)
 {
     size_t mark;
 
     if (minor > 0) {
-        mark = begin(out, GP_NEGOTIATE_PROTOCOL_VERSION);
+        mark = begin_message(out, GP_NEGOTIATE_PROTOCOL_VERSION);
         put_u32(out, PROTOCOL_MAJOR << 16);
         put_u32(out, 0); /* all options are known: there are none to know */
-        end(out, mark);
+        end_message(out, mark);
     }
-    mark = begin(out, GP_AUTHENTICATION);
+    mark = begin_message(out, GP_AUTHENTICATION);
     put_u32(out, 0);
-    end(out, mark);
+    end_message(out, mark);
     for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++) {
-        mark = begin(out, GP_PARAMETER_STATUS);
+        mark = begin_message(out, GP_PARAMETER_STATUS);
         put_string(out, parameters[i][0]);
         put_string(out, parameters[i][1]);
-        end(out, mark);
+        end_message(out, mark);
     }
-    mark = begin(out, GP_BACKEND_KEY_DATA);
+    mark = begin_message(out, GP_BACKEND_KEY_DATA);
     put_u32(out, c->pid);
     put_u32(out, c->pid);
-    end(out, mark);
+    end_message(out, mark);
     put_ready(c, out);
     c->phase = CANNED_SERVING;
 }
 
 /* Gives the bytes of the packet, 0 while it is incomplete. */
-static size_t answer_startup(struct canned *c, const uint8_t *in, size_t len,
-                             struct canned_out *out)
+static size_t answer_startup(struct canned *c, const uint8_t *in, size_t len, struct messages *out)
 {
     if (len < STARTUP_HEAD)
         return 0;
@@ -395,8 +354,7 @@ static size_t answer_startup(struct canned *c, const uint8_t *in, size_t len,
 }
 
 /* The same for a message. */
-static size_t answer_message(struct canned *c, const uint8_t *in, size_t len,
-                             struct canned_out *out)
+static size_t answer_message(struct canned *c, const uint8_t *in, size_t len, struct messages *out)
 {
     struct gp_frame frame;
     enum gp_result result = gp_frame_peek(in, len, GP_FRONTEND, &frame);
@@ -414,7 +372,7 @@ static size_t answer_message(struct canned *c, const uint8_t *in, size_t len,
     return frame.total;
 }
 
-size_t canned_feed(struct canned *c, const uint8_t *in, size_t len, struct canned_out *out)
+size_t canned_feed(struct canned *c, const uint8_t *in, size_t len, struct messages *out)
 {
     size_t used = 0;
 

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "messages.h"
+
 #define CANNED_ANSWER_MAX  1024u /* bytes that one message is answered with, at most */
 #define CANNED_MESSAGE_MAX 65536u
 #define CANNED_NAMES_MAX   16u /* statements remembered because they are no plain queries */
@@ -46,13 +48,8 @@ struct canned {
     uint32_t pid; /* announced in BackendKeyData; the key is as many zeroes and this */
 };
 
-struct canned_out {
-    uint8_t *at;
-    size_t len, cap;
-};
-
 /* Answer the complete messages of in[0..len), as many as the room of out surely holds. Gives the
  * number of bytes consumed; a message above CANNED_MESSAGE_MAX ends the session. */
-size_t canned_feed(struct canned *c, const uint8_t *in, size_t len, struct canned_out *out);
+size_t canned_feed(struct canned *c, const uint8_t *in, size_t len, struct messages *out);
 
 #endif

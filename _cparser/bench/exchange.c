@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "../protocol.h"
+#include "messages.h"
 
 #define PROTOCOL_3_0 0x30000u
 #define STATEMENT    "one"
@@ -13,78 +13,63 @@
 
 /* ---- writing ---- */
 
-static void put(struct request *r, const void *data, size_t len)
+static struct messages behind(struct request *r)
 {
-    memcpy(r->bytes + r->len, data, len);
-    r->len += len;
-}
-
-static void put_u32(struct request *r, uint32_t value)
-{
-    gp_put_u32be(r->bytes + r->len, value);
-    r->len += 4;
-}
-
-static void put_string(struct request *r, const char *text)
-{
-    put(r, text, strlen(text) + 1);
-}
-
-static size_t begin(struct request *r, uint8_t type)
-{
-    put(r, &type, 1);
-    r->len += 4;
-    return r->len - 4;
-}
-
-static void end(struct request *r, size_t mark)
-{
-    gp_put_u32be(r->bytes + mark, (uint32_t)(r->len - mark));
+    return (struct messages){.at = r->bytes, .len = r->len, .cap = REQUEST_MAX};
 }
 
 static void query(struct request *r, const char *text)
 {
-    size_t mark = begin(r, GP_QUERY);
+    struct messages m = behind(r);
+    size_t mark = begin_message(&m, GP_QUERY);
 
-    put_string(r, text);
-    end(r, mark);
+    put_string(&m, text);
+    end_message(&m, mark);
+    r->len = m.len;
 }
 
 static void parse(struct request *r, const char *name)
 {
-    size_t mark = begin(r, GP_PARSE);
+    struct messages m = behind(r);
+    size_t mark = begin_message(&m, GP_PARSE);
 
-    put_string(r, name);
-    put_string(r, PARSED_TEXT);
-    put(r, "\0\0", 2); /* types of parameters: PostgreSQL's choice */
-    end(r, mark);
+    put_string(&m, name);
+    put_string(&m, PARSED_TEXT);
+    put(&m, "\0\0", 2); /* types of parameters: PostgreSQL's choice */
+    end_message(&m, mark);
+    r->len = m.len;
 }
 
 /* Bind, Describe, Execute: as libpq's PQexecParams and PQexecPrepared send them. */
 static void run(struct request *r, const char *name)
 {
-    size_t mark = begin(r, GP_BIND);
+    struct messages m = behind(r);
+    size_t mark = begin_message(&m, GP_BIND);
 
-    put_string(r, "");
-    put_string(r, name);
-    put(r, "\0\0\0\1", 4); /* formats: text; one parameter */
-    put_u32(r, sizeof(PARAMETER) - 1);
-    put(r, PARAMETER, sizeof(PARAMETER) - 1);
-    put(r, "\0\1\0\0", 4); /* one format of results: text */
-    end(r, mark);
-    mark = begin(r, GP_DESCRIBE);
-    put(r, "P", 1);
-    put_string(r, "");
-    end(r, mark);
-    mark = begin(r, GP_EXECUTE);
-    put_string(r, "");
-    put_u32(r, 0); /* all rows */
-    end(r, mark);
+    put_string(&m, "");
+    put_string(&m, name);
+    put(&m, "\0\0\0\1", 4); /* formats: text; one parameter */
+    put_u32(&m, sizeof(PARAMETER) - 1);
+    put(&m, PARAMETER, sizeof(PARAMETER) - 1);
+    put(&m, "\0\1\0\0", 4); /* one format of results: text */
+    end_message(&m, mark);
+    mark = begin_message(&m, GP_DESCRIBE);
+    put(&m, "P", 1);
+    put_string(&m, "");
+    end_message(&m, mark);
+    mark = begin_message(&m, GP_EXECUTE);
+    put_string(&m, "");
+    put_u32(&m, 0); /* all rows */
+    end_message(&m, mark);
+    r->len = m.len;
 }
 
 static void sync_up(struct request *r)
 {
-    end(r, begin(r, GP_SYNC));
+    struct messages m = behind(r);
+
+    put_empty(&m, GP_SYNC);
+    r->len = m.len;
 }
 
 /* ---- the exchanges ---- */
@@ -160,17 +145,19 @@ bool exchange_make(const char *name, struct exchange *out)
 
 bool exchange_startup(const char *user, const char *database, struct request *out)
 {
-    out->len = 0;
+    struct messages m = {.at = out->bytes, .cap = REQUEST_MAX};
+
     if (strlen(user) + strlen(database) > REQUEST_MAX / 2)
         return false;
-    put_u32(out, 0);
-    put_u32(out, PROTOCOL_3_0);
-    put_string(out, "user");
-    put_string(out, user);
-    put_string(out, "database");
-    put_string(out, database);
-    put(out, "", 1);
-    gp_put_u32be(out->bytes, (uint32_t)out->len);
+    put_u32(&m, 0);
+    put_u32(&m, PROTOCOL_3_0);
+    put_string(&m, "user");
+    put_string(&m, user);
+    put_string(&m, "database");
+    put_string(&m, database);
+    put(&m, "", 1);
+    end_message(&m, 0);
+    out->len = m.len;
     return true;
 }
 

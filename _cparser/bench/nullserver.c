@@ -82,7 +82,7 @@ static bool answer(struct session *s, const uint8_t *bytes, size_t len)
     size_t used = 0, step;
 
     do {
-        struct canned_out out = {.at = answers, .cap = sizeof(answers)};
+        struct messages out = {.at = answers, .cap = sizeof(answers)};
         step = canned_feed(&s->canned, bytes + used, len - used, &out);
         used += step;
         if (!send_out(s, out.at, out.len))

@@ -60,7 +60,7 @@ static bool receive(struct peers *p, int32_t fd, uint8_t *at, size_t cap, size_t
 static bool play_server(struct peers *p, struct server_peer *s)
 {
     uint8_t answers[ANSWERS_BYTES];
-    struct canned_out out = {.at = answers, .cap = sizeof(answers)};
+    struct messages out = {.at = answers, .cap = sizeof(answers)};
     size_t got;
 
     if (!receive(p, s->fd, s->in + s->len, sizeof(s->in) - s->len, &got))

@@ -15,7 +15,7 @@ static uint8_t answers[ROOM];
 static size_t feed(struct canned *c, const void *bytes, size_t len)
 {
     struct guard in = guard_copy(bytes, len);
-    struct canned_out out = {.at = answers, .cap = ROOM};
+    struct messages out = {.at = answers, .cap = ROOM};
 
     CHECK_EQ(canned_feed(c, in.at, in.len, &out), len);
     guard_free(&in);
@@ -25,7 +25,7 @@ static size_t feed(struct canned *c, const void *bytes, size_t len)
 /* The same with a byte more at a time, until the message before is complete. */
 static size_t feed_slowly(struct canned *c, const uint8_t *bytes, size_t len)
 {
-    struct canned_out out = {.at = answers, .cap = ROOM};
+    struct messages out = {.at = answers, .cap = ROOM};
     size_t from = 0;
 
     for (size_t to = 1; to <= len; to++) {
@@ -224,7 +224,7 @@ static void test_errors_are_counted(void)
 static void test_full_room_stops_it(void)
 {
     struct canned c = serving();
-    struct canned_out out = {.at = answers, .cap = CANNED_ANSWER_MAX + 6};
+    struct messages out = {.at = answers, .cap = CANNED_ANSWER_MAX + 6};
     static const uint8_t syncs[] = "S\0\0\0\4S\0\0\0\4S\0\0\0\4";
 
     CHECK_EQ(canned_feed(&c, syncs, 15, &out), 10);
