@@ -70,9 +70,9 @@ def test_pools_of_the_old_generation_are_given_up_by_the_new(
         log_in(pooler, "bob").close()
         assert pooler.upgrade().returncode == 0
         wait_for(lambda: not pooler.elders(), "the old generation has ended")
-        wait_for(lambda: "bob" not in pools_of(pooler), "the pool nobody uses is gone", 15.0)
+        wait_for(lambda: "bob" not in pools_of(pooler), "the pool nobody uses is gone")
         assert whoami(stays) == "ann"
-    wait_for(lambda: "ann" not in pools_of(pooler), "nor does anybody use this one", 15.0)
+    wait_for(lambda: "ann" not in pools_of(pooler), "nor does anybody use this one")
     with log_in(pooler, "bob") as again:
         assert whoami(again) == "bob"
         assert len(pg.backends("bob")) == 1

@@ -86,7 +86,7 @@ def test_logins_of_an_address(make_pooler: MakePooler, tmp_path: Path):
     dsn = f"host={tmp_path} port={pooler.port} user=app password=secret dbname=app"
     for _ in range(20):
         psycopg.connect(dsn).close()  # UNIX sockets have no address
-    wait_for(lambda: refusal(pooler) == "", "the address may try again", 5)
+    wait_for(lambda: refusal(pooler) == "", "the address may try again")
 
 
 def test_clients_of_an_address(make_pooler: MakePooler, tmp_path: Path):
@@ -109,11 +109,11 @@ def test_clients_of_an_address(make_pooler: MakePooler, tmp_path: Path):
         assert refusal(pooler) == OF_ADDRESS
         for knock in knocks:
             knock.close()
-        wait_for(lambda: refusal(pooler) == "", "who has given up does not count", 15)
+        wait_for(lambda: refusal(pooler) == "", "who has given up does not count")
         open_ones.enter_context(pooler.connect())
         for pid in pooler.worker_pids():
             os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: refusal(pooler) == "", "nor do those whose worker has died", 30)
+        wait_for(lambda: refusal(pooler) == "", "nor do those whose worker has died")
 
 
 def _refused_addresses(pooler: Pooler) -> int:

@@ -151,7 +151,7 @@ def test_reserve_server_becomes_an_ordinary_one(make_pooler: MakePooler) -> None
             assert late.execute(HELD).fetchone() == pid
             return bool(row(pooler)["promotions"])
 
-        wait_for(is_promoted, "idle_timeout has made room", 20)
+        wait_for(is_promoted, "idle_timeout has made room")
         assert row(pooler)["reserve_used"] == 0
 
 
@@ -202,15 +202,15 @@ def test_limit_is_changed_by_reload(make_pooler: MakePooler, pg: PostgreSQL) -> 
         wait_for(lambda: len(pg.backends("app")) > 10, "without a limit there are many")
         for limit in (6, 3, 8):
             resize(limit)
-            wait_for(partial(is_within, limit), "the surplus is gone", 20)
+            wait_for(partial(is_within, limit), "the surplus is gone")
             with backends_sampled(pg) as backends:
                 ours.wait_for_turns(5)
                 theirs.wait_for_turns(5)
             assert backends.most <= limit
             assert row(pooler)["max_db_conn"] == limit
-        wait_for(lambda: row(pooler)["current"] == 8, "a raised limit is used", 20)
+        wait_for(lambda: row(pooler)["current"] == 8, "a raised limit is used")
         resize(0)
-        wait_for(lambda: len(pg.backends("app")) > 10, "without a limit there are many", 20)
+        wait_for(lambda: len(pg.backends("app")) > 10, "without a limit there are many")
         ours.stop()
         theirs.stop()
         assert not ours.complaints() + theirs.complaints()

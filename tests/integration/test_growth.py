@@ -51,7 +51,7 @@ def test_crowd_fills_a_cold_pool_within_the_bounds_of_logins(
         before = scaling(pooler)
         with backends_sampled(pg) as backends, Sampler(logins) as in_flight:
             crowd.start()
-            wait_for(lambda: scaling(pooler)["servers"] == 40, "the pool is full", 30)
+            wait_for(lambda: scaling(pooler)["servers"] == 40, "the pool is full")
             crowd.wait_for_turns(1, 60)
         crowd.stop()
         after = scaling(pooler)
@@ -68,7 +68,7 @@ def test_gap_between_transactions_opens_no_server(make_pooler: MakePooler) -> No
     with Crowd(pooler, "select 1") as crowd:
         crowd.join(3)
         crowd.start()
-        wait_for(lambda: scaling(pooler)["antic_notify"] > 0, "patience has been rewarded", 30)
+        wait_for(lambda: scaling(pooler)["antic_notify"] > 0, "patience has been rewarded")
         crowd.stop()
         assert not crowd.complaints()
 
@@ -88,7 +88,7 @@ def test_last_client_is_served_when_nobody_is_patient(make_pooler: MakePooler) -
     with Crowd(pooler, "select pg_sleep(0.005)") as crowd:
         crowd.join(12)
         crowd.start()
-        wait_for(lambda: scaling(pooler)["servers"] == 10, "the pool is full", 30)
+        wait_for(lambda: scaling(pooler)["servers"] == 10, "the pool is full")
         crowd.wait_for_turns(2)
         crowd.stop()
         row = scaling(pooler)

@@ -90,7 +90,7 @@ def _hand_over(pooler: Pooler, worker: int) -> None:
     """Have a worker hand over, and wait for its successor, which gets clients only later."""
     pid = _pid(pooler, worker)
     os.kill(pid, signal.SIGUSR1)
-    wait_for(lambda: _pid(pooler, worker) not in (0, pid), "the worker has ended", 15)
+    wait_for(lambda: _pid(pooler, worker) not in (0, pid), "the worker has ended")
 
 
 def _pid(pooler: Pooler, worker: int) -> int:

@@ -51,7 +51,7 @@ def test_thousands_of_idle_clients_stay(many_files: None, make_pooler: MakePoole
         for wire in wires[:: CLIENTS // 50]:
             assert wire.rows("select 1") == [[b"1"]]
         assert each <= BOUND_BYTES
-    wait_for(lambda: len(pooler.admin("show clients")) == 1, "all have left but the admin", 20)
+    wait_for(lambda: len(pooler.admin("show clients")) == 1, "all have left but the admin")
 
 
 def _login(pooler: Pooler, stack: ExitStack) -> Wire:

@@ -54,7 +54,7 @@ def test_server_lifetime_replaces_servers_unseen(make_pooler: MakePooler, pg: Po
         with backends_sampled(pg) as backends:
             crowd.start()
             seen: set[int] = set()
-            wait_for(lambda: len(_collect(pg, seen)) >= 9, "three generations of servers", 20)
+            wait_for(lambda: len(_collect(pg, seen)) >= 9, "three generations of servers")
             crowd.stop()
         assert backends.most <= 3
         assert not crowd.complaints()

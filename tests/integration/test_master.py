@@ -141,7 +141,7 @@ def test_workers_and_servers_die_with_the_master(make_pooler: MakePooler, pg: Po
     connection.execute(SELF)
     workers = [psutil.Process(pid) for pid in pooler.worker_pids()]
     os.kill(pooler.master_pid, signal.SIGKILL)
-    _, alive = psutil.wait_procs(workers, timeout=10)
+    _, alive = psutil.wait_procs(workers, timeout=30)
     assert alive == []
     wait_for(lambda: not pg.backends(user="app"), "PostgreSQL has no backend of the pool's")
     with pytest.raises(psycopg.OperationalError):

@@ -66,7 +66,7 @@ def test_many_slow_readers_share_what_there_is(make_pooler: MakePooler, io_backe
         for reader in readers:
             reader.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             reader.send(messages.query(GIGABYTE))
-        wait_for(lambda: _active(pooler) == len(readers), "all have a server", 30.0)
+        wait_for(lambda: _active(pooler) == len(readers), "all have a server")
         for _ in range(100):
             assert other.rows("select 1") == [[b"1"]]
         assert _active(pooler) == len(readers)  # nobody has been ended

@@ -178,7 +178,7 @@ def test_a_worker_dies_while_clients_move(restless: Pooler) -> None:
             crowd.wait_for_turns(3)
             pids = _pids(restless)
             os.kill(pids[victim % 2], signal.SIGKILL)
-            wait_for(partial(_is_whole, restless, pids), "it has a successor", 20)
+            wait_for(partial(_is_whole, restless, pids), "it has a successor")
             crowd.wait_for_losses()
             crowd.dismiss_gone()
             assert not crowd.complaints()
@@ -210,7 +210,7 @@ def _one(connection: psycopg.Connection[tuple[Any, ...]], sql: str) -> Any:
 
 def _wait_for_moves(pooler: Pooler, count: int) -> None:
     enough = _moves(pooler) + count
-    wait_for(lambda: _moves(pooler) >= enough, f"clients have moved {count} times", 20)
+    wait_for(lambda: _moves(pooler) >= enough, f"clients have moved {count} times")
 
 
 def _moves(pooler: Pooler) -> int:

@@ -157,7 +157,7 @@ def test_crowds_of_two_pools_wait_through_an_outage(
             began_s = time.monotonic()
             many.start()
             few.start()
-            wait_for(lambda: _login_failures(pooler) - failures >= 8, "logins have failed", 30)
+            wait_for(lambda: _login_failures(pooler) - failures >= 8, "logins have failed")
             lasted_s = time.monotonic() - began_s
             tried = _login_failures(pooler) - failures
             proxy.heal()

@@ -40,10 +40,10 @@ def test_one_login_at_a_time_probes_a_dead_server(make_pooler: MakePooler, pg: P
             wire.authenticate("app", "away")
             return waiting_workers(pooler) == {0, 1}
 
-        wait_for(join, "clients of both workers wait for the server", 20)
+        wait_for(join, "clients of both workers wait for the server")
         wait_for(lambda: pooler.log().count("cannot open a server") >= 2, "attempts have failed")
         away.attempts = away.most_at_once = 0
-        wait_for(lambda: away.attempts >= 6, "there are more attempts", 20)
+        wait_for(lambda: away.attempts >= 6, "there are more attempts")
         assert away.most_at_once == 1
 
 

@@ -34,7 +34,7 @@ def test_pool_size_holds_over_all_workers(small: Pooler) -> None:
         with backends_sampled(small.pg) as backends:
             crowd.start()
             seen: set[tuple[int, int]] = set()
-            wait_for(lambda: _all_used_by_all(small, seen), f"{seen} covers all servers", 20)
+            wait_for(lambda: _all_used_by_all(small, seen), f"{seen} covers all servers")
             crowd.wait_for_turns(10)
             crowd.stop()
         assert not crowd.complaints()

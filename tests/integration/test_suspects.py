@@ -283,7 +283,7 @@ def test_function_that_is_made_elsewhere_is_found(
         first.execute("select 1")  # lists that nobody uses are not asked for
         return "functions that change the session" in pooler.log()
 
-    wait_for(is_found, "the function", deadline_s=30)
+    wait_for(is_found, "the function")
     second.execute("select sets()")
     assert value(first, "show work_mem") == "4MB"
     assert value(second, "show work_mem") == "5MB"

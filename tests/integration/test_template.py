@@ -62,7 +62,7 @@ def test_each_database_has_a_pool_while_somebody_is_there(
         with pooler.connect(database="bench") as named:
             assert value(named, WHERE) == "bench"
         assert databases(pooler) == {"bench", database, second}
-    wait_for(lambda: databases(pooler) == {"bench"}, "pools that nobody uses are gone", 20)
+    wait_for(lambda: databases(pooler) == {"bench"}, "pools that nobody uses are gone")
     with pooler.connect(database=second) as again:
         assert value(again, WHERE) == second
 
@@ -96,7 +96,7 @@ def test_found_users_come_to_any_database(
         [row] = pooler.admin("show auth_query")
         assert (row["database"], row["dynamic_pools"]) == ("*", 1)
     assert refusal(pooler, "stranger") == wrong_password("stranger")
-    wait_for(lambda: databases(pooler) == set(), "its pool is gone", 20)
+    wait_for(lambda: databases(pooler) == set(), "its pool is gone")
 
 
 def test_pools_go_on_over_reload_and_upgrade(make_pooler: MakePooler, database: str) -> None:

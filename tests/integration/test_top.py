@@ -48,7 +48,7 @@ class Terminal:
 
     def shows(self, text: str) -> None:
         """Wait until this stands somewhere on the screen."""
-        wait_for(lambda: text in self._look(), f"the terminal shows {text!r}", 20)
+        wait_for(lambda: text in self._look(), f"the terminal shows {text!r}")
 
     def has_ended(self) -> bool:
         self._look()
@@ -115,7 +115,7 @@ def test_live_it_follows_keys_and_gives_the_terminal_back(make_pooler: MakePoole
         shown.press(" ")
         shown.shows("paused")
         shown.press("q")
-        wait_for(shown.has_ended, "top has ended", 20)
+        wait_for(shown.has_ended, "top has ended")
         assert shown.process.returncode == 0
         assert shown.is_as_before()
 
@@ -130,7 +130,7 @@ def test_live_it_outlives_greenpool(make_pooler: MakePooler) -> None:
         pooler.start()
         shown.shows("running")
         shown.press("q")
-        wait_for(shown.has_ended, "top has ended", 20)
+        wait_for(shown.has_ended, "top has ended")
 
 
 @PG15

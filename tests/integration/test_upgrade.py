@@ -281,7 +281,7 @@ def test_stop_after_an_upgrade_ends_both_generations(make_pooler: MakePooler) ->
         assert stays.execute("select 2").fetchone() == (2,)
         stays.commit()
         assert pooler.stop() == 0
-        psutil.wait_procs(elders, timeout=5)
+        psutil.wait_procs(elders, timeout=30)
         assert not [each for each in elders if each.is_running() and each.status() != "zombie"]
 
 

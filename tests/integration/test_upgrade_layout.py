@@ -24,7 +24,7 @@ from tests.integration.harness.waiting import wait_for
 pytestmark = [ANY_POSTGRESQL, pytest.mark.timeout(600)]
 
 SELF = "select pg_backend_pid()"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -119,7 +119,7 @@ def test_ends_and_cancels_reach_the_other_side(make_pooler: MakePooler, house: H
         assert b"last" in stays.read_until(b"Z")[1].body
         assert stays.read_to_end() == []
         vanishing.sock.close()
-        wait_for(lambda: not pumped(pooler), "its client has gone", 20.0)
+        wait_for(lambda: not pumped(pooler), "its client has gone")
         wait_for(lambda: sleeping(pooler) == 0, "its query is cancelled")
 
 

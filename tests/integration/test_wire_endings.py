@@ -107,7 +107,7 @@ def test_nothing_is_left_of_a_client_that_vanished(
             if last:
                 wire.read_until(last)
             ENDS[end](wire)
-        wait_for(stage.is_quiet, f"nothing is left of a client that vanished {name}", 15)
+        wait_for(stage.is_quiet, f"nothing is left of a client that vanished {name}")
         assert stage.contents() == before, name
         _see_clean_servers(pooler.host, pooler.port, stage, name)
 
@@ -137,7 +137,7 @@ def test_query_that_was_slower_than_its_cancel_is_cancelled_again(
         os.kill(pid, signal.SIGSTOP)
         wire.send(messages.query(_SLEEP))
     try:
-        wait_for(lambda: _is_pending(pid, signal.SIGINT), "the backend was signalled", 10)
+        wait_for(lambda: _is_pending(pid, signal.SIGINT), "the backend was signalled")
     finally:
         os.kill(pid, signal.SIGCONT)
     with Wire.connect(pooler.host, pooler.port) as wire:

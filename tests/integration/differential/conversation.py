@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from tests.integration.differential.script import Action, Script, Step
 from tests.integration.harness import messages
+from tests.integration.harness.waiting import DEADLINE_S
 from tests.integration.harness.wire import ClosedByPeer, Message, Wire
 
-DEADLINE_S = 8.0
 SILENCE = Message(b"?", b"nothing came within the deadline")
 CLOSED = Message(b".", b"")
 RESET = Message(b"!", b"")

@@ -19,10 +19,9 @@ from typing import Self
 
 from tests.integration.harness import messages
 from tests.integration.harness.pooler import Pooler
-from tests.integration.harness.waiting import wait_for
+from tests.integration.harness.waiting import DEADLINE_S, wait_for
 from tests.integration.harness.wire import Message, Wire
 
-ANSWER_DEADLINE_S = 10.0
 _CHUNK = 65536
 _LOOK_S = 0.02
 
@@ -168,9 +167,9 @@ class Crowd:
         """Let everybody hear the last answer. Raises: AssertionError, naming who never did."""
         self._join()
         mute = [each for each in self.members if each.is_asking]
-        assert not mute, f"{mute} got no answer within {ANSWER_DEADLINE_S:g} s"
+        assert not mute, f"{mute} got no answer within {DEADLINE_S:g} s"
 
-    def wait_for_turns(self, count: int, deadline_s: float = 30.0) -> None:
+    def wait_for_turns(self, count: int, deadline_s: float = DEADLINE_S) -> None:
         """Wait until every living member was answered that many times from now on."""
         before = [(each, len(each.answers_s)) for each in self.members if not each.is_gone]
 
@@ -230,7 +229,7 @@ class Crowd:
         while not self._is_ending.is_set():
             self._welcome()
             self._turn(is_last=False)
-        end = time.monotonic() + ANSWER_DEADLINE_S
+        end = time.monotonic() + DEADLINE_S
         while any(each.is_asking for each in self.members) and time.monotonic() < end:
             self._turn(is_last=True)
         for key in list(self._selector.get_map().values()):

@@ -64,7 +64,7 @@ def kill_all(processes: Collection[psutil.Process]) -> None:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    psutil.wait_procs(list(processes), timeout=5)
+    psutil.wait_procs(list(processes), timeout=30)
 
 
 def describe(process: psutil.Process) -> str:

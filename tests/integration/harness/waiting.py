@@ -8,8 +8,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+DEADLINE_S = 30.0
+"""Of what takes an instant on a quiet machine: only a test that fails waits for so long."""
 
-def wait_for(look: Callable[[], T], what: str, deadline_s: float = 30.0) -> T:
+
+def wait_for(look: Callable[[], T], what: str, deadline_s: float = DEADLINE_S) -> T:
     """Return the first true value that `look()` gives; fail with `what` after the deadline."""
     end = time.monotonic() + deadline_s
     while not (value := look()):

@@ -19,8 +19,8 @@ from typing import Self
 from tests.integration.harness import messages
 from tests.integration.harness.login import answers
 from tests.integration.harness.programs import PASSWORD
+from tests.integration.harness.waiting import DEADLINE_S
 
-DEADLINE_S = 10.0
 _CHUNK = 65536
 
 

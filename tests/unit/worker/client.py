@@ -68,7 +68,7 @@ class Client:
         return [*self._reader.messages(), *read_all(self.sock)]
 
     def wait(self) -> None:
-        self._greenlet.join(timeout=5)
+        self._greenlet.join(timeout=30)
         assert self._greenlet.successful()
 
 

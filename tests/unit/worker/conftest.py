@@ -44,7 +44,7 @@ def no_greenlet_is_left() -> Iterator[None]:
     gevent.Greenlet.add_spawn_callback(spawned.append)
     yield
     gevent.Greenlet.remove_spawn_callback(spawned.append)
-    gevent.joinall(spawned, timeout=2)
+    gevent.joinall(spawned, timeout=30)
     left = [each for each in spawned if not each.dead]
     gevent.killall(left)
     assert not left

@@ -44,7 +44,7 @@ def test_pool_is_wanted_once_for_all_who_wait(worker: FakedWorker) -> None:
     gevent.sleep(0)
     assert worker.told == [Wanted(ANN)]
     worker.found.on_made(Made(ANN, 5))
-    gevent.joinall(logins, timeout=2, raise_error=True)
+    gevent.joinall(logins, timeout=30, raise_error=True)
     [entry] = {login.value for login in logins}
     assert (entry.index, str(entry)) == (5, "ann@shop")
     assert worker.pools.at(5) is entry
@@ -56,7 +56,7 @@ def test_refusal_reaches_all_who_wait_and_the_next_asks_again(worker: FakedWorke
     logins = [gevent.spawn(worker.found.enter, *ANN) for _ in range(2)]
     gevent.sleep(0)
     worker.found.on_not_made(NotMade(ANN, "no room"))
-    gevent.joinall(logins, timeout=2)
+    gevent.joinall(logins, timeout=30)
     assert [str(login.exception) for login in logins] == ["no room"] * 2
     again = gevent.spawn(worker.found.enter, *ANN)
     gevent.sleep(0)

@@ -291,7 +291,7 @@ def test_retired_server_is_waited_for_and_hears_terminate_only_at_rest(
     assert ours.recv(100) == b""
     assert worker.engine.named("freed") == []
     ours.close()
-    greenlet.join(timeout=5)
+    greenlet.join(timeout=30)
     assert worker.engine.named("freed") == [(0, 3)]
 
 

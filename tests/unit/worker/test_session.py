@@ -334,7 +334,7 @@ def test_first_client_of_a_pool_asks_it_once_for_all(worker: FakedWorker):
     ]
     for ours, _ in clients:
         ours.sendall(startup())
-    gevent.joinall(sessions, timeout=5)
+    gevent.joinall(sessions, timeout=30)
     worker.engine.on_serve = None
     entry = worker.pools.find("shop", "ada")
     assert entry is not None
