@@ -89,7 +89,7 @@ class _Storm:
             if turn > TIMES // 2:  # so that there are transactions that outlive many generations,
                 await self._kill(f"kill {turn}a")  # and newcomers for the others
                 await self._kill(f"kill {turn}b")
-            before = await self._backends()
+            before = await self._servers_in_use()
             with self._journal.step(f"upgrade {turn}"):
                 _succeeded(await asyncio.to_thread(self._pooler.upgrade))
                 await self._all_go_on(self._crew.clients)
@@ -108,9 +108,15 @@ class _Storm:
     def _pooled(self) -> list[Client]:
         return [each for each in self._crew.clients if not each.is_direct]
 
-    async def _backends(self) -> set[int]:
+    async def _servers_in_use(self) -> set[int]:
+        """Return the backends that greenpool has, as it says."""
         rows = await asyncio.to_thread(self._pooler.admin, "show servers")
         return {row["remote_pid"] for row in rows if row["state"] in ("active", "idle")}
+
+    async def _backends(self) -> set[int]:
+        """Return all of the database, as PostgreSQL says."""
+        found = await asyncio.to_thread(self._pooler.pg.backends, "app", self._database)
+        return {each.pid for each in found}
 
     async def _let_settle(self) -> None:
         """Wait until newcomers are answered, too. It was their process that their logins kept."""
@@ -206,7 +212,8 @@ class _Storm:
 
 def _bound_s(ordinary_s: float) -> float:
     """Return how long a turn may take; `ordinary_s`: without greenpool, on this busy machine."""
-    return max(PAUSE_S, ordinary_s + PAUSE_S / 2) if IS_LONG else ordinary_s + PAUSE_S
+    is_quiet = ordinary_s < PAUSE_S / 2
+    return PAUSE_S if IS_LONG and is_quiet else PAUSE_S + ordinary_s
 
 
 def _succeeded(done: Done) -> None:
