@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.integration.conftest import MakePooler
+from tests.integration.harness.found import asking
 from tests.integration.harness.metrics import Scrape, get, is_served
 from tests.integration.harness.tls import House
 from tests.integration.harness.waiting import wait_for
@@ -32,7 +33,8 @@ _SCRAPED = frozenset(("instance", "job"))
 @pytest.fixture
 def text(make_pooler: MakePooler, house: House) -> str:
     """A scrape of a greenpool of which everything can be told."""
-    pooler = make_pooler(1, web=True, **house.asking())
+    limits = {"max_db_connections": 8, "reserve_pool_size": 2}
+    pooler = make_pooler(1, pools=asking(limits), web=True, **house.asking())
     with pooler.connect() as connection:
         connection.execute("select 1")
     wait_for(lambda: is_served(pooler), "the observer answers")
@@ -77,7 +79,7 @@ def test_rules_and_dashboard_ask_for_what_is_told(text: str) -> None:
     for rule in rules():
         check(rule["expr"], scrape)
     expressions = list(dashboard_expressions())
-    assert len(expressions) > 30
+    assert len(expressions) > 80
     for expression in expressions:
         check(expression, scrape)
 
