@@ -21,6 +21,7 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
+from enum import Enum
 
 from greenpool.observe.journal import JournalHandler, is_journal
 from greenpool.observe.syslog import SyslogHandler
@@ -118,7 +119,8 @@ class StructuredFormatter(logging.Formatter):
 
 def _plain(value: object) -> object:
     """Return what JSON has for a value: numbers, truths and nothing are what they are."""
-    return value if value is None or isinstance(value, str | int | float) else str(value)
+    is_plain = value is None or isinstance(value, str | int | float)
+    return value if is_plain and not isinstance(value, Enum) else str(value)
 
 
 def _utc(record: logging.LogRecord) -> datetime:

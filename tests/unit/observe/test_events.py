@@ -16,6 +16,7 @@ from greenpool.observe import events
 from greenpool.observe.event import Event, from_text, keep_with, to_text
 from greenpool.observe.events import EVENTS, KEPT
 from greenpool.observe.log import OTHER, StructuredFormatter, TextFormatter
+from greenpool.records import EngineIo
 
 ROOT = Path(greenpool.__file__).parent
 CONSTANTS = {name: each for name, each in vars(events).items() if isinstance(each, Event)}
@@ -96,6 +97,15 @@ def test_an_event_is_logged_with_its_name_and_fields(caplog: pytest.LogCaptureFi
     assert line["message"] == "stopping: transactions have 2.5 s to end"
     assert (other["event"], other["message"]) == (OTHER, "in passing")
     assert line["message"] in TextFormatter(None).format(caplog.records[0])
+
+
+def test_a_field_that_is_one_of_few_is_its_word(caplog: pytest.LogCaptureFixture) -> None:
+    """The number of an IntEnum was told, which nobody can read."""
+    with caplog.at_level(logging.INFO):
+        numbers = dict.fromkeys(("workers", "pools", "servers_max", "clients_max", "files_max"), 1)
+        events.CAPACITY.tell(log, io_backend=EngineIo.URING, **numbers)
+    line = json.loads(StructuredFormatter(None).format(caplog.records[0]))
+    assert (line["io_backend"], line["workers"]) == ("io_uring", 1)
 
 
 def test_what_happens_to_the_house_is_kept_at_any_level(
