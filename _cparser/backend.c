@@ -3,6 +3,7 @@
  * Source: PostgreSQL, "Message Flow". */
 #include <string.h>
 
+#include "changes.h"
 #include "continuity.h"
 #include "deferred.h"
 #include "heal.h"
@@ -64,7 +65,7 @@ static size_t held_max(const struct gp_server *s)
 static bool body_decides(const struct gp_server *s, uint8_t type)
 {
     return type == GP_READY_FOR_QUERY || type == GP_ERROR_RESPONSE || type == GP_COMMAND_COMPLETE ||
-           (type == GP_DATA_ROW && s->state == GP_SERVER_LOOK);
+           type == GP_PARAMETER_STATUS || (type == GP_DATA_ROW && s->state == GP_SERVER_LOOK);
 }
 
 static enum verdict to_client(const struct gp_server *s, enum gp_reply_action action)
@@ -277,8 +278,12 @@ static enum verdict step(struct gp_engine *e, struct gp_server *s, const uint8_t
     enum gp_reply_action action;
     enum gp_txn_status status;
 
-    if (frame->flags & GP_ASYNC)
-        return step_async(s, frame->type);
+    if (frame->flags & GP_ASYNC) {
+        enum verdict verdict = step_async(s, frame->type);
+        if (verdict == FORWARD && frame->type == GP_PARAMETER_STATUS && frame->total <= GP_HELD_MAX)
+            gp_change_note(e, s, message + GP_HEADER_SIZE, frame->length - 4);
+        return verdict;
+    }
     if (frame->type == GP_ERROR_RESPONSE)
         return step_error(e, s, message, frame);
     if (frame->type == GP_READY_FOR_QUERY)

@@ -13,6 +13,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "changes.h"
 #include "deadlines.h"
 #include "entrance.h"
 #include "growth.h"
@@ -139,6 +140,7 @@ void gp_engine_free(struct gp_engine *e)
     gp_pumps_free(e);
     gp_interner_free(&e->interner);
     gp_intents_free(e);
+    gp_changes_free(e);
     free(e->clients);
     for (uint32_t pool = 0; e->servers && e->queues && pool < e->seg->pools_max; pool++) {
         free(e->servers[pool]);

@@ -143,6 +143,20 @@ GP_API enum gp_result gp_suspects_tell(struct gp_engine *engine, uint32_t pool, 
                                        uint32_t flags, const uint8_t *words, uint32_t words_length,
                                        const uint8_t *names, uint32_t names_length);
 
+/* ---- worker: what clients set, where it is logged (changes.c) ---- */
+
+/* A setting that a client has changed, as PostgreSQL has reported it; long values are cut. */
+struct gp_change {
+    uint32_t client;
+    char user[64];
+    char database[64];
+    char address[56];
+    char name[64];
+    char value[256];
+};
+/* After GP_EVENT_CHANGED: the next, until GP_ENOENT. */
+GP_API enum gp_result gp_change_take(struct gp_engine *engine, struct gp_change *change);
+
 /* ---- worker: its inventory (inventory.c) ---- */
 
 struct gp_statement_row {

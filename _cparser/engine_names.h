@@ -138,8 +138,9 @@ enum gp_event_kind {
                          gp_client_welcome or gp_client_dismiss must follow */
     GP_EVENT_SERVED,   /* client: has been let in, and its plan says to tell */
     GP_EVENT_SUSPECTS, /* pool: its list of suspects is void; ask for another */
-    GP_EVENT_OVERDUE   /* pool, slot: its query has run for query_timeout; send a CancelRequest,
+    GP_EVENT_OVERDUE,  /* pool, slot: its query has run for query_timeout; send a CancelRequest,
                           then gp_cancel_done with the generation in detail */
+    GP_EVENT_CHANGED   /* clients have changed settings: gp_change_take */
 };
 
 /* Why a connection ended: for logs, counters and clients. names.c has the words for all of them. */

@@ -38,6 +38,7 @@ struct gp_pool_settings {
     uint32_t retain_max;     /* ... so many idle servers are closed; 0 and 0: no limit */
     uint32_t database_place; /* of gp_database_define, + 1; 0: no limit but its own size */
     uint32_t reserve_size;   /* of the database's reserve, at most so many are this pool's */
+    uint32_t log_parameters; /* 1: GP_EVENT_CHANGED tells of settings that its clients change */
 };
 
 /* What all pools of one database share. */

@@ -233,6 +233,7 @@ struct gp_pool {
     _Atomic uint64_t login_ns;                 /* what a login takes lately; by whoever logged in */
     _Atomic uint32_t reserve_size; /* of the database's reserve, so many at most are this pool's */
     _Atomic uint32_t retain_time_ms, retain_max; /* retain_connections_time and _max */
+    _Atomic uint32_t log_parameters;             /* changes.h */
     struct gp_counters inherited;                /* of pools that are no more; by the master */
 };
 

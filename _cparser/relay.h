@@ -305,8 +305,9 @@ struct gp_engine {
     struct gp_listener *listeners;
     bool crowded; /* at the listeners: a batch of accepts was not enough */
     struct gp_guests guests;
-    struct gp_plans *plans;  /* NULL: none was ever known */
-    struct gp_event *events; /* for Python, a growing array read from the front */
+    struct gp_plans *plans;     /* NULL: none was ever known */
+    struct gp_changes *changes; /* changes.h; NULL: there were none */
+    struct gp_event *events;    /* for Python, a growing array read from the front */
     uint32_t events_first, events_count, events_cap;
 };
 

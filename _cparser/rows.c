@@ -41,6 +41,7 @@ static void settings_copy(struct gp_pool *p, struct gp_pool_settings *to)
     to->retain_time_ms = gp_load32(&p->retain_time_ms);
     to->retain_max = gp_load32(&p->retain_max);
     to->reserve_size = gp_load32(&p->reserve_size);
+    to->log_parameters = gp_load32(&p->log_parameters);
 }
 
 static void growth_add(struct gp_counters *c, struct gp_pool_row *row)

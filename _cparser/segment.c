@@ -172,6 +172,7 @@ static void settings_apply(struct gp_pool *p, const struct gp_pool_settings *s)
     setting_store(&p->reserve_size, s->reserve_size);
     setting_store(&p->retain_time_ms, s->retain_time_ms);
     setting_store(&p->retain_max, s->retain_max);
+    setting_store(&p->log_parameters, s->log_parameters);
 }
 
 static void pool_apply(struct gp_segment *seg, uint32_t pool, const struct gp_pool_settings *s)

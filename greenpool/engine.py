@@ -32,6 +32,7 @@ from greenpool.records import (
     SuspectFlags,
     Visit,
 )
+from greenpool.rows import Change
 from greenpool.segment import Segment
 from greenpool.tls import TlsSession
 
@@ -40,6 +41,7 @@ EVENTS_PER_STEP = 256
 
 _NS_PER_S = 1_000_000_000
 _EVENT_KINDS = {int(kind): kind for kind in EventKind}
+_CHANGE_TEXT = tuple(f for f in Change.__slots__ if f != "client")
 
 
 def now_ns() -> int:
@@ -179,6 +181,13 @@ class Engine:
     def guest_count(self) -> int:
         """Return how many there are."""
         return int(lib.gp_guests_here(self._engine))
+
+    def take_change(self) -> Change | None:
+        """Take the next setting that a client has changed; None: there is none. After CHANGED."""
+        row = ffi.new("struct gp_change *")
+        if lib.gp_change_take(self._engine, row) != Result.OK:
+            return None
+        return Change(row.client, **{f: text_of(getattr(row, f)) for f in _CHANGE_TEXT})
 
     def take_guest(self, *, any_of_them: bool = False) -> Guest | None:
         """Take a guest whose like is not known, its descriptor with it; None: there is none.

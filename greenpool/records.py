@@ -156,6 +156,7 @@ class EventKind(IntEnum):
     SERVED = 9
     SUSPECTS = 10
     OVERDUE = 11
+    CHANGED = 12
 
 
 class LoginMethod(IntEnum):
@@ -361,6 +362,8 @@ class PoolSettings:
     """What `Segment.define_database` returned, + 1; 0: only its own size limits the pool."""
     reserve_size: int
     """Of its database's reserve, so many at most are this pool's."""
+    log_parameters: bool
+    """Whether `EventKind.CHANGED` tells of settings that its clients change."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,6 +258,18 @@ class ChronicleRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """A setting that a client has changed, as PostgreSQL has reported it; long values are cut."""
+
+    client: int
+    user: str
+    database: str
+    address: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """All places of the segment compared with each other; the first five are 0 in a sound one."""
 

@@ -252,7 +252,8 @@ KEYS: tuple[Key, ...] = (
     Key("application_name", "P", STRING, None, "application_name of the server connections; not "
         "set: the client's."),
     Key("log_client_parameter_status_changes", "P", BOOL, False, "Log each setting that a "
-        "client changes.", today=_NO),
+        "client changes, of those that PostgreSQL reports (client_encoding, TimeZone, "
+        "search_path from 18 on, ...), with its value."),
     Key("max_db_connections", "P", INT, 0, "Server connections of this pool over all its users; "
         "0 means no limit.", bounds=_PLACES),
     Key("min_guaranteed_pool_size", "P", INT, 0, "Server connections that a user keeps when "

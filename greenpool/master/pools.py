@@ -239,6 +239,7 @@ def settings_of(pool: Pool, user: User, database_place: int) -> PoolSettings:
         reserve_size=user.reserve_pool_size,
         retain_time_ms=_ms(pool.retain_connections_time_ms),
         retain_max=pool.retain_connections_max,
+        log_parameters=pool.log_client_parameter_status_changes,
     )
 
 

@@ -219,6 +219,12 @@ CLIENT_DISCONNECTED = Event(
     "log_client_disconnections: a client that was let in has gone; reason is why's one word.",
     more=("client", "application", "reason"),
 )
+CLIENT_SETTING_CHANGED = Event(
+    "client_setting_changed", INFO,
+    'client {user}@{database} {address}: {parameter} is now "{value}"',
+    "log_client_parameter_status_changes: PostgreSQL has reported it to the client, whatever has "
+    "changed it; a long value is cut.", more=("client",), is_limited=True,
+)
 CLIENT_REFUSED = Event(
     "client_refused", INFO, "{who}: refused: {error} ({sqlstate})",
     "A client was not let in, and told why.", more=("user", "database", "address"), is_limited=True,

@@ -60,6 +60,20 @@ def log_departure(row: ClientRow, reason: Reason) -> None:
     )
 
 
+def on_changed(worker: Worker) -> None:
+    """Log the settings that clients have changed. Runs in the hub."""
+    while (change := worker.engine.take_change()) is not None:
+        events.CLIENT_SETTING_CHANGED.tell(
+            log,
+            user=change.user,
+            database=change.database,
+            address=change.address,
+            client=change.client,
+            parameter=change.name,
+            value=change.value,
+        )
+
+
 def name_of(startup: StartupMessage | None, address: str) -> str:
     """Return what logs call a client, as far as it has said who it is."""
     user, database = (startup.user, startup.database) if startup else (None, None)

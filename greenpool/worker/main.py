@@ -186,6 +186,7 @@ class _Process:
             EventKind.GOODBYE: lambda event: goodbye.on_event(worker, event),
             EventKind.PROVED: lambda event: self._listeners.on_proved(event),
             EventKind.SERVED: lambda event: logins.on_served(worker, event),
+            EventKind.CHANGED: lambda _: logins.on_changed(worker),
             EventKind.GUEST: lambda _: self._listeners.on_guest(),
             EventKind.DRAINED: self._on_drained,
             EventKind.ARRIVED: lambda event: moves.on_arrived(worker, event),

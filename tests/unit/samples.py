@@ -32,5 +32,6 @@ POOL_SETTINGS = PoolSettings(
     reserve_size=0,
     retain_time_ms=0,
     retain_max=0,
+    log_parameters=False,
 )
 """A pool without time-outs, of ten servers; the rest is changed with `replace`."""

@@ -157,6 +157,7 @@ def test_longest_salt_is_the_one_in_c() -> None:
         (rows.WorkerRow, "gp_worker_row", {"index"}, set()),
         (rows.DatabaseRow, "gp_database_row", {"index"}, set()),
         (rows.Audit, "gp_audit", set(), set()),
+        (rows.Change, "gp_change", set(), set()),
         (records.StepCounts, "gp_engine_counts", set(), set()),
     ],
 )
