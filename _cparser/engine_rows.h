@@ -139,6 +139,12 @@ GP_API void gp_times_read(struct gp_segment *seg, uint32_t pool, uint32_t worker
 /* The longest time that has this bucket; UINT64_MAX: any that is longer than those before. */
 GP_API uint64_t gp_time_bound_ns(uint32_t bucket);
 
+/* The pids of processes that keep TLS sessions of clients who have moved (gp_engine_leave_pumps), of
+ * all generations; dead ones may be among them, and their numbers another process's by now. Gives how
+ * many there are. */
+#define GP_PUMPS_MAX 64
+GP_API uint32_t gp_pump_pids(struct gp_segment *seg, uint32_t pids[64]);
+
 /* GP_ENOENT: there has been none. One without pools is nobody's. */
 GP_API enum gp_result gp_database_row(struct gp_segment *seg, uint32_t database,
                                       struct gp_database_row *row);

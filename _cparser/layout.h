@@ -341,7 +341,8 @@ struct gp_common {
     _Atomic uint32_t suspended;    /* SUSPEND: controls.c */
     _Alignas(
         64) _Atomic uint64_t creates[GP_CREATES_MAX]; /* 0, or worker+1 << 48|pool << 16|slot */
-    _Atomic uint64_t reserve[64];
+    _Atomic uint32_t pumps[GP_PUMPS_MAX]; /* pids, dead ones too: pump_process.c; by themselves */
+    _Atomic uint64_t reserve[32];
 };
 
 /* The head of the own part, and the way to everything. */

@@ -89,6 +89,21 @@ static void become_nobody(void)
     (void)prctl(PR_SET_NAME, "greenpool-pump");
 }
 
+/* Take a place among the pids, or that of a dead one. Without any this process is not told of. */
+static void be_told_of(struct gp_segment *seg)
+{
+    struct gp_common *common = gp_common_of(seg);
+
+    for (unsigned i = 0; i < GP_PUMPS_MAX; i++) {
+        uint32_t pid = gp_load32(&common->pumps[i]);
+        bool is_free = pid == 0 || (kill((pid_t)pid, 0) == -1 && errno == ESRCH);
+        if (is_free &&
+            atomic_compare_exchange_strong_explicit(&common->pumps[i], &pid, (uint32_t)getpid(),
+                                                    memory_order_relaxed, memory_order_relaxed))
+            return;
+    }
+}
+
 static bool one_is_ending(const struct gp_engine *e)
 {
     for (const struct gp_pump *p = e->pumps; p; p = p->behind)
@@ -101,6 +116,7 @@ static bool one_is_ending(const struct gp_engine *e)
 static _Noreturn void live(struct gp_engine *e, struct gp_pump *resting, uint32_t count)
 {
     become_nobody();
+    be_told_of(e->seg);
     gp_memory_part();
     gp_segment_destroy(e->seg);
     e->seg = NULL;

@@ -249,6 +249,21 @@ uint32_t gp_pool_rows(struct gp_segment *seg, struct gp_pool_row *rows, uint32_t
     return count;
 }
 
+/* ---- pumps ---- */
+
+uint32_t gp_pump_pids(struct gp_segment *seg, uint32_t pids[GP_PUMPS_MAX])
+{
+    struct gp_common *common = gp_common_of(seg);
+    uint32_t count = 0;
+
+    for (unsigned i = 0; i < GP_PUMPS_MAX; i++) {
+        uint32_t pid = gp_load32(&common->pumps[i]);
+        if (pid != 0)
+            pids[count++] = pid;
+    }
+    return count;
+}
+
 /* ---- slots ---- */
 
 uint32_t gp_slots_high(struct gp_segment *seg, uint32_t pool)

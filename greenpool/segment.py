@@ -297,6 +297,11 @@ class Segment:
         lib.gp_times_read(self._seg, *where, kind, sums)
         return Times(sums.sum_ns, ffi.unpack(sums.counts, TIME_BUCKETS))
 
+    def pump_pids(self) -> list[int]:
+        """Return the pids of processes that keep TLS sessions; some may be dead, or another's."""
+        pids = ffi.new("uint32_t[]", lib.GP_PUMPS_MAX)
+        return list(pids[0 : lib.gp_pump_pids(self._seg, pids)])
+
     @property
     def chronicle(self) -> Chronicle:
         """What has happened to the house."""

@@ -220,7 +220,8 @@ FAMILIES: tuple[Family, ...] = (
         "waits for its sockets with.", ("io_backend",),
         lambda row: (str(EngineIo(row.io_backend)),)),
     PROCESSES.family("greenpool_process_cpu_seconds_total", C, "Processor time that a process has "
-        "used; process is master, worker or observer.", lambda row: row.cpu_s),
+        "used; process is master, worker, observer, or pump, which keeps TLS sessions of clients "
+        "over upgrades: its pid stands as worker.", lambda row: row.cpu_s),
     PROCESSES.family("greenpool_process_resident_memory_bytes", G, "Resident memory of a process; "
         "what processes share counts in each of them.", lambda row: row.resident_bytes),
     PROCESSES.family("greenpool_process_open_fds", G, "Open descriptors of a process.",

@@ -17,7 +17,7 @@ from greenpool.observe.certificates import Certificate, certificates_of
 from greenpool.observe.events import KEPT
 from greenpool.observe.lookups import LookupRow, lookup_rows
 from greenpool.observe.news import News
-from greenpool.observe.processes import ProcessRow, process_rows
+from greenpool.observe.processes import PUMP, ProcessRow, process_rows
 from greenpool.observe.times import Ladder, Rungs, Window
 from greenpool.records import TimeKind
 from greenpool.rows import DatabaseRow, PoolRow, Times, WorkerRow
@@ -42,6 +42,7 @@ class Snapshots(Protocol):
     def pool_rows(self) -> Sequence[PoolRow]: ...
     def database_rows(self) -> Sequence[DatabaseRow]: ...
     def worker_rows(self) -> Sequence[WorkerRow]: ...
+    def pump_pids(self) -> Sequence[int]: ...
     def times(
         self, kind: TimeKind, pool: int | None = None, worker: int | None = None
     ) -> Times: ...
@@ -102,7 +103,7 @@ class Lookout:
             databases=self.segment.database_rows(),
             lookups=list(lookup_rows(pools, news.config, self.tallies)),
             workers=workers,
-            processes=process_rows(_pids(news, workers)),
+            processes=process_rows(_pids(news, workers, self.segment.pump_pids())),
             certificates=self._certificates,
             pool_times={key: self.ladder.rungs(each) for key, each in times.items()},
             worker_times={
@@ -131,7 +132,10 @@ class Lookout:
         }
 
 
-def _pids(news: News, workers: Sequence[WorkerRow]) -> dict[tuple[str, str], int]:
+def _pids(
+    news: News, workers: Sequence[WorkerRow], pumps: Sequence[int]
+) -> dict[tuple[str, str], int]:
     pids = {("master", ""): news.master_pid, ("observer", ""): os.getpid()}
     pids |= {("worker", str(row.index)): row.pid for row in workers if row.alive}
+    pids |= {(PUMP, str(pid)): pid for pid in pumps}
     return pids

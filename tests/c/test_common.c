@@ -30,7 +30,8 @@ static void test_heads_and_workers_lie_where_they_lay(void)
     AT(gp_common, memory_limit, 112);
     AT(gp_common, suspended, 120);
     AT(gp_common, creates, 128);
-    AT(gp_common, reserve, 640);
+    AT(gp_common, pumps, 640);
+    AT(gp_common, reserve, 896);
     AT(gp_common_worker, poked, 0);
     AT(gp_common_worker, pid, 4);
     AT(gp_common_worker, births, 8);

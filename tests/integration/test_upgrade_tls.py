@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.conftest import MakePooler
 from tests.integration.harness import messages
+from tests.integration.harness.metrics import scrape
 from tests.integration.harness.openings import everything_open, one
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import MAJORS, PostgreSQL
@@ -99,7 +100,7 @@ def test_long_copy_goes_on_in_both_directions(make_pooler: MakePooler, house: Ho
 
 def test_ends_and_cancels_reach_the_other_side(make_pooler: MakePooler, house: House) -> None:
     """Whoever ends it: the client hears the last and then the end, PostgreSQL loses nobody."""
-    pooler = make_pooler(1, **house.settings())
+    pooler = make_pooler(1, web=True, **house.settings())
     context = house.context()
     with (
         Wire.connect(pooler.host, pooler.port, context) as vanishing,
@@ -110,6 +111,12 @@ def test_ends_and_cancels_reach_the_other_side(make_pooler: MakePooler, house: H
         stays.login()
         upgrade(pooler)
         wait_for(lambda: len(pooler.pumps()) == 1, "the session has a process of its own")
+        [pump] = pooler.pumps()
+        files = "greenpool_process_open_fds"
+        wait_for(
+            lambda: scrape(pooler).values(files, process="pump", worker=str(pump.pid)),
+            "a scrape tells of it",
+        )
         stays.send(messages.query("select pg_sleep(60)"))
         wait_for(lambda: sleeping(pooler) == 2, "both sleep")
         with Wire.connect(pooler.host, pooler.port) as cancel:

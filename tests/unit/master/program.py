@@ -116,6 +116,9 @@ class NotingSegment:
     def times(self, kind: Any, pool: int | None = None, worker: int | None = None) -> Times:
         return Times(0, [0] * TIME_BUCKETS)
 
+    def pump_pids(self) -> list[int]:
+        return []
+
     def worker_rows(self) -> list[WorkerRow]:
         return [
             WorkerRow(

@@ -56,6 +56,9 @@ class TimedSegment:
     def database_rows(self) -> Sequence[DatabaseRow]:
         return self.databases
 
+    def pump_pids(self) -> Sequence[int]:
+        return ()
+
     def worker_rows(self) -> Sequence[WorkerRow]:
         return self.workers
 

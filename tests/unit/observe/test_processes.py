@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from greenpool.observe.processes import process_rows
+from greenpool.observe.processes import PUMP, process_rows
 
 
 def test_this_process_is_seen() -> None:
@@ -18,6 +18,10 @@ def test_this_process_is_seen() -> None:
 
 def test_process_that_is_gone_is_left_out(tmp_path: Path) -> None:
     assert process_rows({("worker", "0"): 4711}, proc=tmp_path) == []
+
+
+def test_pid_of_a_pump_may_have_become_anothers() -> None:
+    assert process_rows({(PUMP, "1"): os.getpid()}) == []
 
 
 def test_name_of_a_process_may_hold_anything(tmp_path: Path) -> None:
