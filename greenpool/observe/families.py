@@ -214,6 +214,11 @@ FAMILIES: tuple[Family, ...] = (
         "included.", lambda row: row.clients if row.alive else 0),
     WORKERS.family("greenpool_worker_busy_ratio", G, "Share of a core that this worker has used "
         "lately.", lambda row: row.busy_permille / 1000 if row.alive else 0),
+    WORKERS.parts("greenpool_worker_client_moves_total", C, "Clients that came from other workers "
+        "(in), or went to them (out).", "direction",
+        lambda row: {"in": row.moved_in, "out": row.moved_out}),
+    WORKERS.family("greenpool_worker_still", G, "1 while SUSPEND keeps this worker from reading, "
+        "and nothing is unsent.", lambda row: row.still if row.alive else 0),
     WORKERS.seen("greenpool_worker_heartbeat_age_seconds", G, "Time since this worker's loop was "
         "last seen alive; ten times a second when all is well.", _age_s),
     WORKERS.info("greenpool_worker_io_backend_info", "Always 1; the label tells what this worker "
@@ -243,6 +248,8 @@ FAMILIES: tuple[Family, ...] = (
         "for every client that has it.", lambda row: row.prepared_bytes),
     WORKERS.family("greenpool_worker_statements", G, "Texts of prepared statements that this "
         "worker keeps, once each.", lambda row: row.statements if row.alive else 0),
+    WORKERS.family("greenpool_worker_statements_idle", G, "Of those, the ones that nobody needs: "
+        "kept for who comes again.", lambda row: row.idle_statements if row.alive else 0),
     # --- what has happened ----------------------------------------------------------------------
     HOUSE.parts("greenpool_events_total", C, "What has happened to the house since its start, "
         "over upgrades: the events that docs/logs.md marks.",
@@ -322,6 +329,8 @@ FAMILIES: tuple[Family, ...] = (
         "their login was found for.", lambda row: row.creates),
     POOLS.family("greenpool_server_logins_spared_total", C, "Of those, the ones given up at once "
         "because nobody waited any more.", lambda row: row.spared),
+    POOLS.family("greenpool_server_logins_overdue_total", C, "Logins that were begun at once for "
+        "clients whose patience was over.", lambda row: row.patience_opened),
     POOLS.family("greenpool_server_login_recent_seconds", G, "What a login takes lately, as "
         "greenpool expects it of the next; 0: not known yet.",
         lambda row: row.login_ns / NS_PER_S),

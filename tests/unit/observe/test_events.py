@@ -102,8 +102,15 @@ def test_an_event_is_logged_with_its_name_and_fields(caplog: pytest.LogCaptureFi
 def test_a_field_that_is_one_of_few_is_its_word(caplog: pytest.LogCaptureFixture) -> None:
     """The number of an IntEnum was told, which nobody can read."""
     with caplog.at_level(logging.INFO):
-        numbers: dict[str, Any] = dict.fromkeys(("workers", "pools", "servers_max", "clients_max", "files_max"), 1)
-        events.CAPACITY.tell(log, io_backend=EngineIo.URING, **numbers)
+        events.CAPACITY.tell(
+            log,
+            workers=1,
+            io_backend=EngineIo.URING,
+            pools=1,
+            servers_max=1,
+            clients_max=1,
+            files_max=1,
+        )
     line = json.loads(StructuredFormatter(None).format(caplog.records[0]))
     assert (line["io_backend"], line["workers"]) == ("io_uring", 1)
 

@@ -101,7 +101,8 @@ def test_counters_carry_the_words_of_their_reasons(segment: TimedSegment, scrape
 
 def test_what_has_happened_is_counted(segment: TimedSegment, scrape: Ask) -> None:
     segment.happened = {0: 2, 6: 3, 9: 1}  # ready, process_died, upgraded
-    segment.workers = [worker(0, visits=(9, 1, 2, 3, 4), statements=7)]
+    counts = {"statements": 7, "idle_statements": 3, "moved_out": 6}
+    segment.workers = [worker(0, visits=(9, 1, 2, 3, 4), **counts)]
     segment.pools = [pool(0, held=Hold.PAUSED, cl_pumped=5)]
     told = Scrape.of(scrape())
     for name, labels, value in (
@@ -113,6 +114,8 @@ def test_what_has_happened_is_counted(segment: TimedSegment, scrape: Ask) -> Non
         ("connections_total", {"worker": "0", "result": "in_vain"}, 1),
         ("connections_total", {"worker": "0", "result": "cancel"}, 4),
         ("worker_statements", {"worker": "0"}, 7),
+        ("worker_statements_idle", {"worker": "0"}, 3),
+        ("worker_client_moves_total", {"worker": "0", "direction": "out"}, 6),
         ("clients_pumped", ALICE, 5),
         ("pool_paused", ALICE, 1),
         ("pool_disabled", ALICE, 0),
