@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,10 @@ class Part:
     def text(self) -> str:
         """Return it as it is now."""
         return "\n".join(self.lines()) + "\n"
+
+    def rewrite(self, document: Path) -> None:
+        """Write it anew in a document. Raises: ValueError without its marks."""
+        document.write_text(self.within(document.read_text()))
 
     def within(self, document: str) -> str:
         """Return a document with this part as it is now. Raises: ValueError without its marks."""

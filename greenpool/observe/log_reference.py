@@ -33,5 +33,4 @@ PART = Part("events", _lines)
 
 
 if __name__ == "__main__":
-    document = Path(sys.argv[1])
-    document.write_text(PART.within(document.read_text()))
+    PART.rewrite(Path(sys.argv[1]))

@@ -44,5 +44,4 @@ PART = Part("families", _lines)
 
 
 if __name__ == "__main__":
-    document = Path(sys.argv[1])
-    document.write_text(PART.within(document.read_text()))
+    PART.rewrite(Path(sys.argv[1]))

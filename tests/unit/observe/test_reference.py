@@ -26,6 +26,17 @@ def test_document_is_up_to_date(part: Part, name: str, program: str) -> None:
     assert text == part.within(text), f"run: .venv/bin/python -m {program} docs/{name}"
 
 
+def test_rewriting_changes_nothing_else(tmp_path: Path) -> None:
+    document = tmp_path / "metrics.md"
+    document.write_text("before\n<!-- families: begin -->\nold\n<!-- families: end -->\nafter\n")
+    reference.PART.rewrite(document)
+    text = document.read_text()
+    assert text.startswith("before\n<!-- families: begin -->\n")
+    assert text.endswith("<!-- families: end -->\nafter\n")
+    assert "| `greenpool_draining` |" in text
+    assert "old" not in text.splitlines()
+
+
 def test_every_family_is_in_the_reference() -> None:
     text = reference.PART.text()
     assert all(f"| `{family.name}` | {family.kind.value} |" in text for family in FAMILIES)
