@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from tests.integration.conftest import MakePooler
-from tests.integration.harness.crowd import Crowd
 from tests.integration.harness.installed import GOOD, Installed, status
 from tests.integration.harness.pooler import Pooler
 from tests.integration.harness.postgres import MAJORS
@@ -202,21 +201,6 @@ def test_stop_in_the_middle_ends_both(installed: Installed, number: signal.Signa
     assert installed.stop(number) == 0
     wait_for(lambda: not hanging.is_running(), "the new master has ended")
     assert "upgrade failed: greenpool is stopping" in installed.log()
-
-
-def test_old_master_killed_while_its_workers_hand_over(installed: Installed) -> None:
-    """Many clients do not go all at once: who is still there then goes nevertheless."""
-    with Crowd(installed, SELF) as crowd:
-        crowd.join(100)
-        with halted(*installed.worker_pids()):  # they have handed nothing over
-            assert installed.upgrade().returncode == 0
-            os.kill(installed.elders()[0], signal.SIGKILL)
-        wait_for(lambda: "taking back what it left" in installed.log(), "the old workers ended")
-        crowd.start()
-        crowd.wait_for_turns(2)
-        crowd.stop()
-        assert not crowd.complaints()
-        assert not [each for each in crowd.members if each.is_gone or each.errors]
 
 
 def test_new_generation_killed_while_the_old_one_hands_over(installed: Installed) -> None:

@@ -11,8 +11,8 @@ one of these (OM, NM: the old and the new master; OW, NW: their workers):
     the old master says "commit"          OM before and behind it, NM
     the names are taken                   NM
     the new workers accept                NM, NW
-    the old master hears "taken"          OM before and behind it
-    an old worker hands over              OW
+    the old master hears "taken"          OM
+    an old worker hands over              OW, OM: it goes on without
     a client is on its way                OW: tests/c/test_move.c, and _cparser/model/move.pml
     it arrives                            NW
     TLS sessions are left to a pump       OW before and behind it
@@ -54,15 +54,19 @@ KILLS = textwrap.dedent(
     step = getattr(owner, name)
     def victim():
         me = psutil.Process()
-        workers = {{
+        others = {{
             "its worker": me.children(),
             "the old worker": [each for each in me.parent().children() if each != me],
+            "its master": [me.parent()],
         }}
-        return workers["{victim}"][0] if "{victim}" in workers else me
+        return others["{victim}"][0] if "{victim}" in others else me
     def killed(*arguments):
         if "{when}" == "after":
             step(*arguments)
-        victim().send_signal(signal.SIGKILL)
+        dies = victim()
+        dies.send_signal(signal.SIGKILL)
+        while os.getppid() == dies.pid:
+            os.sched_yield()
         if "{when}" == "before":
             step(*arguments)
     setattr(owner, name, killed)
@@ -116,7 +120,14 @@ TABLE = (
     Kill(OLD, "before", "master.upgrade:Upgrade._commit", NEW, NOBODY, 1, ALONE),
     Kill(OLD, "after", "master.upgrade:Upgrade._commit", NEW, NOBODY, 1, TAKES_BACK),
     Kill(OLD, "before", "master.upgrade:Upgrade._succeed", NEW, NOBODY, 1, TAKES_BACK),
-    Kill(OLD, "after", "master.upgrade:Upgrade._succeed", NEW, ALL, 0, TAKES_BACK),
+    Kill(
+        *(OLD, "after", "worker.main:_Process._hand_over", NEW, ALL, 0, TAKES_BACK),
+        victim="its master",
+    ),
+    Kill(
+        *(OLD, "before", "worker.main:_Process._leave_pumps", NEW, ALL, 0, TAKES_BACK),
+        victim="its master",
+    ),
     Kill(OLD, "before", "master.upgrade:Upgrade.say_gone", NEW, ALL, 0, TAKES_BACK),
     # an old worker: its clients are its own until others have them
     Kill(

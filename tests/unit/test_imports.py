@@ -34,7 +34,7 @@ ROWS = (
     ("engine", "segment"),
     ("chronicle", "inventory", "login", "tls"),
     ("binding",),
-    ("records", "rows", "config", "observe", "tallies"),
+    ("records", "rows", "config", "observe", "process", "tallies"),
     ("errors", "examples"),
 )
 _STRANGERS = {("demo", "master"), ("master", "demo")}
