@@ -78,6 +78,7 @@ static void test_claim_stops_at_every_limit(void)
     uint32_t other, slots[4];
     setup();
     CHECK_EQ(gp_pool_define(seg, "shop", "bob", &settings, &other), GP_OK);
+    CHECK(woken(1) && woken(2)); /* settings have changed */
     slots[0] = gp_pool_claim(seg, pool, 0);
     slots[1] = gp_pool_claim(seg, pool, 1);
     CHECK_EQ(gp_pool_claim(seg, pool, 2), GP_NO_SLOT); /* two logins in this pool */
