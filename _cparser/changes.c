@@ -3,6 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Texts are copied from the client's row as they are. */
+#define SAME_SIZE(field)                                                                           \
+    _Static_assert(sizeof(((struct gp_change *)0)->field) ==                                       \
+                       sizeof(((struct gp_client_row *)0)->field),                                 \
+                   #field)
+SAME_SIZE(user);
+SAME_SIZE(database);
+SAME_SIZE(address);
+
 struct gp_changes {
     uint32_t first, count;
     struct gp_change kept[GP_CHANGES_MAX];
