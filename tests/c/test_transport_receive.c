@@ -118,107 +118,6 @@ static void test_all_of_a_crowd_are_heard(void)
     free(lines);
 }
 
-/* ---- while hot ---- */
-
-/* Step until the condition holds, which it will: no wait sleeps in vain. */
-#define WAIT_UNTIL(condition)                                                                      \
-    while (!(condition))                                                                           \
-    gp_transport_wait(t, !gp_transport_pending(t))
-
-/* With no traffic since the last sweep; loop_fd stands for libev's set. */
-static void heat_up(int loop_fd)
-{
-    settle_down();
-    gp_transport_sweep(t);
-    CHECK_EQ(gp_transport_heat(t, loop_fd), GP_OK);
-}
-
-static void cool_down(int loop_fd)
-{
-    eventfd_t calls;
-
-    CHECK_EQ(eventfd_write(loop_fd, 1), 0);
-    WAIT_UNTIL(t->called);
-    CHECK_EQ(eventfd_read(loop_fd, &calls), 0);
-    gp_transport_cool(t);
-}
-
-static void talk(struct line *lines, uint32_t count, int rounds)
-{
-    size_t before[MANY];
-
-    for (int round = 0; round < rounds; round++) {
-        for (uint32_t i = 0; i < count; i++) {
-            before[i] = lines[i].got_len;
-            say(&lines[i], "hello");
-        }
-        for (uint32_t i = 0; i < count; i++) {
-            WAIT_UNTIL(lines[i].got_len > before[i]);
-            CHECK_EQ(lines[i].got_len, before[i] + 5);
-        }
-    }
-}
-
-/* Few may be waited for in another way than many: they become many, and few again. */
-static void test_a_hot_crowd_grows_and_shrinks(void)
-{
-    const uint32_t few = 4, many = 40;
-    int loop_fd = eventfd(0, EFD_CLOEXEC);
-    struct line *lines = calloc(many, sizeof(*lines));
-
-    for (uint32_t i = 0; i < many; i++) {
-        open_tcp_line(&lines[i], i % 2 ? GP_CONN_CLIENT : GP_CONN_SERVER);
-        attach(&lines[i]);
-    }
-    for (int turn = 0; turn < 3; turn++) {
-        heat_up(loop_fd);
-        talk(lines, few, 20);
-        talk(lines, turn == 1 ? few : many, 5);
-        cool_down(loop_fd);
-        say(&lines[many - 1], "hello");
-        say(&lines[0], "hello");
-        settle_down();
-    }
-    CHECK_EQ(lines[0].got_len, 5u * (3 * 25 + 3));
-    CHECK_EQ(lines[many - 1].got_len, 5u * (2 * 5 + 3));
-    for (uint32_t i = 0; i < many; i++)
-        close_line(&lines[i]);
-    free(lines);
-    close(loop_fd);
-}
-
-static void test_pause_and_end_while_hot(void)
-{
-    for (int kind = GP_CONN_CLIENT; kind <= GP_CONN_SERVER; kind++) {
-        int loop_fd = eventfd(0, EFD_CLOEXEC);
-        struct line lines[2];
-        for (int i = 0; i < 2; i++) {
-            open_line(&lines[i], (enum gp_conn_kind)kind);
-            attach(&lines[i]);
-        }
-        heat_up(loop_fd);
-        talk(lines, 2, 20);
-        gp_conn_pause(&lines[1].conn);
-        say(&lines[1], "later");
-        talk(lines, 1, 20);
-        CHECK_EQ(lines[1].got_len, 5u * 20);
-        gp_conn_resume(t, &lines[1].conn);
-        WAIT_UNTIL(lines[1].got_len == 5u * 21);
-        close(lines[1].far);
-        lines[1].far = -1;
-        WAIT_UNTIL(lines[1].closings);
-        gp_conn_detach(t, &lines[1].conn);
-        talk(lines, 1, 3);
-        cool_down(loop_fd);
-        settle_down();
-        for (int i = 0; i < 2; i++) {
-            CHECK_EQ(lines[i].closings, i);
-            close_line(&lines[i]);
-        }
-        close(loop_fd);
-    }
-}
-
 /* ---- for another process ---- */
 
 /* What was held and what is unread are all that has come, each byte once. */
@@ -401,8 +300,6 @@ static void run_all(make_transport *make)
     ON(make, test_a_stream_survives_a_pause_at_every_delivery);
     ON(make, test_a_stream_keeps_its_order_while_others_are_sent_to);
     ON(make, test_all_of_a_crowd_are_heard);
-    ON(make, test_a_hot_crowd_grows_and_shrinks);
-    ON(make, test_pause_and_end_while_hot);
     ON(make, test_halt_leaves_the_socket_to_others);
     ON(make, test_halt_within_a_batch_takes_what_is_on_its_way);
     ON(make, test_a_halted_connection_goes_on);

@@ -217,44 +217,6 @@ static void test_wake_up_is_told_each_time(void)
     close_line(&line);
 }
 
-/* ---- hot ---- */
-
-/* libev's set, which contains what the transport announces. */
-static void test_hot_sleep_is_ended_by_bytes_and_by_the_loop(void)
-{
-    struct epoll_event event = {.events = EPOLLIN};
-    int loop = epoll_create1(0), timer = eventfd(0, EFD_NONBLOCK);
-    struct line line;
-    open_line(&line, GP_CONN_CLIENT);
-    CHECK(epoll_ctl(loop, EPOLL_CTL_ADD, gp_transport_fd(t), &event) == 0);
-    CHECK(epoll_ctl(loop, EPOLL_CTL_ADD, timer, &event) == 0);
-    attach(&line);
-    for (int round = 0; round < 3; round++) {
-        eventfd_t count;
-        (void)gp_transport_wait(t, false);
-        CHECK_EQ(gp_transport_heat(t, loop), GP_OK);
-        say(&line, "x");
-        size_t got = line.got_len;
-        while (line.got_len == got) {
-            (void)gp_transport_wait(t, true); /* else the time of the whole program ends it */
-            CHECK(!t->called);
-        }
-        CHECK(eventfd_write(timer, 1) == 0);
-        while (!t->called)
-            (void)gp_transport_wait(t, true);
-        gp_transport_cool(t);
-        CHECK(eventfd_read(timer, &count) == 0);
-        CHECK_EQ(epoll_wait(loop, &event, 1, 0), 0); /* nothing is left that would call again */
-        say(&line, "y");
-        CHECK_EQ(epoll_wait(loop, &event, 1, DEADLINE_MS), 1);
-        step();
-        CHECK_EQ(line.got_len, got + 2);
-    }
-    close_line(&line);
-    close(timer);
-    close(loop);
-}
-
 /* ---- */
 
 static void run_all(make_transport *make)
@@ -268,7 +230,6 @@ static void run_all(make_transport *make)
     ON(make, test_server_at_rest_stirs_and_is_not_read);
     ON(make, test_server_is_taken_from_rest);
     ON(make, test_wake_up_is_told_each_time);
-    ON(make, test_hot_sleep_is_ended_by_bytes_and_by_the_loop);
 }
 
 int main(void)
