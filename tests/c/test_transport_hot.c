@@ -140,6 +140,106 @@ static void test_pause_and_end_while_hot(void)
     }
 }
 
+/* Somebody else reads a server at rest: it is left to them, and is heard again when it is ours. */
+static void test_a_server_that_others_use_while_hot(void)
+{
+    int loop_fd = eventfd(0, EFD_CLOEXEC);
+    struct line lines[2];
+    open_tcp_line(&lines[0], GP_CONN_CLIENT);
+    open_tcp_line(&lines[1], GP_CONN_SERVER);
+    attach(&lines[0]);
+    heat_up(loop_fd);
+    for (int turn = 0; turn < 3; turn++) {
+        lines[1].rests = false;
+        attach(&lines[1]);
+        talk(lines, 2, 10);
+        lines[1].rests = true;
+        if (gp_conn_settle(t, &lines[1].conn))
+            gp_on_drained(&engine, &lines[1].conn);
+        while (lines[1].conn.mode != GP_CONN_WATCH)
+            talk(lines, 1, 1);
+        for (int answer = 0; answer < 3; answer++) {
+            say(&lines[1], "theirs");
+            talk(lines, 1, 5);
+            check_unread(lines[1].conn.fd, "theirs");
+        }
+    }
+    CHECK_EQ(lines[1].got_len, 5u * 30);
+    cool_down(loop_fd);
+    for (int i = 0; i < 2; i++)
+        close_line(&lines[i]);
+    close(loop_fd);
+}
+
+/* Alone and together, little and more than a socket takes. */
+static void test_sends_while_hot(void)
+{
+    const size_t much = 2u << 20;
+    uint8_t *bytes = malloc(much);
+    int loop_fd = eventfd(0, EFD_CLOEXEC);
+    struct line lines[2];
+    for (int i = 0; i < 2; i++) {
+        open_tcp_line(&lines[i], i ? GP_CONN_SERVER : GP_CONN_CLIENT);
+        attach(&lines[i]);
+    }
+    CHECK(bytes);
+    for (size_t i = 0; i < much; i++)
+        bytes[i] = byte_at(i);
+    heat_up(loop_fd);
+    talk(lines, 2, 20);
+    for (uint32_t who = 1; who <= 3; who++) {
+        for (uint32_t i = 0; i < 2; i++)
+            if (who & 1u << i)
+                gp_conn_send(t, &lines[i].conn, (const uint8_t *)"hello", 5);
+        talk(lines, 1, 1);
+        for (uint32_t i = 0; i < 2; i++)
+            if (who & 1u << i)
+                check_unread(lines[i].far, "hello");
+    }
+    for (size_t sent = 0, size; sent < much; sent += size) {
+        size = much - sent < 8000 ? much - sent : 8000;
+        gp_conn_send(t, &lines[0].conn, bytes + sent, size);
+        talk(lines + 1, 1, 1);
+    }
+    CHECK(lines[0].conn.out);
+    for (size_t read = 0; read < much;) {
+        read += read_far(&lines[0], read);
+        talk(lines + 1, 1, 1);
+    }
+    WAIT_UNTIL(lines[0].drains > 0);
+    cool_down(loop_fd);
+    for (int i = 0; i < 2; i++)
+        close_line(&lines[i]);
+    close(loop_fd);
+    free(bytes);
+}
+
+static void test_a_send_that_fails_while_hot(void)
+{
+    int loop_fd = eventfd(0, EFD_CLOEXEC);
+    struct line lines[2];
+    for (int i = 0; i < 2; i++) {
+        open_tcp_line(&lines[i], GP_CONN_SERVER);
+        attach(&lines[i]);
+    }
+    heat_up(loop_fd);
+    talk(lines, 2, 20);
+    gp_conn_pause(&lines[0].conn);
+    close(lines[0].far);
+    lines[0].far = -1;
+    for (int i = 0; i < 3; i++) { /* the first is answered by a reset */
+        gp_conn_send(t, &lines[0].conn, (const uint8_t *)"hello", 5);
+        talk(lines + 1, 1, 1);
+    }
+    gp_conn_resume(t, &lines[0].conn);
+    WAIT_UNTIL(lines[0].drains > 0 || lines[0].closings > 0);
+    CHECK(lines[0].conn.broken || lines[0].closed == GP_EIO || lines[0].closed == GP_EOF);
+    cool_down(loop_fd);
+    for (int i = 0; i < 2; i++)
+        close_line(&lines[i]);
+    close(loop_fd);
+}
+
 /* ---- */
 
 static void run_all(make_transport *make)
@@ -147,6 +247,9 @@ static void run_all(make_transport *make)
     ON(make, test_hot_sleep_is_ended_by_bytes_and_by_the_loop);
     ON(make, test_a_hot_crowd_grows_and_shrinks);
     ON(make, test_pause_and_end_while_hot);
+    ON(make, test_a_server_that_others_use_while_hot);
+    ON(make, test_sends_while_hot);
+    ON(make, test_a_send_that_fails_while_hot);
 }
 
 int main(void)
