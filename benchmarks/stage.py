@@ -34,25 +34,22 @@ class Cast:
 
     @property
     def binaries(self) -> dict[str, str]:
-        """Name the programs of the others by the options that name them. Raises: BenchError."""
+        """Find the others' programs, by the options that name them. Raises: BenchError."""
         named = {
             "pgbouncer": self.pgbouncer,
             "odyssey": self.odyssey,
             "pgdoorman": self.pgdoorman,
         }
-        found = {name: path for name, path in named.items() if path is not None}
-        for name, path in found.items():
-            if shutil.which(path) is None:
-                raise BenchError(f'no program at "{path}": install it, or name it by --{name}')
-        return found
+        return {name: _program(name, path) for name, path in named.items() if path is not None}
 
     def poolers(self, backend: Backend) -> list[Pooler]:
         """Configure all of them in front of a backend."""
-        poolers = [configs.pgbouncer(backend, self.pgbouncer)]
-        if self.odyssey is not None:
-            poolers.append(configs.odyssey(backend, self.odyssey, self.workers))
-        if self.pgdoorman is not None:
-            poolers.append(configs.pgdoorman(backend, self.pgdoorman, self.workers))
+        binaries = self.binaries
+        poolers = [configs.pgbouncer(backend, binaries["pgbouncer"])]
+        if "odyssey" in binaries:
+            poolers.append(configs.odyssey(backend, binaries["odyssey"], self.workers))
+        if "pgdoorman" in binaries:
+            poolers.append(configs.pgdoorman(backend, binaries["pgdoorman"], self.workers))
         return poolers + [
             configs.greenpool(backend, workers, io_backend)
             for io_backend in self.io_backends
@@ -128,6 +125,14 @@ def _directory(clients: int) -> Iterator[tuple[ExitStack, Path]]:
         directory = Path(tempfile.mkdtemp(prefix="greenpool-bench-"))
         stack.callback(shutil.rmtree, directory)
         yield stack, directory
+
+
+def _program(name: str, path: str) -> str:
+    """Find a program, from whatever directory it is started later."""
+    found = shutil.which(path)
+    if found is None:
+        raise BenchError(f'no program at "{path}": install it, or name it by --{name}')
+    return str(Path(found).absolute())
 
 
 def newest_pgbouncer() -> str:
