@@ -1,26 +1,39 @@
-/* Connections that are near: while only few have traffic, a hot worker sleeps in poll(2) and reads
- * them by plain calls, as a pooler without io_uring does.
+/* Connections that are near: while only few have traffic, a hot worker sleeps in a set of its own (epoll)
+ * and reads them by plain calls, as a pooler without io_uring does.
  *
- * Why: who writes to a socket tells whom it wakes there that it is about to sleep itself, and poll(2)
- * passes that on, so that the scheduler keeps a client, its worker and its server on one processor. The
- * ring does not: with one client, each message then costs an interrupt between two processors, which is
- * dearer than the system calls that the ring saves (on two virtual processors 39 us of CPU time for a
- * transaction, not 30 as on epoll). With many clients there is no such question, and the ring saves more.
+ * Why: who writes to a socket tells whom it wakes there that it is about to sleep itself, and epoll
+ * passes that on (Linux 6.13 and newer), so that the scheduler keeps a client, its worker and its server
+ * on one processor. The ring does not: with one client, each message then costs an interrupt between two
+ * processors, which is dearer than the system calls that the ring saves. With many clients there is no
+ * such question, and the ring saves more.
  *
  *     far   --it has something, while these are few--> (its receive ends) --> near
- *     near  --it is not to be read, or the worker goes cold, or these are no longer few--> far
+ *     near  --it has something while it is not to be read, or nothing for a sweep; the worker goes cold,
+ *             or these are no longer few--> far
  *
- * All others stay with the ring, for which the bell rings meanwhile. The worker's eventfd rings no bell
- * (transport_uring.c) and is polled itself, as is libev's set. */
+ * A near one that is not to be read stays in the set, since it mostly will be before it has anything:
+ * a server at rest costs two calls only when another worker has used it.
+ *
+ *     near set > the near, the bell, the worker's eventfd, libev's set       while the worker sleeps here
+ *
+ * All others stay with the ring, for which the bell rings meanwhile. The eventfd rings no bell
+ * (transport_uring.c) and is looked at itself, as is libev's set. */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "port.h"
 
-/* Before the near ones. */
-enum { BELL = 0, WAKE, LOOP, OTHERS };
+/* What an event says that is not a port's. */
+enum { BELL = 1, WAKE, LOOP, OTHERS };
+
+static bool set_in(struct gp_uring *u, int op, int32_t fd, uint32_t events, uint64_t of)
+{
+    struct epoll_event event = {.events = events, .data.u64 = of};
+
+    return fd == -1 || epoll_ctl(u->near_set, op, fd, &event) == 0;
+}
 
 void gp_near_lively(struct gp_uring *u, struct gp_port *port)
 {
@@ -37,6 +50,13 @@ void gp_near_sweep(struct gp_uring *u)
 {
     u->few = u->lively <= GP_FEW;
     u->lively = 0;
+    for (uint32_t i = u->near_count; i-- > 0;) {
+        struct gp_port *port = u->near[i];
+        if (u->sweeps - port->lively_at < 2)
+            continue;
+        gp_near_leave(u, port);
+        gp_port_mark(u, port);
+    }
 }
 
 bool gp_near_wants(const struct gp_uring *u)
@@ -48,9 +68,11 @@ bool gp_near_take(struct gp_uring *u, struct gp_port *port)
 {
     if (port->near || !gp_near_wants(u))
         return port->near;
-    port->near = true;
-    u->near[u->near_count++] = port;
-    return true;
+    port->near =
+        set_in(u, EPOLL_CTL_ADD, port->fd, EPOLLIN | EPOLLRDHUP, (uint64_t)(uintptr_t)port);
+    if (port->near)
+        u->near[u->near_count++] = port;
+    return port->near;
 }
 
 void gp_near_leave(struct gp_uring *u, struct gp_port *port)
@@ -63,38 +85,33 @@ void gp_near_leave(struct gp_uring *u, struct gp_port *port)
         at++;
     u->near[at] = u->near[--u->near_count];
     port->near = false;
+    (void)set_in(u, EPOLL_CTL_DEL, port->fd, 0, 0);
+}
+
+/* Whether the set has, besides the near, what else can end a sleep. */
+static void listen_to(struct gp_uring *u, bool all)
+{
+    int op = all ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
+
+    if (!set_in(u, op, u->ring.bell, EPOLLIN, BELL) || !set_in(u, op, u->wake_fd, EPOLLIN, WAKE) ||
+        !set_in(u, op, u->loop_fd, EPOLLIN, LOOP))
+        abort(); /* nothing would end a sleep */
+    u->listening = all;
 }
 
 void gp_near_disperse(struct gp_uring *u)
 {
-    for (uint32_t i = 0; i < u->near_count; i++) {
-        u->near[i]->near = false;
-        gp_port_mark(u, u->near[i]);
+    while (u->near_count) {
+        struct gp_port *port = u->near[u->near_count - 1];
+        gp_near_leave(u, port);
+        gp_port_mark(u, port);
     }
-    u->near_count = 0;
-    if (u->listening)
-        gp_ring_mute(&u->ring);
-    if (u->listening && gp_ports_door(u, EPOLL_CTL_ADD, u->ring.bell) != GP_OK)
+    if (!u->listening)
+        return;
+    gp_ring_mute(&u->ring);
+    listen_to(u, false);
+    if (gp_ports_door(u, EPOLL_CTL_ADD, u->ring.bell) != GP_OK)
         abort(); /* libev would never call again */
-    u->listening = false;
-}
-
-/* Those that are not to be read now are far again: who resumes one has it looked at. */
-static uint32_t gather(struct gp_uring *u, struct pollfd *fds)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < u->near_count; i++) {
-        struct gp_port *port = u->near[i];
-        if (!gp_port_wants_recv(port)) {
-            port->near = false;
-            continue;
-        }
-        u->near[count] = port;
-        fds[count++] = (struct pollfd){.fd = port->fd, .events = POLLIN | POLLRDHUP};
-    }
-    u->near_count = count;
-    return count;
 }
 
 /* The bell is for this wait now, not for libev. What came while it was silent is fetched. */
@@ -102,36 +119,42 @@ static void heed(struct gp_uring *u)
 {
     bool silent = !u->listening;
 
-    if (silent && gp_ports_door(u, EPOLL_CTL_DEL, u->ring.bell) != GP_OK)
-        abort(); /* it would call libev, which would call us, and so on */
-    if (silent)
+    if (silent) {
+        if (gp_ports_door(u, EPOLL_CTL_DEL, u->ring.bell) != GP_OK)
+            abort(); /* it would call libev, which would call us, and so on */
+        listen_to(u, true);
         gp_ring_unmute(&u->ring);
-    u->listening = true;
+    }
     gp_ports_submit(u, silent, 0);
 }
 
 uint32_t gp_near_sleep(struct gp_uring *u, struct gp_port *readable[GP_NEAR_MAX])
 {
-    struct pollfd fds[OTHERS + GP_NEAR_MAX] = {
-        [BELL] = {.fd = u->ring.bell, .events = POLLIN},
-        [WAKE] = {.fd = u->wake_fd, .events = POLLIN},
-        [LOOP] = {.fd = u->loop_fd, .events = POLLIN},
-    };
+    struct epoll_event events[OTHERS + GP_NEAR_MAX];
     uint32_t ready = 0;
+    bool submit = false;
 
     heed(u);
     if (u->first < u->count || u->base.again_head)
         return 0;
-    uint32_t near = gather(u, fds + OTHERS);
-    if (poll(fds, OTHERS + near, -1) == -1)
-        return 0; /* a signal */
-    u->loop_fired |= fds[LOOP].revents != 0;
-    for (uint32_t i = 0; i < near; i++)
-        if (fds[OTHERS + i].revents)
-            readable[ready++] = u->near[i];
-    if (fds[BELL].revents)
-        gp_ring_hush(&u->ring);
-    if (fds[BELL].revents || fds[WAKE].revents)
+    int count = epoll_wait(u->near_set, events, OTHERS + GP_NEAR_MAX, -1); /* -1: a signal */
+    for (int i = 0; i < count; i++) {
+        uint64_t of = events[i].data.u64;
+        struct gp_port *port = (struct gp_port *)(uintptr_t)of;
+        if (of == LOOP) {
+            u->loop_fired = true;
+        } else if (of < OTHERS) {
+            submit = true;
+            if (of == BELL)
+                gp_ring_hush(&u->ring);
+        } else if (gp_port_wants_recv(port)) {
+            readable[ready++] = port;
+        } else {
+            gp_near_leave(u, port);
+            gp_port_mark(u, port);
+        }
+    }
+    if (submit)
         gp_ports_submit(u, true, 0);
     return ready;
 }

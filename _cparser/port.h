@@ -25,7 +25,7 @@
  * enter, no connection owns a buffer for them, and a wait is not ended by them.
  *
  * While few connections are at work, those are near: nothing is armed for them, the worker sleeps in
- * poll(2) and reads them by plain calls (near.c).
+ * a set of its own and reads them by plain calls (near.c).
  *
  * All completions are taken out of the ring after each enter, before anything is delivered: the ring
  * does not stay full, and a failed send is known before its connection sends again. */
@@ -37,7 +37,7 @@
 
 #define GP_ARENA_BYTES 262144u
 /* So many connections with traffic are few: some clients, each with its server. */
-#define GP_FEW      4u
+#define GP_FEW      8u
 #define GP_NEAR_MAX 16u
 
 /* In the low bits of a completion's user_data; above them is the port. */
@@ -70,7 +70,7 @@ struct gp_port {
     bool more;     /* the last receive left something unread */
     bool streams;  /* the last receive filled its buffer */
     bool watched;  /* at rest long enough */
-    bool near;     /* one of gp_uring's */
+    bool near;     /* in the near set */
 };
 
 struct gp_port_slab;
@@ -85,14 +85,16 @@ struct gp_uring {
     bool stepping;  /* between a wait and the next cool: the kernel is entered later */
     uint64_t epoch; /* grows with each submit */
     uint32_t arena_used, sweeps;
+    uint32_t posts; /* connections that have bytes in the arena */
     struct gp_port *marked_first, *marked_last;
     struct gp_port *resting;
     struct gp_port *free, *freed; /* freed: not to be used again within the batch */
     struct gp_port_slab *slabs;
     bool few;        /* near.c: at the last sweep they were, and are still ... */
-    bool listening;  /* ... and the bell rings within the step, too */
+    bool listening;  /* ... and the bell rings within the step, for the near set */
     uint32_t lively; /* connections that had something since that sweep */
     uint32_t near_count;
+    int32_t near_set;
     struct gp_port *near[GP_NEAR_MAX];
     struct io_uring_cqe *taken; /* out of the ring; first..count are to be delivered */
     uint32_t first, count, cap;

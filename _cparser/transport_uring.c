@@ -112,6 +112,7 @@ static void uring_detach(struct gp_transport *t, struct gp_conn *conn)
     if (!port)
         return;
     if (conn->kind == GP_CONN_WAKE) {
+        gp_near_disperse(u);
         (void)gp_ports_door(u, EPOLL_CTL_DEL, u->wake_fd); /* hot, it is not in there */
         u->wake_fd = -1;
     }
@@ -132,7 +133,7 @@ static void uring_send(struct gp_transport *t, struct gp_conn *conn, const struc
 
     for (uint32_t i = 0; i < count; i++)
         len += pieces[i].iov_len;
-    if (u->stepping && !u->near_count && port && !conn->out && len <= GP_POST_MAX &&
+    if (u->stepping && port && !conn->out && len <= GP_POST_MAX &&
         gp_port_post(u, port, pieces, count, len))
         return;
     if (port && gp_port_posted(u, port))
@@ -530,6 +531,8 @@ static void uring_free(struct gp_transport *t)
     gp_ring_close(&u->ring);
     if (u->door != -1)
         close(u->door);
+    if (u->near_set != -1)
+        close(u->near_set);
     gp_ports_free(u);
     free(u);
 }
@@ -561,8 +564,9 @@ struct gp_transport *gp_transport_uring(struct gp_engine *user)
     u->base.ops = &ops;
     u->base.user = user;
     u->base.trust_ns = GP_TRUST_NS;
-    u->loop_fd = u->door = u->wake_fd = -1;
+    u->loop_fd = u->door = u->wake_fd = u->near_set = -1;
     if (gp_ring_open(&u->ring) == GP_OK && (u->door = epoll_create1(EPOLL_CLOEXEC)) != -1 &&
+        (u->near_set = epoll_create1(EPOLL_CLOEXEC)) != -1 &&
         gp_ports_door(u, EPOLL_CTL_ADD, u->ring.bell) == GP_OK)
         return &u->base;
     int why = errno;
