@@ -414,7 +414,7 @@ void gp_server_release(struct gp_engine *e, struct gp_server *s)
         return;
     }
     case GP_RELEASED_AWAY:
-        gp_conn_detach(e->transport, &s->conn); /* its next bytes are another worker's */
+        gp_conn_lend(e->transport, &s->conn);
         return;
     case GP_RELEASED_PARKED:
         gp_server_enter(e, s, GP_SERVER_PARKED);

@@ -120,6 +120,7 @@ struct gp_transport_ops {
     enum gp_result (*watch)(struct gp_transport *t, struct gp_conn *conn);
     void (*resume)(struct gp_transport *t, struct gp_conn *conn);
     void (*detach)(struct gp_transport *t, struct gp_conn *conn);
+    void (*lend)(struct gp_transport *t, struct gp_conn *conn);
     void (*send)(struct gp_transport *t, struct gp_conn *conn, const struct iovec *pieces,
                  uint32_t count);
     bool (*sent)(struct gp_transport *t, struct gp_conn *conn);
@@ -223,6 +224,13 @@ static inline void gp_conn_resume(struct gp_transport *t, struct gp_conn *conn)
 static inline void gp_conn_detach(struct gp_transport *t, struct gp_conn *conn)
 {
     t->ops->detach(t, conn);
+}
+
+/* Of a watched server: another worker has it now, and its next bytes are that one's. What is cheaper
+ * of these: it stays watched, or is detached. */
+static inline void gp_conn_lend(struct gp_transport *t, struct gp_conn *conn)
+{
+    t->ops->lend(t, conn);
 }
 
 /* Send in order after what is unsent. On failure the connection is broken: within this call nothing

@@ -315,6 +315,7 @@ static const struct gp_transport_ops ops = {
     .watch = epoll_watch,
     .resume = epoll_resume,
     .detach = epoll_detach,
+    .lend = epoll_detach, /* each answer would wake this worker, too */
     .send = epoll_send,
     .sent = epoll_sent,
     .settle = epoll_sent, /* nothing is being read between waits */

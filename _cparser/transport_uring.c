@@ -124,6 +124,13 @@ static void uring_detach(struct gp_transport *t, struct gp_conn *conn)
     submit_unless_stepping(u);
 }
 
+/* The kernel is not asked for news of it before it has rested for a while. */
+static void uring_lend(struct gp_transport *t, struct gp_conn *conn)
+{
+    if (conn->port)
+        gp_near_leave(of(t), conn->port);
+}
+
 static void uring_send(struct gp_transport *t, struct gp_conn *conn, const struct iovec *pieces,
                        uint32_t count)
 {
@@ -549,6 +556,7 @@ static const struct gp_transport_ops ops = {
     .watch = uring_watch,
     .resume = uring_resume,
     .detach = uring_detach,
+    .lend = uring_lend,
     .send = uring_send,
     .sent = uring_sent,
     .settle = uring_settle,
