@@ -158,6 +158,8 @@ static void test_a_server_that_others_use_while_hot(void)
             gp_on_drained(&engine, &lines[1].conn);
         while (lines[1].conn.mode != GP_CONN_WATCH)
             talk(lines, 1, 1);
+        if (turn > 0)
+            gp_conn_lend(t, &lines[1].conn);
         for (int answer = 0; answer < 3; answer++) {
             say(&lines[1], "theirs");
             talk(lines, 1, 5);
