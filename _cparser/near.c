@@ -18,22 +18,14 @@
  *
  * All others stay with the ring, for which the bell rings meanwhile. The eventfd rings no bell
  * (transport_uring.c) and is looked at itself, as is libev's set. */
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include "port.h"
 
-/* What an event says that is not a port's. */
-enum { BELL = 1, WAKE, LOOP, OTHERS };
-
-static bool set_in(struct gp_uring *u, int op, int32_t fd, uint32_t events, uint64_t of)
-{
-    struct epoll_event event = {.events = events, .data.u64 = of};
-
-    return fd == -1 || epoll_ctl(u->near_set, op, fd, &event) == 0;
-}
+/* They stand among the events for what is not a port. */
+static struct gp_port bell_marker, wake_marker, loop_marker;
+#define OTHERS 3
 
 void gp_near_lively(struct gp_uring *u, struct gp_port *port)
 {
@@ -51,11 +43,8 @@ void gp_near_sweep(struct gp_uring *u)
     u->few = u->lively <= GP_FEW;
     u->lively = 0;
     for (uint32_t i = u->near_count; i-- > 0;) {
-        struct gp_port *port = u->near[i];
-        if (u->sweeps - port->lively_at < 2)
-            continue;
-        gp_near_leave(u, port);
-        gp_port_mark(u, port);
+        if (u->sweeps - u->near[i]->lively_at >= 2)
+            gp_near_leave(u, u->near[i]);
     }
 }
 
@@ -69,7 +58,7 @@ bool gp_near_take(struct gp_uring *u, struct gp_port *port)
     if (port->near || !gp_near_wants(u))
         return port->near;
     port->near =
-        set_in(u, EPOLL_CTL_ADD, port->fd, EPOLLIN | EPOLLRDHUP, (uint64_t)(uintptr_t)port);
+        gp_set_in(u->near_set, EPOLL_CTL_ADD, port->fd, EPOLLIN | EPOLLRDHUP, port) == GP_OK;
     if (port->near)
         u->near[u->near_count++] = port;
     return port->near;
@@ -85,7 +74,8 @@ void gp_near_leave(struct gp_uring *u, struct gp_port *port)
         at++;
     u->near[at] = u->near[--u->near_count];
     port->near = false;
-    (void)set_in(u, EPOLL_CTL_DEL, port->fd, 0, 0);
+    (void)gp_set_in(u->near_set, EPOLL_CTL_DEL, port->fd, 0, NULL);
+    gp_port_mark(u, port);
 }
 
 /* Whether the set has, besides the near, what else can end a sleep. */
@@ -93,19 +83,17 @@ static void listen_to(struct gp_uring *u, bool all)
 {
     int op = all ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
 
-    if (!set_in(u, op, u->ring.bell, EPOLLIN, BELL) || !set_in(u, op, u->wake_fd, EPOLLIN, WAKE) ||
-        !set_in(u, op, u->loop_fd, EPOLLIN, LOOP))
+    if (gp_set_in(u->near_set, op, u->ring.bell, EPOLLIN, &bell_marker) != GP_OK ||
+        gp_set_in(u->near_set, op, u->wake_fd, EPOLLIN, &wake_marker) != GP_OK ||
+        gp_set_in(u->near_set, op, u->loop_fd, EPOLLIN, &loop_marker) != GP_OK)
         abort(); /* nothing would end a sleep */
     u->listening = all;
 }
 
 void gp_near_disperse(struct gp_uring *u)
 {
-    while (u->near_count) {
-        struct gp_port *port = u->near[u->near_count - 1];
-        gp_near_leave(u, port);
-        gp_port_mark(u, port);
-    }
+    while (u->near_count)
+        gp_near_leave(u, u->near[u->near_count - 1]);
     if (!u->listening)
         return;
     gp_ring_mute(&u->ring);
@@ -132,29 +120,28 @@ uint32_t gp_near_sleep(struct gp_uring *u, struct gp_port *readable[GP_NEAR_MAX]
 {
     struct epoll_event events[OTHERS + GP_NEAR_MAX];
     uint32_t ready = 0;
-    bool submit = false;
+    bool rung = false, woken = false;
 
     heed(u);
     if (u->first < u->count || u->base.again_head)
         return 0;
     int count = epoll_wait(u->near_set, events, OTHERS + GP_NEAR_MAX, -1); /* -1: a signal */
     for (int i = 0; i < count; i++) {
-        uint64_t of = events[i].data.u64;
-        struct gp_port *port = (struct gp_port *)(uintptr_t)of;
-        if (of == LOOP) {
+        struct gp_port *port = events[i].data.ptr;
+        if (port == &loop_marker)
             u->loop_fired = true;
-        } else if (of < OTHERS) {
-            submit = true;
-            if (of == BELL)
-                gp_ring_hush(&u->ring);
-        } else if (gp_port_wants_recv(port)) {
+        else if (port == &bell_marker)
+            rung = true;
+        else if (port == &wake_marker)
+            woken = true;
+        else if (gp_port_wants_recv(port))
             readable[ready++] = port;
-        } else {
+        else
             gp_near_leave(u, port);
-            gp_port_mark(u, port);
-        }
     }
-    if (submit)
+    if (rung)
+        gp_ring_hush(&u->ring);
+    if (rung || woken)
         gp_ports_submit(u, true, 0);
     return ready;
 }

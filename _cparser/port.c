@@ -370,9 +370,7 @@ void gp_ports_submit(struct gp_uring *u, bool events, uint32_t until)
 
 enum gp_result gp_ports_door(struct gp_uring *u, int op, int32_t fd)
 {
-    struct epoll_event event = {.events = EPOLLIN};
-
-    return fd == -1 || epoll_ctl(u->door, op, fd, &event) == 0 ? GP_OK : GP_EIO;
+    return gp_set_in(u->door, op, fd, EPOLLIN, NULL);
 }
 
 void gp_ports_leave_loop(struct gp_uring *u)

@@ -145,7 +145,7 @@ void gp_near_sweep(struct gp_uring *u);
 bool gp_near_wants(const struct gp_uring *u);
 /* Instead of arming a receive. False: it is to be armed. */
 bool gp_near_take(struct gp_uring *u, struct gp_port *port);
-/* Its connection is detached. */
+/* It is far again, if it was near, and looked at before the kernel is entered. */
 void gp_near_leave(struct gp_uring *u, struct gp_port *port);
 /* None is near any more; what they want is armed with the next submit. */
 void gp_near_disperse(struct gp_uring *u);

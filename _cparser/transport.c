@@ -1,5 +1,6 @@
 /* What the back ends share: plain calls on a socket, and the list of connections to deliver again. */
 #include <errno.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "transport.h"
@@ -118,6 +119,13 @@ void gp_conn_close_down(struct gp_transport *t, struct gp_conn *conn, enum gp_re
     conn->ready = 0;
     conn->mode = GP_CONN_PAUSED;
     gp_on_closed(t->user, conn, conn->hung ? GP_EIO : how);
+}
+
+enum gp_result gp_set_in(int32_t set, int op, int32_t fd, uint32_t events, void *stands_for)
+{
+    struct epoll_event event = {.events = events, .data.ptr = stands_for};
+
+    return fd == -1 || epoll_ctl(set, op, fd, &event) == 0 ? GP_OK : GP_EIO;
 }
 
 /* ---- the list ---- */

@@ -287,7 +287,10 @@ void gp_transport_still(struct gp_transport *t, bool still);
 enum gp_result gp_wire_read(struct gp_transport *t, struct gp_conn *conn, uint8_t *buf, size_t cap,
                             size_t *len);
 
-/* Only for back ends: give the socket what it takes now and keep the rest in `out`. */
+/* Only for back ends: EPOLL_CTL_ADD, _MOD or _DEL of a descriptor (-1: nothing to do) in a set of
+ * epoll's. GP_EIO: errno. */
+enum gp_result gp_set_in(int32_t set, int op, int32_t fd, uint32_t events, void *stands_for);
+/* ... give the socket what it takes now and keep the rest in `out`. */
 void gp_conn_push(struct gp_transport *t, struct gp_conn *conn, const struct iovec *pieces,
                   uint32_t count);
 /* ... there is room again: empty `out` as far as it goes. True: it is empty, or the connection

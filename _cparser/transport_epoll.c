@@ -24,6 +24,9 @@
 /* How long a server at rest is trusted: events of its end come before it is used, but for a race. */
 #define GP_TRUST_NS 50000000ull
 
+/* Of a connection, besides the room to send. */
+#define GP_EVENTS ((uint32_t)EPOLLIN | (uint32_t)EPOLLRDHUP | (uint32_t)EPOLLET)
+
 struct epoll {
     struct gp_transport base;
     int32_t epfd; /* ours */
@@ -39,13 +42,6 @@ static struct epoll *of(struct gp_transport *t)
 
 /* Stands for libev's set among the events. */
 static struct gp_conn loop_marker;
-
-static enum gp_result set_in(int32_t set, int op, int32_t fd, struct gp_conn *conn)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
-
-    return epoll_ctl(set, op, fd, &event) == -1 ? GP_EIO : GP_OK;
-}
 
 static void epoll_free(struct gp_transport *t)
 {
@@ -69,13 +65,13 @@ static enum gp_result epoll_heat(struct gp_transport *t, int32_t loop_fd)
 
     if (p->loop_fd != -1)
         return GP_OK;
-    if (set_in(p->door, EPOLL_CTL_DEL, p->epfd, NULL) != GP_OK)
+    if (gp_set_in(p->door, EPOLL_CTL_DEL, p->epfd, EPOLLIN, NULL) != GP_OK)
         return GP_EIO;
-    if (set_in(p->epfd, EPOLL_CTL_ADD, loop_fd, &loop_marker) == GP_OK) {
+    if (gp_set_in(p->epfd, EPOLL_CTL_ADD, loop_fd, EPOLLIN, &loop_marker) == GP_OK) {
         p->loop_fd = loop_fd;
         return GP_OK;
     }
-    if (set_in(p->door, EPOLL_CTL_ADD, p->epfd, NULL) != GP_OK)
+    if (gp_set_in(p->door, EPOLL_CTL_ADD, p->epfd, EPOLLIN, NULL) != GP_OK)
         abort(); /* libev would never call again */
     return GP_EIO;
 }
@@ -86,8 +82,8 @@ static bool epoll_cool(struct gp_transport *t)
 
     if (p->loop_fd == -1)
         return !t->again_head;
-    if (set_in(p->epfd, EPOLL_CTL_DEL, p->loop_fd, NULL) != GP_OK ||
-        set_in(p->door, EPOLL_CTL_ADD, p->epfd, NULL) != GP_OK)
+    if (gp_set_in(p->epfd, EPOLL_CTL_DEL, p->loop_fd, EPOLLIN, NULL) != GP_OK ||
+        gp_set_in(p->door, EPOLL_CTL_ADD, p->epfd, EPOLLIN, NULL) != GP_OK)
         abort(); /* libev would never call again */
     p->loop_fd = -1;
     return !t->again_head;
@@ -100,11 +96,9 @@ static bool epoll_pending(const struct gp_transport *t)
 
 static enum gp_result arm(struct gp_transport *t, struct gp_conn *conn)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = conn};
-
     if (conn->armed)
         return GP_OK;
-    if (epoll_ctl(of(t)->epfd, EPOLL_CTL_ADD, conn->fd, &event) == -1)
+    if (gp_set_in(of(t)->epfd, EPOLL_CTL_ADD, conn->fd, GP_EVENTS, conn) != GP_OK)
         return GP_EIO;
     conn->armed = 1;
     return GP_OK;
@@ -113,12 +107,11 @@ static enum gp_result arm(struct gp_transport *t, struct gp_conn *conn)
 /* Ask for, or stop asking for, the news that there is room to send. */
 static void want_room(struct gp_transport *t, struct gp_conn *conn, bool want)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET | (want ? EPOLLOUT : 0),
-                                .data.ptr = conn};
+    uint32_t events = GP_EVENTS | (want ? EPOLLOUT : 0u);
 
     if (!conn->armed || conn->full == want)
         return;
-    if (epoll_ctl(of(t)->epfd, EPOLL_CTL_MOD, conn->fd, &event) == -1)
+    if (gp_set_in(of(t)->epfd, EPOLL_CTL_MOD, conn->fd, events, conn) != GP_OK)
         conn->broken = 1;
     else
         conn->full = want;
@@ -153,10 +146,8 @@ static void epoll_resume(struct gp_transport *t, struct gp_conn *conn)
 
 static void epoll_detach(struct gp_transport *t, struct gp_conn *conn)
 {
-    struct epoll_event unused = {0};
-
     gp_conn_not_again(t, conn);
-    if (conn->armed && epoll_ctl(of(t)->epfd, EPOLL_CTL_DEL, conn->fd, &unused) == -1)
+    if (conn->armed && gp_set_in(of(t)->epfd, EPOLL_CTL_DEL, conn->fd, 0, NULL) != GP_OK)
         conn->broken = 1; /* the descriptor is not what we thought: never touch it again */
     conn->armed = conn->full = conn->ready = 0;
     conn->mode = GP_CONN_OFF;
@@ -334,7 +325,8 @@ struct gp_transport *gp_transport_epoll(struct gp_engine *user)
     p->loop_fd = -1;
     p->epfd = epoll_create1(EPOLL_CLOEXEC);
     p->door = epoll_create1(EPOLL_CLOEXEC);
-    if (p->epfd == -1 || p->door == -1 || set_in(p->door, EPOLL_CTL_ADD, p->epfd, NULL) != GP_OK) {
+    if (p->epfd == -1 || p->door == -1 ||
+        gp_set_in(p->door, EPOLL_CTL_ADD, p->epfd, EPOLLIN, NULL) != GP_OK) {
         epoll_free(&p->base);
         return NULL;
     }
